@@ -1,0 +1,2 @@
+//! retinue
+fn main() {}
