@@ -1,1 +1,28 @@
-//! policies
+//! The pure core of retinue: what a template is, what it admits, and what a master may do.
+//!
+//! Everything here is a function of its arguments: no I/O, no clock, no environment, no async. Around it the
+//! binary gathers (watches, live reads), asks [`verdict::decide`], and acts.
+//!
+//! The rooms: [`yaml`] reads manifests as kubectl does; [`parameter`] and [`template`] turn them into patterns;
+//! [`library`] holds the compiled templates of every ConfigMap; [`tables`] knows what the API server completes;
+//! [`render`] and [`recognise`] run a template forwards and backwards; [`caller`] says who asks; [`verdict`] decides;
+//! [`stamp`] marks what was admitted; [`lifetime`] is durations and deadlines; [`garbage`] is what may be deleted.
+
+pub mod caller;
+pub mod difference;
+pub mod garbage;
+pub mod keys;
+pub mod library;
+pub mod lifetime;
+pub mod lint;
+pub mod object;
+pub mod parameter;
+pub mod recognise;
+pub mod render;
+pub mod request;
+pub mod stamp;
+pub mod tables;
+pub mod template;
+pub mod text;
+pub mod verdict;
+pub mod yaml;

@@ -1,0 +1,1 @@
+//! What the collector may delete: deadlines as read from a stamp, and nothing else.

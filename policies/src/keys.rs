@@ -1,0 +1,51 @@
+//! Every label, annotation and RBAC word that retinue reads or writes, in one place.
+
+/// The prefix of every key of ours. Only the webhook writes keys under it, save for the instructions below.
+pub const PREFIX: &str = "fledged.io/";
+/// RBAC group of `launch` and `author`, and of the custom resources.
+pub const GROUP: &str = "fledged.io";
+
+// On template ConfigMaps.
+/// Label `"true"` that makes a ConfigMap a template ConfigMap.
+pub const TEMPLATES: &str = "fledged.io/templates";
+/// Annotation: which ServiceAccounts may use it, `name` or `ns/name`, comma-separated.
+pub const MASTERS: &str = "fledged.io/masters";
+/// Annotation: on ConfigMaps the cap, on pods and manifests the wish; a duration.
+pub const DURATION: &str = "fledged.io/duration";
+/// Annotation: live dependents per master workload.
+pub const MAX_DEPENDENTS: &str = "fledged.io/max-dependents";
+/// Annotation: subresources that a master may use on its dependents.
+pub const ALLOW: &str = "fledged.io/allow";
+/// Annotation `"true"`: pods of dependents may run under a master's account.
+pub const ALLOW_MASTERS: &str = "fledged.io/allow-masters";
+/// The `data` key that declares parameters.
+pub const PARAMETERS_KEY: &str = "parameters";
+
+// On the master's pod.
+/// Annotation: the template ConfigMaps that the pod asks for, comma-separated, `ns/name` for a shared one.
+pub const MANIFESTS: &str = "fledged.io/manifests";
+/// Annotation: the Helm chart that the pod asks for.
+pub const HELM_CHART: &str = "fledged.io/helm-chart";
+/// Annotation: `manifests`, `helm-chart` and `duration` as one YAML map.
+pub const ALL_IN_ONE: &str = "fledged.io";
+
+// In a manifest's own metadata, instructions to retinue.
+/// Annotation: `workload`, `pod` or `none`.
+pub const OWNER: &str = "fledged.io/owner";
+/// Annotation: how long a finished Job is kept; a duration.
+pub const KEEP_FINISHED: &str = "fledged.io/keep-finished";
+
+// The stamp.
+/// Label: the master, readable and label-safe.
+pub const MASTER: &str = "fledged.io/master";
+/// Label: the template, readable and label-safe.
+pub const TEMPLATE: &str = "fledged.io/template";
+/// Label: the deadline, `2026-11-20T153000Z`; absent: lives as long as its master.
+pub const EXPIRES_AT: &str = "fledged.io/expires-at";
+/// Annotation: the admission record, JSON.
+pub const ADMISSION: &str = "fledged.io/admission";
+/// The label keys of the stamp.
+pub const STAMP_LABELS: [&str; 3] = [MASTER, TEMPLATE, EXPIRES_AT];
+
+/// `kubectl apply`'s annotation.
+pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";

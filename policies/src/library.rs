@@ -1,0 +1,88 @@
+//! Compiled templates of every template ConfigMap, indexed by ConfigMap and kind: deciding never scans templates of
+//! other kinds or of other masters.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::lifetime::Lifetime;
+use crate::object::{Gvk, NamespacedName};
+use crate::template::Template;
+
+/// Every template ConfigMap that is known, at one instant.
+#[derive(Clone, Debug, Default)]
+pub struct Library {
+    /// By name.
+    pub sets: HashMap<NamespacedName, Arc<TemplateSet>>,
+}
+
+/// One template ConfigMap, compiled.
+#[derive(Clone, Debug)]
+pub struct TemplateSet {
+    /// The ConfigMap.
+    pub name: NamespacedName,
+    /// Its uid.
+    pub uid: String,
+    /// Its resourceVersion.
+    pub version: String,
+    /// SHA-256 of its data and of retinue's annotations on it, hex, first 16 characters.
+    pub hash: String,
+    /// Which accounts may use it.
+    pub masters: Masters,
+    /// Cap on lifetime.
+    pub duration: Option<Lifetime>,
+    /// Live dependents per master workload.
+    pub max_dependents: Option<u32>,
+    /// `fledged.io/allow`: `pods/exec`, `deployments/scale`; resource and subresource.
+    pub allow: BTreeSet<(String, String)>,
+    /// `fledged.io/allow-masters`.
+    pub allow_masters: bool,
+    /// The templates that compiled, by kind, each list in order of key.
+    pub templates: HashMap<Gvk, Vec<Arc<Template>>>,
+    /// What did not compile, and warnings.
+    pub problems: Vec<Problem>,
+}
+
+/// Which accounts a ConfigMap admits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Masters {
+    /// No annotation: the masters of its own namespace.
+    OwnNamespace,
+    /// The accounts named.
+    Named(BTreeSet<NamespacedName>),
+}
+
+impl Masters {
+    /// Whether `account` may use a ConfigMap of `namespace`.
+    pub fn admit(&self, namespace: &str, account: &NamespacedName) -> bool {
+        match self {
+            Self::OwnNamespace => account.namespace == namespace,
+            Self::Named(names) => names.contains(account),
+        }
+    }
+}
+
+/// How bad a problem is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The template (or, where no key is named, the whole ConfigMap) cannot be used.
+    Error,
+    /// It can be used; an admin will regret it.
+    Warning,
+}
+
+/// A problem of a template ConfigMap, found when it is loaded or linted.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Problem {
+    /// How bad.
+    pub severity: Severity,
+    /// The `data` key or the annotation; none for the ConfigMap as a whole.
+    pub key: Option<String>,
+    /// Line within the key's text, from 1.
+    pub line: Option<usize>,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+/// What a library knows of live accounts, for rules that need it.
+pub type MasterAccounts = BTreeMap<NamespacedName, bool>;

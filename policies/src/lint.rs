@@ -1,0 +1,1 @@
+//! What an admin will regret: warnings beyond what keeps a template from loading.

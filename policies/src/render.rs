@@ -1,0 +1,1 @@
+//! Forwards: parameters in, manifest out.

@@ -1,0 +1,1 @@
+//! The stamp: ownerReference, labels and annotation on a dependent; written, read, verified.
