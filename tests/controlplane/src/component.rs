@@ -1,0 +1,109 @@
+//! One running program of the control plane, under its supervisor.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use crate::Error;
+use crate::binaries;
+use crate::error::While;
+
+/// Lines of a log that an error shows. An API server that dislikes a flag says so in its last lines.
+const TAIL: usize = 25;
+
+/// A program that runs until it is stopped, dropped, or this process ends in whatever way.
+#[derive(Debug)]
+pub(crate) struct Component {
+    name: &'static str,
+    log: PathBuf,
+    /// The supervisor. It ends the program when its standard input, whose other end is in here, closes.
+    supervisor: Child,
+}
+
+impl Component {
+    /// Starts `program` with its log in `folder`; with `remove`, the supervisor deletes that folder in the end.
+    pub(crate) fn start(
+        program: &'static str,
+        args: &[OsString],
+        folder: &Path,
+        remove: bool,
+    ) -> Result<Self, Error> {
+        let path = binaries::find(program)?;
+        let log = folder.join(format!("{program}.log"));
+        let mut command = Command::new(binaries::find("supervise")?);
+        if remove {
+            command.arg("-remove").arg(folder);
+        }
+        command.arg(&log).arg(path).args(args);
+        command
+            .current_dir(folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        // Nothing of the user's own may reach in: ~/.kube, ~/.kwok.
+        command.env("HOME", folder).env_remove("KUBECONFIG");
+        // Out of the terminal's group: Ctrl-C ends this process, and closing the pipe ends the program.
+        command.process_group(0);
+        let supervisor = command.spawn().doing(|| format!("starting {program}"))?;
+        Ok(Self {
+            name: program,
+            log,
+            supervisor,
+        })
+    }
+
+    /// The program's name.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The file that the program's output goes to.
+    pub(crate) fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// An error if the program has ended by itself.
+    pub(crate) fn check(&mut self) -> Result<(), Error> {
+        match self
+            .supervisor
+            .try_wait()
+            .doing(|| format!("waiting for {}", self.name))?
+        {
+            None => Ok(()),
+            Some(status) => Err(Error::Ended {
+                component: self.name.to_owned(),
+                status: told(status),
+                log: self.tail(),
+            }),
+        }
+    }
+
+    /// The last lines of the log.
+    pub(crate) fn tail(&self) -> String {
+        let text = std::fs::read(&self.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(TAIL)..].join("\n")
+    }
+
+    /// Ends the program and waits until it is gone.
+    pub(crate) fn stop(&mut self) {
+        drop(self.supervisor.stdin.take());
+        let _gone = self.supervisor.wait();
+    }
+}
+
+impl Drop for Component {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn told(status: ExitStatus) -> String {
+    match status.code() {
+        Some(137) => "killed".to_owned(),
+        Some(code) => format!("exit code {code}"),
+        None => status.to_string(),
+    }
+}

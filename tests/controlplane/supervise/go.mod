@@ -1,0 +1,3 @@
+module retinue.test/supervise
+
+go 1.25.0
