@@ -1,0 +1,1 @@
+//! What is installed in a cluster, rendered from one set of values.

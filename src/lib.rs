@@ -1,0 +1,5 @@
+//! retinue's outer rooms, behind a library so that tests and the binary share them.
+//!
+//! `deploy` says what is installed in a cluster. What decides lives in the crate `policies`; nothing depends on this one.
+
+pub mod deploy;
