@@ -1,14 +1,52 @@
 //! Parameters: the declared holes of a template ConfigMap, their schemas, and the values they take.
+//!
+//! A schema is the OpenAPI v3 subset of CRDs, closed: an unnamed property is refused, a named one required unless it
+//! is optional or has a default. `oneOf` means exactly one.
+
+mod accept;
+mod format;
+mod pattern;
+mod read;
+mod text_form;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Number, Value};
+
+pub use accept::Mismatch;
+pub use format::Quantity;
+pub use pattern::{Pattern, PatternError};
+pub use read::ParameterError;
+pub use text_form::text_of_value;
 
 /// The parameters of one ConfigMap, sorted by name; [`crate::template::Hole::Declared`] points into it.
 #[derive(Clone, Debug, Default)]
 pub struct Parameters {
     /// In order of name.
     pub all: Vec<Parameter>,
+}
+
+impl Parameters {
+    /// Reads the text of the `parameters` key.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, by line.
+    pub fn parse(text: &str) -> Result<Self, Vec<ParameterError>> {
+        read::parameters(text)
+    }
+
+    /// The position of a parameter by name.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.all.binary_search_by(|parameter| parameter.name.as_str().cmp(name)).ok()
+    }
+
+    /// A parameter by name.
+    pub fn get(&self, name: &str) -> Option<&Parameter> {
+        self.position(name).map(|position| &self.all[position])
+    }
 }
 
 /// One declared parameter.
@@ -28,6 +66,8 @@ pub struct Parameter {
     pub sensitive: bool,
     /// A credential that the webhook fills.
     pub generated: Option<Generated>,
+    /// Line of its name within the `parameters` text, from 1.
+    pub line: usize,
 }
 
 /// A credential that the webhook fills when it is absent.
@@ -39,18 +79,166 @@ pub struct Generated {
     pub alphabet: String,
 }
 
-/// A schema: the OpenAPI v3 subset of CRDs, closed.
+/// A schema: what a value may be.
 #[derive(Clone, Debug)]
 pub struct Schema {
-    /// The compiled form; the fields are the parser's business.
+    /// What kind of value.
     pub node: SchemaNode,
+    /// `enum`: the only values; empty where there is none.
+    pub allowed: Vec<Value>,
 }
 
 /// The kinds of schema.
 #[derive(Clone, Debug)]
 pub enum SchemaNode {
-    /// Replaced by the parser's own types.
-    Any(BTreeMap<String, Value>),
+    /// `type: string`.
+    Text(TextSchema),
+    /// `type: integer` or `type: number`.
+    Number(NumberSchema),
+    /// `type: boolean`.
+    Boolean,
+    /// `type: array`.
+    List(ListSchema),
+    /// `type: object`.
+    Map(MapSchema),
+    /// `oneOf`: exactly one of them accepts the value.
+    OneOf(Vec<Schema>),
+}
+
+/// `type: string`.
+#[derive(Clone, Debug, Default)]
+pub struct TextSchema {
+    /// `pattern`, against the whole value; that of an image format too.
+    pub pattern: Option<Pattern>,
+    /// `minLength`, in characters.
+    pub min_length: Option<usize>,
+    /// `maxLength`, in characters.
+    pub max_length: Option<usize>,
+    /// `format`.
+    pub format: Option<Format>,
+}
+
+/// Formats of text.
+#[derive(Clone, Debug)]
+pub enum Format {
+    /// `quantity`: `500m`, `2Gi`, a plain number too; with inclusive bounds.
+    Quantity {
+        /// `minimum`.
+        minimum: Option<Quantity>,
+        /// `maximum`.
+        maximum: Option<Quantity>,
+    },
+    /// `duration`: `90s`, `1h30m`, seconds; with inclusive bounds in seconds.
+    Duration {
+        /// `minimum`.
+        minimum: Option<u64>,
+        /// `maximum`.
+        maximum: Option<u64>,
+    },
+    /// `image`: the pattern holds what it may be, the text says it for people.
+    Image(String),
+}
+
+/// `type: integer` or `type: number`.
+#[derive(Clone, Debug, Default)]
+pub struct NumberSchema {
+    /// Whole numbers only.
+    pub integer: bool,
+    /// `minimum`.
+    pub minimum: Option<Bound>,
+    /// `maximum`.
+    pub maximum: Option<Bound>,
+}
+
+/// A bound of a number.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bound {
+    /// The number.
+    pub number: Number,
+    /// Whether the number itself is outside (`exclusiveMinimum`, `exclusiveMaximum`).
+    pub exclusive: bool,
+}
+
+/// `type: array`.
+#[derive(Clone, Debug)]
+pub struct ListSchema {
+    /// `items`.
+    pub items: Box<Schema>,
+    /// `minItems`.
+    pub min_items: Option<usize>,
+    /// `maxItems`.
+    pub max_items: Option<usize>,
+}
+
+/// `type: object`.
+#[derive(Clone, Debug, Default)]
+pub struct MapSchema {
+    /// `properties`.
+    pub properties: BTreeMap<String, Property>,
+    /// `additionalProperties`, a schema; none: no other key.
+    pub additional: Option<Box<Schema>>,
+}
+
+/// A property of an object.
+#[derive(Clone, Debug)]
+pub struct Property {
+    /// What it may be.
+    pub schema: Schema,
+    /// May be absent: it is `optional` or has a default.
+    pub optional: bool,
+    /// The default.
+    pub default: Option<Value>,
+}
+
+impl Schema {
+    /// Of a node, with any value of it.
+    pub fn of(node: SchemaNode) -> Self {
+        Self { node, allowed: Vec::new() }
+    }
+
+    /// Any text.
+    pub fn text() -> Self {
+        Self::of(SchemaNode::Text(TextSchema::default()))
+    }
+
+    /// Whether its values are lists (with `oneOf`: some of them).
+    pub fn is_list(&self) -> bool {
+        match &self.node {
+            SchemaNode::List(_) => true,
+            SchemaNode::OneOf(schemas) => schemas.iter().any(Schema::is_list),
+            _ => false,
+        }
+    }
+
+    /// Whether its values are maps (with `oneOf`: some of them).
+    pub fn is_map(&self) -> bool {
+        match &self.node {
+            SchemaNode::Map(_) => true,
+            SchemaNode::OneOf(schemas) => schemas.iter().any(Schema::is_map),
+            _ => false,
+        }
+    }
+
+    /// `items`, of a list.
+    pub fn items(&self) -> Option<&Schema> {
+        match &self.node {
+            SchemaNode::List(list) => Some(&list.items),
+            _ => None,
+        }
+    }
+
+    /// Whether any text at all is accepted, save for its length: what an admin will regret in a command.
+    pub fn is_free_text(&self) -> bool {
+        match &self.node {
+            _ if !self.allowed.is_empty() => false,
+            SchemaNode::Text(text) => {
+                text.format.is_none() && text.pattern.as_ref().is_none_or(Pattern::is_anything)
+            }
+            SchemaNode::List(list) => list.items.is_free_text(),
+            SchemaNode::OneOf(schemas) => schemas.iter().any(Schema::is_free_text),
+            _ => false,
+        }
+    }
 }
 
 /// What was bound: a value per declared parameter (by position), and the given values.

@@ -1,0 +1,251 @@
+//! Whether a value is one of a schema, and what was expected, for people. Values are never repeated: they may be secret.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use serde_json::{Number, Value};
+
+use super::{Bound, Format, ListSchema, MapSchema, NumberSchema, Quantity, Schema, SchemaNode, TextSchema};
+use crate::difference::Path;
+use crate::lifetime;
+
+/// What was expected instead of a value, and where inside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    /// Where inside the value; empty for the value itself.
+    pub path: Path,
+    /// What was expected there.
+    pub expected: String,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.path.steps().is_empty() {
+            write!(f, "expected {}", self.expected)
+        } else {
+            write!(f, "{}: expected {}", self.path, self.expected)
+        }
+    }
+}
+
+impl std::error::Error for Mismatch {}
+
+impl Schema {
+    /// Whether a value is one of this schema.
+    ///
+    /// # Errors
+    /// What was expected instead; the value itself is never repeated.
+    pub fn accepts(&self, value: &Value) -> Result<(), Mismatch> {
+        self.check(value, &Path::root())
+    }
+
+    fn check(&self, value: &Value, path: &Path) -> Result<(), Mismatch> {
+        let expected = || Mismatch { path: path.clone(), expected: self.describe() };
+        if !self.allowed.is_empty() && !self.allowed.iter().any(|allowed| equal(allowed, value)) {
+            return Err(expected());
+        }
+        match &self.node {
+            SchemaNode::Text(text) => if text.accepts(value) { Ok(()) } else { Err(expected()) },
+            SchemaNode::Number(number) => if number.accepts(value) { Ok(()) } else { Err(expected()) },
+            SchemaNode::Boolean => if value.is_boolean() { Ok(()) } else { Err(expected()) },
+            SchemaNode::List(list) => list.check(value, path, expected),
+            SchemaNode::Map(map) => map.check(value, path, expected),
+            SchemaNode::OneOf(schemas) => {
+                match schemas.iter().filter(|schema| schema.check(value, path).is_ok()).count() {
+                    1 => Ok(()),
+                    _ => Err(expected()),
+                }
+            }
+        }
+    }
+
+    /// For people: "an integer from 1 to 8".
+    pub fn describe(&self) -> String {
+        if !self.allowed.is_empty() {
+            let shown: Vec<_> = self.allowed.iter().take(20).map(Value::to_string).collect();
+            let more = if self.allowed.len() > 20 { ", …" } else { "" };
+            return if let [only] = shown.as_slice() {
+                only.clone()
+            } else {
+                format!("one of {}{more}", shown.join(", "))
+            };
+        }
+        match &self.node {
+            SchemaNode::Text(text) => text.describe(),
+            SchemaNode::Number(number) => number.describe(),
+            SchemaNode::Boolean => "true or false".into(),
+            SchemaNode::List(list) => {
+                let count = range(list.min_items.as_ref(), list.max_items.as_ref());
+                let count = if count.is_empty() { count } else { format!(" of{count} elements") };
+                format!("a list{count}, each {}", list.items.describe())
+            }
+            SchemaNode::Map(map) => map.describe(),
+            SchemaNode::OneOf(schemas) => {
+                let shown: Vec<_> = schemas.iter().map(Schema::describe).collect();
+                format!("exactly one of: {}", shown.join("; or "))
+            }
+        }
+    }
+}
+
+/// Equality of JSON in which `1` and `1.0` are the same number.
+pub(super) fn equal(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => order(one, other) == Some(Ordering::Equal),
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| equal(one, other))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            one.len() == other.len()
+                && one.iter().all(|(key, value)| other.get(key).is_some_and(|found| equal(value, found)))
+        }
+        _ => one == other,
+    }
+}
+
+fn whole(number: &Number) -> Option<i128> {
+    number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
+}
+
+/// The order of two numbers, exact among integers.
+pub(super) fn order(one: &Number, other: &Number) -> Option<Ordering> {
+    match (whole(one), whole(other)) {
+        (Some(one), Some(other)) => Some(one.cmp(&other)),
+        _ => one.as_f64()?.partial_cmp(&other.as_f64()?),
+    }
+}
+
+/// " 1 to 8", " 1 or more", " at most 8", "".
+fn range<T: fmt::Display>(minimum: Option<&T>, maximum: Option<&T>) -> String {
+    match (minimum, maximum) {
+        (Some(minimum), Some(maximum)) => format!(" {minimum} to {maximum}"),
+        (Some(minimum), None) => format!(" {minimum} or more"),
+        (None, Some(maximum)) => format!(" at most {maximum}"),
+        (None, None) => String::new(),
+    }
+}
+
+fn within<T: PartialOrd>(value: &T, minimum: Option<&T>, maximum: Option<&T>) -> bool {
+    minimum.is_none_or(|minimum| value >= minimum) && maximum.is_none_or(|maximum| value <= maximum)
+}
+
+impl TextSchema {
+    fn accepts(&self, value: &Value) -> bool {
+        let text = match value {
+            Value::String(text) => text.clone(),
+            // The API server reads a number where the field is a quantity.
+            Value::Number(number) if matches!(self.format, Some(Format::Quantity { .. })) => number.to_string(),
+            _ => return false,
+        };
+        let long_enough = || {
+            (self.min_length.is_none() && self.max_length.is_none())
+                || within(&text.chars().count(), self.min_length.as_ref(), self.max_length.as_ref())
+        };
+        let of_format = || match &self.format {
+            Some(Format::Quantity { minimum, maximum }) => Quantity::parse(&text)
+                .is_some_and(|quantity| within(&quantity, minimum.as_ref(), maximum.as_ref())),
+            Some(Format::Duration { minimum, maximum }) => lifetime::seconds(&text)
+                .is_ok_and(|seconds| text.trim() == text && within(&seconds, minimum.as_ref(), maximum.as_ref())),
+            Some(Format::Image(_)) | None => true,
+        };
+        long_enough() && self.pattern.as_ref().is_none_or(|pattern| pattern.matches(&text)) && of_format()
+    }
+
+    fn describe(&self) -> String {
+        let mut text = match &self.format {
+            None => String::from("text"),
+            Some(Format::Quantity { minimum, maximum }) => {
+                format!("a quantity{}", range(minimum.as_ref(), maximum.as_ref()))
+            }
+            Some(Format::Duration { minimum, maximum }) => {
+                let seconds = |bound: &Option<u64>| bound.map(|seconds| format!("{seconds}s"));
+                format!("a duration{}", range(seconds(minimum).as_ref(), seconds(maximum).as_ref()))
+            }
+            Some(Format::Image(image)) => image.clone(),
+        };
+        if let (Some(pattern), false) = (&self.pattern, matches!(self.format, Some(Format::Image(_)))) {
+            text.push_str(&format!(" that matches {} as a whole", pattern.source()));
+        }
+        let length = range(self.min_length.as_ref(), self.max_length.as_ref());
+        if length.is_empty() { text } else { format!("{text} of{length} characters") }
+    }
+}
+
+impl NumberSchema {
+    fn accepts(&self, value: &Value) -> bool {
+        let Value::Number(number) = value else { return false };
+        if self.integer && whole(number).is_none() && number.as_f64().is_none_or(|number| number.fract() != 0.0) {
+            return false;
+        }
+        let beyond = |bound: &Bound, outside: Ordering| match order(number, &bound.number) {
+            Some(Ordering::Equal) => bound.exclusive,
+            Some(order) => order == outside,
+            None => true,
+        };
+        !self.minimum.as_ref().is_some_and(|bound| beyond(bound, Ordering::Less))
+            && !self.maximum.as_ref().is_some_and(|bound| beyond(bound, Ordering::Greater))
+    }
+
+    fn describe(&self) -> String {
+        let kind = if self.integer { "an integer" } else { "a number" };
+        match (&self.minimum, &self.maximum) {
+            (Some(Bound { number: minimum, exclusive: false }), Some(Bound { number: maximum, exclusive: false })) => {
+                format!("{kind} from {minimum} to {maximum}")
+            }
+            (minimum, maximum) => {
+                let mut parts = Vec::new();
+                if let Some(bound) = minimum {
+                    parts.push(format!("{} {}", if bound.exclusive { "above" } else { "of at least" }, bound.number));
+                }
+                if let Some(bound) = maximum {
+                    parts.push(format!("{} {}", if bound.exclusive { "below" } else { "of at most" }, bound.number));
+                }
+                if parts.is_empty() { kind.to_owned() } else { format!("{kind} {}", parts.join(" and ")) }
+            }
+        }
+    }
+}
+
+impl ListSchema {
+    fn check(&self, value: &Value, path: &Path, expected: impl Fn() -> Mismatch) -> Result<(), Mismatch> {
+        let Value::Array(items) = value else { return Err(expected()) };
+        if !within(&items.len(), self.min_items.as_ref(), self.max_items.as_ref()) {
+            return Err(expected());
+        }
+        items.iter().enumerate().try_for_each(|(position, item)| self.items.check(item, &path.index(position)))
+    }
+}
+
+impl MapSchema {
+    fn check(&self, value: &Value, path: &Path, expected: impl Fn() -> Mismatch) -> Result<(), Mismatch> {
+        let Value::Object(entries) = value else { return Err(expected()) };
+        for (key, property) in &self.properties {
+            if !property.optional && !entries.contains_key(key) {
+                return Err(Mismatch { path: path.key(key), expected: property.schema.describe() });
+            }
+        }
+        for (key, value) in entries {
+            match (self.properties.get(key), &self.additional) {
+                (Some(property), _) => property.schema.check(value, &path.key(key))?,
+                (None, Some(additional)) => additional.check(value, &path.key(key))?,
+                (None, None) => return Err(Mismatch { path: path.key(key), expected: "no such key".into() }),
+            }
+        }
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        let mut parts: Vec<_> = self
+            .properties
+            .iter()
+            .take(12)
+            .map(|(key, property)| {
+                format!("{key}{} ({})", if property.optional { "?" } else { "" }, property.schema.describe())
+            })
+            .collect();
+        if let Some(additional) = &self.additional {
+            parts.push(format!("any other key ({})", additional.describe()));
+        }
+        if parts.is_empty() { "an empty map".into() } else { format!("a map with {}", parts.join(", ")) }
+    }
+}

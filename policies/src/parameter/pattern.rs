@@ -1,0 +1,225 @@
+//! Regular expressions: against the whole value, in linear time, with ASCII classes, bounded when they are read.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+
+use regex_automata::nfa::thompson::{self, pikevm::PikeVM};
+use regex_automata::{Anchored, Input};
+use regex_syntax::hir::{Hir, HirKind, Look};
+
+/// The longest pattern, in bytes.
+const LONGEST: usize = 4096;
+/// The most memory of a compiled pattern: some two thousand states.
+const MOST_COMPILED: usize = 128 << 10;
+/// The longest text that is held against a pattern: with the most states, a second's work at the very worst.
+const LONGEST_TEXT: usize = 64 << 10;
+
+/// A compiled pattern. Equal patterns share one compilation.
+#[derive(Clone)]
+pub struct Pattern {
+    source: Arc<str>,
+    compiled: Arc<Compiled>,
+}
+
+struct Compiled {
+    language: String,
+    machine: PikeVM,
+}
+
+/// Why a pattern cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// Longer than is read.
+    #[error("the pattern is {0} bytes long: at most {LONGEST} are read")]
+    Long(usize),
+    /// No regular expression.
+    #[error("the pattern is no regular expression: {0}")]
+    Unreadable(String),
+    /// Something that is left out on purpose.
+    #[error("the pattern uses {0}")]
+    Unsupported(&'static str),
+    /// Compiles to too much.
+    #[error("the pattern is enormous once compiled: repeat less (a counted repetition multiplies what it repeats)")]
+    Enormous,
+}
+
+static INTERNED: LazyLock<Mutex<HashMap<String, Weak<Compiled>>>> = LazyLock::new(Mutex::default);
+
+impl Pattern {
+    /// Compiles, or finds the compilation of an equal pattern.
+    ///
+    /// # Errors
+    /// [`PatternError`].
+    pub fn new(source: &str) -> Result<Self, PatternError> {
+        if source.len() > LONGEST {
+            return Err(PatternError::Long(source.len()));
+        }
+        Self::unbounded(source)
+    }
+
+    /// As [`Pattern::new`] for a pattern of ours, which may be longer than people write.
+    pub(super) fn unbounded(source: &str) -> Result<Self, PatternError> {
+        let known = INTERNED.lock().unwrap_or_else(PoisonError::into_inner).get(source).and_then(Weak::upgrade);
+        let compiled = match known {
+            Some(compiled) => compiled,
+            None => {
+                let compiled = Arc::new(compile(source)?);
+                let mut interned = INTERNED.lock().unwrap_or_else(PoisonError::into_inner);
+                if interned.len() % 256 == 255 {
+                    interned.retain(|_, compiled| compiled.strong_count() > 0);
+                }
+                interned.insert(source.to_owned(), Arc::downgrade(&compiled));
+                compiled
+            }
+        };
+        Ok(Self { source: source.into(), compiled })
+    }
+
+    /// Whether the whole of a text matches. A text beyond 64 KiB never does.
+    pub fn matches(&self, text: &str) -> bool {
+        if text.len() > LONGEST_TEXT {
+            return false;
+        }
+        let machine = &self.compiled.machine;
+        machine.is_match(&mut machine.create_cache(), Input::new(text).anchored(Anchored::Yes))
+    }
+
+    /// As the admin wrote it.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The same language without anchors, classes spelt out: for embedding into a larger pattern.
+    pub fn language(&self) -> &str {
+        &self.compiled.language
+    }
+
+    /// Whether it says no more than "text": `.*`, `.+`, `\S+` and their like.
+    pub fn is_anything(&self) -> bool {
+        let bare = self.source.trim_start_matches('^').trim_end_matches('$');
+        matches!(bare, ".*" | ".+" | "(.*)" | "(.+)" | r"\S*" | r"\S+" | r"[\s\S]*" | r"[\s\S]+" | "")
+            || self.matches("; $(curl -s h|sh) && 'x' \" ` > /dev/null")
+    }
+}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pattern({:?})", self.source)
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+}
+
+fn compile(source: &str) -> Result<Compiled, PatternError> {
+    let ascii = ascii_classes(source)?;
+    let parsed = regex_syntax::ParserBuilder::new()
+        .nest_limit(64)
+        .build()
+        .parse(&ascii)
+        .map_err(|error| PatternError::Unreadable(reason(&error)))?;
+    let bare = without_anchors(&parsed, Edges { start: true, end: true });
+    if !bare.properties().look_set().is_empty() {
+        return Err(PatternError::Unsupported("an anchor or a boundary inside: the whole value is matched anyway"));
+    }
+    let whole = Hir::concat(vec![bare.clone(), Hir::look(Look::End)]);
+    let nfa = thompson::Compiler::new()
+        .configure(
+            thompson::Config::new()
+                .nfa_size_limit(Some(MOST_COMPILED))
+                .which_captures(thompson::WhichCaptures::None),
+        )
+        .build_from_hir(&whole)
+        .map_err(|_| PatternError::Enormous)?;
+    let machine = PikeVM::new_from_nfa(nfa).map_err(|_| PatternError::Enormous)?;
+    Ok(Compiled { language: bare.to_string(), machine })
+}
+
+/// The parser draws a picture over several lines; its last line says it.
+fn reason(error: &regex_syntax::Error) -> String {
+    let text = error.to_string();
+    let last = text.lines().last().unwrap_or_default();
+    last.strip_prefix("error: ").unwrap_or(last).to_owned()
+}
+
+/// Spells out the Perl classes in ASCII, and refuses what is left out.
+fn ascii_classes(source: &str) -> Result<String, PatternError> {
+    let mut out = String::with_capacity(source.len() + 16);
+    let mut characters = source.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => match characters.next() {
+                Some('d') => out.push_str("[0-9]"),
+                Some('D') => out.push_str("[^0-9]"),
+                Some('w') => out.push_str("[0-9A-Za-z_]"),
+                Some('W') => out.push_str("[^0-9A-Za-z_]"),
+                Some('s') => out.push_str(r"[\t\n\x0B\x0C\r ]"),
+                Some('S') => out.push_str(r"[^\t\n\x0B\x0C\r ]"),
+                Some('p' | 'P') => {
+                    return Err(PatternError::Unsupported(r"a Unicode class (\p): write the characters out"));
+                }
+                Some('/') => out.push('/'),
+                Some(other) => {
+                    out.push('\\');
+                    out.push(other);
+                }
+                None => out.push('\\'),
+            },
+            '(' if characters.peek() == Some(&'?') => {
+                let mut rest = characters.clone();
+                rest.next();
+                match rest.next() {
+                    Some(':' | 'P' | '<') if !matches!(rest.next(), Some('=' | '!')) => out.push('('),
+                    Some('=' | '!' | '<') => {
+                        return Err(PatternError::Unsupported("look-around, which has no linear time: say it without"));
+                    }
+                    _ => return Err(PatternError::Unsupported("flags (?…): write the characters out, such as [aA]")),
+                }
+            }
+            other => out.push(other),
+        }
+    }
+    Ok(out)
+}
+
+#[derive(Clone, Copy)]
+struct Edges {
+    start: bool,
+    end: bool,
+}
+
+/// Drops `^` at the start and `$` at the end, which whole-value matching implies, in every branch.
+fn without_anchors(hir: &Hir, edges: Edges) -> Hir {
+    match hir.kind() {
+        HirKind::Look(Look::Start) if edges.start => Hir::empty(),
+        HirKind::Look(Look::End) if edges.end => Hir::empty(),
+        HirKind::Capture(capture) => without_anchors(&capture.sub, edges),
+        HirKind::Alternation(branches) => {
+            Hir::alternation(branches.iter().map(|branch| without_anchors(branch, edges)).collect())
+        }
+        HirKind::Concat(parts) => {
+            let last = parts.len() - 1;
+            Hir::concat(
+                parts
+                    .iter()
+                    .enumerate()
+                    .map(|(position, part)| {
+                        let edges =
+                            Edges { start: edges.start && position == 0, end: edges.end && position == last };
+                        without_anchors(part, edges)
+                    })
+                    .collect(),
+            )
+        }
+        HirKind::Repetition(repetition) => {
+            let mut repetition = repetition.clone();
+            repetition.sub = Box::new(without_anchors(&repetition.sub, Edges { start: false, end: false }));
+            Hir::repetition(repetition)
+        }
+        _ => hir.clone(),
+    }
+}
