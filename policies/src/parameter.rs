@@ -231,9 +231,7 @@ impl Schema {
     pub fn is_free_text(&self) -> bool {
         match &self.node {
             _ if !self.allowed.is_empty() => false,
-            SchemaNode::Text(text) => {
-                text.format.is_none() && text.pattern.as_ref().is_none_or(Pattern::is_anything)
-            }
+            SchemaNode::Text(text) => text.format.is_none() && text.pattern.as_ref().is_none_or(Pattern::is_anything),
             SchemaNode::List(list) => list.items.is_free_text(),
             SchemaNode::OneOf(schemas) => schemas.iter().any(Schema::is_free_text),
             _ => false,

@@ -45,9 +45,27 @@ impl Schema {
             return Err(expected());
         }
         match &self.node {
-            SchemaNode::Text(text) => if text.accepts(value) { Ok(()) } else { Err(expected()) },
-            SchemaNode::Number(number) => if number.accepts(value) { Ok(()) } else { Err(expected()) },
-            SchemaNode::Boolean => if value.is_boolean() { Ok(()) } else { Err(expected()) },
+            SchemaNode::Text(text) => {
+                if text.accepts(value) {
+                    Ok(())
+                } else {
+                    Err(expected())
+                }
+            }
+            SchemaNode::Number(number) => {
+                if number.accepts(value) {
+                    Ok(())
+                } else {
+                    Err(expected())
+                }
+            }
+            SchemaNode::Boolean => {
+                if value.is_boolean() {
+                    Ok(())
+                } else {
+                    Err(expected())
+                }
+            }
             SchemaNode::List(list) => list.check(value, path, expected),
             SchemaNode::Map(map) => map.check(value, path, expected),
             SchemaNode::OneOf(schemas) => {
@@ -142,8 +160,9 @@ impl TextSchema {
                 || within(&text.chars().count(), self.min_length.as_ref(), self.max_length.as_ref())
         };
         let of_format = || match &self.format {
-            Some(Format::Quantity { minimum, maximum }) => Quantity::parse(&text)
-                .is_some_and(|quantity| within(&quantity, minimum.as_ref(), maximum.as_ref())),
+            Some(Format::Quantity { minimum, maximum }) => {
+                Quantity::parse(&text).is_some_and(|quantity| within(&quantity, minimum.as_ref(), maximum.as_ref()))
+            }
             Some(Format::Duration { minimum, maximum }) => lifetime::seconds(&text)
                 .is_ok_and(|seconds| text.trim() == text && within(&seconds, minimum.as_ref(), maximum.as_ref())),
             Some(Format::Image(_)) | None => true,

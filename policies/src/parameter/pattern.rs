@@ -129,9 +129,7 @@ fn compile(source: &str) -> Result<Compiled, PatternError> {
     let whole = Hir::concat(vec![bare.clone(), Hir::look(Look::End)]);
     let nfa = thompson::Compiler::new()
         .configure(
-            thompson::Config::new()
-                .nfa_size_limit(Some(MOST_COMPILED))
-                .which_captures(thompson::WhichCaptures::None),
+            thompson::Config::new().nfa_size_limit(Some(MOST_COMPILED)).which_captures(thompson::WhichCaptures::None),
         )
         .build_from_hir(&whole)
         .map_err(|_| PatternError::Enormous)?;
@@ -208,8 +206,7 @@ fn without_anchors(hir: &Hir, edges: Edges) -> Hir {
                     .iter()
                     .enumerate()
                     .map(|(position, part)| {
-                        let edges =
-                            Edges { start: edges.start && position == 0, end: edges.end && position == last };
+                        let edges = Edges { start: edges.start && position == 0, end: edges.end && position == last };
                         without_anchors(part, edges)
                     })
                     .collect(),

@@ -1,0 +1,267 @@
+//! Reads the `parameters` text. Every problem is told, with its line; an unknown keyword is one.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{Generated, Parameter, Parameters, Pattern, Property, Schema, SchemaNode, TextSchema};
+use crate::yaml::{self, Node};
+
+mod keywords;
+
+use keywords::Keywords;
+
+/// The most parameters of one ConfigMap; two hundred times what people need, and a bound on work.
+const MOST_PARAMETERS: usize = 2000;
+/// How deep schemas nest.
+const MOST_DEPTH: usize = 16;
+/// Lengths of credentials: below eight they are guessed, above a kilobyte no protocol takes them.
+const CREDENTIAL: std::ops::RangeInclusive<usize> = 8..=1024;
+
+/// What is wrong with the `parameters` text, and where.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {message}")]
+pub struct ParameterError {
+    /// Line within the text, from 1.
+    pub line: usize,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+/// What problems are gathered into.
+type Problems = Vec<ParameterError>;
+
+/// What stands beside a schema: only some places may have it.
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    /// A parameter: everything.
+    Parameter,
+    /// A property of an object: `optional` and `default`.
+    Property,
+    /// Items, branches of `oneOf`, additional properties: nothing.
+    Inner,
+}
+
+#[derive(Default)]
+struct Read {
+    description: Option<String>,
+    default: Option<Value>,
+    optional: bool,
+    sensitive: bool,
+    generated: Option<Generated>,
+}
+
+pub(super) fn parameters(text: &str) -> Result<Parameters, Problems> {
+    let documents =
+        yaml::documents(text).map_err(|error| vec![ParameterError { line: error.line, message: error.message }])?;
+    let problem = |line: usize, message: &str| vec![ParameterError { line, message: message.into() }];
+    if let Some(second) = documents.get(1) {
+        return Err(problem(second.line, "parameters is one document: remove the --- before this one"));
+    }
+    let Some(root) = documents.first() else { return Ok(Parameters::default()) };
+    let Some(entries) = root.entries() else {
+        return Err(problem(root.line, "parameters is a map of names and schemas, such as\nworkers: {type: integer}"));
+    };
+    if entries.len() > MOST_PARAMETERS {
+        return Err(problem(root.line, "more than 2000 parameters: split the ConfigMap"));
+    }
+    let mut problems = Problems::new();
+    let mut all = Vec::with_capacity(entries.len());
+    for entry in entries {
+        if !is_name(&entry.key) {
+            problems.push(ParameterError {
+                line: entry.line,
+                message: format!(
+                    "{:?} is no name of a parameter: letters, digits, _ and -, beginning with a letter, at most 63{}",
+                    entry.key,
+                    if crate::template::Given::ALL.iter().any(|given| given.name() == entry.key) {
+                        " (this one is given by the caller's identity: use it without declaring it)"
+                    } else {
+                        ""
+                    }
+                ),
+            });
+            continue;
+        }
+        let mut found = Problems::new();
+        let read = schema(&entry.value, Place::Parameter, 0, &mut found);
+        for problem in &mut found {
+            problem.message = format!("parameter {}: {}", entry.key, problem.message);
+        }
+        problems.append(&mut found);
+        if let Some((schema, read)) = read {
+            all.push(Parameter {
+                name: entry.key.clone(),
+                schema,
+                description: read.description,
+                default: read.default,
+                optional: read.optional,
+                sensitive: read.sensitive,
+                generated: read.generated,
+                line: entry.line,
+            });
+        }
+    }
+    all.sort_by(|one, other| one.name.cmp(&other.name));
+    if problems.is_empty() { Ok(Parameters { all }) } else { Err(problems) }
+}
+
+/// Whether a text can name a parameter.
+fn is_name(text: &str) -> bool {
+    text.len() <= 63
+        && text.starts_with(|character: char| character.is_ascii_alphabetic())
+        && text.chars().all(|character| character.is_ascii_alphanumeric() || matches!(character, '_' | '-'))
+}
+
+fn schema(node: &Node, place: Place, depth: usize, problems: &mut Problems) -> Option<(Schema, Read)> {
+    let mut words = Keywords::of(node, problems)?;
+    if depth > MOST_DEPTH {
+        words.problem(node.line, "schemas nest more than 16 deep");
+        return None;
+    }
+    let read = beside(&mut words, place);
+    let branches = words.take("oneOf");
+    let kind = words.text("type");
+    let node_kind = match (branches, kind.as_deref()) {
+        (Some(branches), None) => one_of(branches, depth, &mut words),
+        (Some(branches), Some(_)) => {
+            words.problem(branches.line, "type stands inside the branches of oneOf, not beside it");
+            None
+        }
+        (None, Some("string")) => words.text_schema().map(SchemaNode::Text),
+        (None, Some(kind @ ("integer" | "number"))) => words.number_schema(kind == "integer").map(SchemaNode::Number),
+        (None, Some("boolean")) => Some(SchemaNode::Boolean),
+        (None, Some("array")) => words.list_schema(depth).map(SchemaNode::List),
+        (None, Some("object")) => words.map_schema(depth).map(SchemaNode::Map),
+        (None, Some(other)) => {
+            let message = format!("unknown type {other:?}: expected string, integer, number, boolean, array or object");
+            words.problem_at("type", &message);
+            words.forget();
+            None
+        }
+        (None, None) if read.generated.is_some() => Some(SchemaNode::Text(TextSchema::default())),
+        (None, None) => {
+            words.problem(node.line, "type is missing: string, integer, number, boolean, array or object (or oneOf)");
+            words.forget();
+            None
+        }
+    };
+    let allowed = words.enumeration();
+    words.finish();
+    let mut schema = Schema { node: node_kind?, allowed: Vec::new() };
+    for value in &allowed {
+        if let Err(mismatch) = schema.accepts(value) {
+            problems.push(ParameterError {
+                line: node.line,
+                message: format!("the enum holds {value}, which its own schema refuses: {mismatch}"),
+            });
+        }
+    }
+    schema.allowed = allowed;
+    if let Some(generated) = &read.generated {
+        schema = generated_schema(generated, &schema, node, problems)?;
+    }
+    if let Some(default) = &read.default {
+        if let Err(mismatch) = schema.accepts(default) {
+            problems.push(ParameterError {
+                line: node.get("default").map_or(node.line, |node| node.line),
+                message: format!("the default is refused by its own schema: {mismatch}"),
+            });
+        }
+    }
+    Some((schema, read))
+}
+
+fn one_of(branches: &Node, depth: usize, words: &mut Keywords<'_, '_>) -> Option<SchemaNode> {
+    let Some(items) = branches.items().filter(|items| !items.is_empty()) else {
+        words.problem(branches.line, "oneOf is a list of schemas");
+        return None;
+    };
+    let schemas: Vec<_> = items
+        .iter()
+        .filter_map(|item| schema(item, Place::Inner, depth + 1, words.problems).map(|(schema, _)| schema))
+        .collect();
+    (schemas.len() == items.len()).then_some(SchemaNode::OneOf(schemas))
+}
+
+/// `description`, `default`, `optional`, `sensitive`, `generated`.
+fn beside(words: &mut Keywords<'_, '_>, place: Place) -> Read {
+    let mut read = Read { description: words.text("description"), ..Read::default() };
+    if place == Place::Inner {
+        return read;
+    }
+    read.optional = words.flag("optional");
+    read.default = words.take("default").map(Node::to_value);
+    if read.default == Some(Value::Null) {
+        words.problem_at("default", "the default is null: leave it out, or write a value");
+        read.default = None;
+    }
+    if read.optional && read.default.is_some() {
+        words.problem_at("optional", "optional and default exclude each other: absent, or filled");
+    }
+    if place == Place::Parameter {
+        read.sensitive = words.flag("sensitive");
+        read.generated = words.take("generated").and_then(|node| generated(node, words.problems));
+        if read.generated.is_some() && (read.optional || read.default.is_some()) {
+            words.problem_at("generated", "a generated parameter is neither optional nor has it a default");
+        }
+    }
+    read
+}
+
+fn generated(node: &Node, problems: &mut Problems) -> Option<Generated> {
+    let mut words = Keywords::of(node, problems)?;
+    let length = words.count("length");
+    let alphabet = words.text("alphabet").unwrap_or_else(|| ('0'..='9').chain('A'..='Z').chain('a'..='z').collect());
+    words.finish();
+    let mut characters: Vec<_> = alphabet.chars().collect();
+    characters.sort_unstable();
+    characters.dedup();
+    let message = match length {
+        Some(length) if !CREDENTIAL.contains(&length) => "generated.length is from 8 to 1024 characters",
+        None => "generated needs a length: {length: 32}",
+        _ if characters.len() < 2 || characters.len() != alphabet.chars().count() => {
+            "generated.alphabet is two or more different characters, none twice"
+        }
+        _ if !characters.iter().all(char::is_ascii_graphic) => "generated.alphabet is visible ASCII characters",
+        Some(length) => return Some(Generated { length, alphabet }),
+    };
+    problems.push(ParameterError { line: node.line, message: message.into() });
+    None
+}
+
+/// The schema of a credential: its alphabet, its length.
+fn generated_schema(generated: &Generated, beside: &Schema, node: &Node, problems: &mut Problems) -> Option<Schema> {
+    let mut problem = |message: &str| {
+        problems.push(ParameterError { line: node.line, message: message.into() });
+        None
+    };
+    match &beside.node {
+        SchemaNode::Text(TextSchema { pattern: None, min_length: None, max_length: None, format: None })
+            if beside.allowed.is_empty() => {}
+        _ => return problem("generated says all there is to say: with it, leave all but type: string out"),
+    }
+    let class: String =
+        generated.alphabet.chars().map(|character| format!(r"\x{:02X}", u32::from(character))).collect();
+    match Pattern::new(&format!("[{class}]{{{}}}", generated.length)) {
+        Ok(pattern) => {
+            Some(Schema::of(SchemaNode::Text(TextSchema { pattern: Some(pattern), ..TextSchema::default() })))
+        }
+        Err(error) => problem(&error.to_string()),
+    }
+}
+
+/// `properties`.
+fn properties(node: &Node, depth: usize, problems: &mut Problems) -> Option<BTreeMap<String, Property>> {
+    let Some(entries) = node.entries() else {
+        problems.push(ParameterError { line: node.line, message: "properties is a map of names and schemas".into() });
+        return None;
+    };
+    let mut all = BTreeMap::new();
+    for entry in entries {
+        let (schema, read) = schema(&entry.value, Place::Property, depth + 1, problems)?;
+        let optional = read.optional || read.default.is_some();
+        all.insert(entry.key.clone(), Property { schema, optional, default: read.default });
+    }
+    Some(all)
+}
