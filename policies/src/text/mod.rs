@@ -1,0 +1,289 @@
+//! Text with holes: how it is rendered, matched backwards, and found ambiguous.
+//!
+//! A text is read backwards by cutting it into the pieces that its holes stand for. That only means something if
+//! there is one way to cut, so a text for which [`TextPattern::ambiguity`] finds two is refused when its template is
+//! loaded, and matching may stop at the first cut that works.
+
+mod automaton;
+mod cut;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock};
+
+use serde_json::Value;
+
+use crate::parameter::{self, Bindings, Parameters};
+use crate::template::{Given, Hole};
+
+/// Text with at least one hole.
+#[derive(Clone, Debug)]
+pub struct TextPattern {
+    /// Literals and holes, in order; no two literals side by side, no empty literal.
+    pub parts: Vec<Part>,
+    /// Compiled at first use, and only where more than one parameter has to be told apart. A pattern belongs to one
+    /// template, thus to one set of parameters.
+    machines: Arc<OnceLock<Result<cut::Machines, String>>>,
+}
+
+/// A part of a text pattern.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Part {
+    /// Literal text.
+    Literal(String),
+    /// A hole.
+    Hole(Hole),
+}
+
+/// Why a text is not what a pattern renders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextMismatch {
+    /// It has not the pattern's form: a literal part differs, or no cut fits.
+    Form,
+    /// It has the form, and the piece for this parameter is not a value of its schema.
+    Parameter(usize),
+    /// The pattern needs a value of the caller's identity that is not known.
+    Unknown(Given),
+}
+
+/// Why a text cannot be rendered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unrendered {
+    /// This hole has no value.
+    Missing(Hole),
+    /// This parameter's value has no text form: it is a list or a map.
+    NoText(usize),
+}
+
+impl PartialEq for TextPattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts == other.parts
+    }
+}
+
+/// The known text of a part, or the parameter that it stands for.
+enum Known<'a> {
+    Text(&'a str),
+    Parameter(usize),
+}
+
+impl TextPattern {
+    /// From its parts: no two literals side by side, no empty literal, at least one hole.
+    pub fn new(parts: Vec<Part>) -> Self {
+        Self { parts, machines: Arc::default() }
+    }
+
+    /// The declared parameters in it, in order, each once.
+    pub fn declared(&self) -> BTreeSet<usize> {
+        self.parts.iter().filter_map(declared).collect()
+    }
+
+    /// The one hole that is the whole text, if it is one.
+    pub fn sole_hole(&self) -> Option<Hole> {
+        match self.parts.as_slice() {
+            [Part::Hole(hole)] => Some(*hole),
+            _ => None,
+        }
+    }
+
+    /// The text as a template writes it: `post-trade-${run}`.
+    pub fn source(&self, parameters: &Parameters) -> String {
+        self.parts.iter().map(|part| part_source(part, parameters)).collect()
+    }
+
+    /// Forwards: the text, once every hole has a value.
+    pub fn render(&self, bindings: &Bindings) -> Result<String, Unrendered> {
+        let mut out = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Literal(text) => out.push_str(text),
+                Part::Hole(hole @ Hole::Given(given)) => {
+                    out.push_str(bindings.given.get(given).ok_or(Unrendered::Missing(*hole))?);
+                }
+                Part::Hole(hole @ Hole::Declared(index)) => {
+                    let value = bindings.declared.get(*index).and_then(Option::as_ref);
+                    let value = value.ok_or(Unrendered::Missing(*hole))?;
+                    out.push_str(&parameter::text_of_value(value).ok_or(Unrendered::NoText(*index))?);
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// Backwards: the values that this pattern renders `text` with, a parameter each once.
+    pub fn bind(
+        &self,
+        text: &str,
+        given: &BTreeMap<Given, String>,
+        parameters: &Parameters,
+    ) -> Result<Vec<(usize, Value)>, TextMismatch> {
+        let mut pieces: BTreeMap<usize, &str> = BTreeMap::new();
+        for (index, piece) in self.cut(text, given, parameters)? {
+            if *pieces.entry(index).or_insert(piece) != piece {
+                return Err(TextMismatch::Form);
+            }
+        }
+        pieces
+            .into_iter()
+            .map(|(index, piece)| {
+                let schema = &parameters.all.get(index).ok_or(TextMismatch::Form)?.schema;
+                schema.value_of_text(piece).map(|value| (index, value)).ok_or(TextMismatch::Parameter(index))
+            })
+            .collect()
+    }
+
+    /// The pieces of `text` that the declared holes stand for.
+    fn cut<'t>(
+        &self,
+        text: &'t str,
+        given: &BTreeMap<Given, String>,
+        parameters: &Parameters,
+    ) -> Result<Vec<(usize, &'t str)>, TextMismatch> {
+        let mut known = Vec::with_capacity(self.parts.len());
+        for part in &self.parts {
+            known.push(match part {
+                Part::Literal(literal) => Known::Text(literal),
+                Part::Hole(Hole::Given(name)) => Known::Text(given.get(name).ok_or(TextMismatch::Unknown(*name))?),
+                Part::Hole(Hole::Declared(index)) => Known::Parameter(*index),
+            });
+        }
+        let (mut core, mut text) = (known.as_slice(), text);
+        while let [Known::Text(first), rest @ ..] = core {
+            text = text.strip_prefix(first).ok_or(TextMismatch::Form)?;
+            core = rest;
+        }
+        while let [rest @ .., Known::Text(last)] = core {
+            text = text.strip_suffix(last).ok_or(TextMismatch::Form)?;
+            core = rest;
+        }
+        let [Known::Parameter(only), ..] = core else {
+            return if text.is_empty() { Ok(Vec::new()) } else { Err(TextMismatch::Form) };
+        };
+        if core.iter().all(|part| !matches!(part, Known::Parameter(index) if index != only)) {
+            return cut_evenly(text, core, *only);
+        }
+        let machines = self.machines.get_or_init(|| cut::Machines::compile(self.core(), parameters));
+        let machines = machines.as_ref().map_err(|_| TextMismatch::Form)?;
+        let pieces = machines.cut(text).ok_or(TextMismatch::Form)?;
+        let mut out = Vec::new();
+        for (part, piece) in core.iter().zip(pieces) {
+            match part {
+                Known::Text(expected) if *expected != piece => return Err(TextMismatch::Form),
+                Known::Text(_) => {}
+                Known::Parameter(index) => out.push((*index, piece)),
+            }
+        }
+        Ok(out)
+    }
+
+    /// The parts from the first declared hole to the last: what lies outside is known text when a text is read.
+    fn core(&self) -> &[Part] {
+        let is_declared = |part: &Part| declared(part).is_some();
+        let first = self.parts.iter().position(is_declared);
+        let last = self.parts.iter().rposition(is_declared);
+        match (first, last) {
+            (Some(first), Some(last)) => self.parts.get(first..=last).unwrap_or_default(),
+            _ => &[],
+        }
+    }
+
+    /// Whether two different sets of values could render one text; the answer says which holes, shows such a text,
+    /// and how to mend the template.
+    ///
+    /// The test is exact for parameters' languages as [`crate::parameter::Schema::language`] gives them. Values of
+    /// the caller's identity that stand between parameters count as any text of their kind, and a parameter used
+    /// twice in one text beside another counts as two: both only ever refuse more.
+    pub fn ambiguity(&self, parameters: &Parameters) -> Option<String> {
+        let declared = self.declared();
+        let source = self.source(parameters);
+        for index in &declared {
+            let parameter = parameters.all.get(*index)?;
+            if parameter.schema.language().is_none() {
+                return Some(format!(
+                    "${{{}}} is a list or a map and cannot stand inside text, as in `{source}`; write it as a whole value, without quotes",
+                    parameter.name
+                ));
+            }
+        }
+        let optional = declared.iter().filter(|index| parameters.all.get(**index).is_some_and(|p| p.optional)).count();
+        if optional > 1 {
+            return Some(format!(
+                "`{source}` holds {optional} optional parameters, so its absence would not say which of them is absent; make at most one optional"
+            ));
+        }
+        if declared.len() < 2 {
+            return None;
+        }
+        let core = self.core();
+        match cut::Machines::compile(core, parameters) {
+            Err(reason) => Some(format!("`{source}` cannot be shown to be unambiguous: {reason}")),
+            Ok(machines) => machines.ambiguity().map(|found| match found {
+                cut::Ambiguity::TooLarge => format!(
+                    "`{source}` cannot be shown to be unambiguous: the patterns of its parameters are too large together; put a separator between them that their patterns exclude"
+                ),
+                cut::Ambiguity::Found { first, second, example } => {
+                    let is_hole = |part: &&Part| matches!(part, Part::Hole(_));
+                    let upto = core.get(..=first).unwrap_or_default().iter().rfind(is_hole);
+                    let after = core.get(second..).unwrap_or_default().iter().find(is_hole);
+                    let name = |part: Option<&Part>| part.map_or_else(String::new, |p| part_source(p, parameters));
+                    format!(
+                        "`{source}` is ambiguous: {} and {} cannot be told apart, for instance {example:?} can be read in two ways; put a separator between the holes that a value cannot contain, or give a parameter a pattern that excludes it",
+                        name(upto),
+                        name(after)
+                    )
+                }
+            }),
+        }
+    }
+}
+
+/// `only` is the only parameter, perhaps used more than once: every piece has the same length.
+fn cut_evenly<'t>(text: &'t str, core: &[Known<'_>], only: usize) -> Result<Vec<(usize, &'t str)>, TextMismatch> {
+    let (mut fixed, mut uses) = (0_usize, 0_usize);
+    for part in core {
+        match part {
+            Known::Text(text) => fixed += text.len(),
+            Known::Parameter(_) => uses += 1,
+        }
+    }
+    let spare = text.len().checked_sub(fixed).ok_or(TextMismatch::Form)?;
+    if uses == 0 || spare % uses != 0 {
+        return Err(TextMismatch::Form);
+    }
+    let (length, mut rest, mut out) = (spare / uses, text, Vec::with_capacity(uses));
+    for part in core {
+        match part {
+            Known::Text(expected) => rest = rest.strip_prefix(expected).ok_or(TextMismatch::Form)?,
+            Known::Parameter(_) => {
+                let (piece, after) = rest.split_at_checked(length).ok_or(TextMismatch::Form)?;
+                out.push((only, piece));
+                rest = after;
+            }
+        }
+    }
+    Ok(out)
+}
+
+fn declared(part: &Part) -> Option<usize> {
+    match part {
+        Part::Hole(Hole::Declared(index)) => Some(*index),
+        _ => None,
+    }
+}
+
+fn part_source(part: &Part, parameters: &Parameters) -> String {
+    match part {
+        Part::Literal(text) => text.clone(),
+        Part::Hole(hole) => format!("${{{}}}", hole_name(*hole, parameters)),
+    }
+}
+
+/// The name of a hole, as a template writes it.
+pub fn hole_name(hole: Hole, parameters: &Parameters) -> &str {
+    match hole {
+        Hole::Given(given) => given.name(),
+        Hole::Declared(index) => parameters.all.get(index).map_or("?", |parameter| parameter.name.as_str()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

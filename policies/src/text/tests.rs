@@ -1,0 +1,153 @@
+//! How text is cut, and what is ambiguous.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::allow_attributes, reason = "tests")]
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::*;
+
+/// Parameters in order of their letters: `a`, `b`, …
+fn parameters(schemas: &[Value]) -> Parameters {
+    let all: serde_json::Map<_, _> =
+        schemas.iter().zip('a'..).map(|(schema, letter)| (letter.to_string(), schema.clone())).collect();
+    Parameters::parse(&Value::Object(all).to_string()).unwrap()
+}
+
+/// `${a}` and `${pod.name}` are holes, all else is literal.
+fn pattern(source: &str) -> TextPattern {
+    let mut parts = Vec::new();
+    let mut rest = source;
+    while let Some((before, after)) = rest.split_once("${") {
+        let (name, after) = after.split_once('}').unwrap();
+        if !before.is_empty() {
+            parts.push(Part::Literal(before.into()));
+        }
+        let given = Given::ALL.into_iter().find(|given| given.name() == name);
+        parts.push(Part::Hole(match given {
+            Some(given) => Hole::Given(given),
+            None => Hole::Declared(usize::from(name.as_bytes()[0] - b'a')),
+        }));
+        rest = after;
+    }
+    if !rest.is_empty() {
+        parts.push(Part::Literal(rest.into()));
+    }
+    TextPattern::new(parts)
+}
+
+fn free() -> Value {
+    json!({"type": "string"})
+}
+fn like(pattern: &str) -> Value {
+    json!({"type": "string", "pattern": pattern})
+}
+
+#[test]
+fn texts_that_have_two_readings_are_ambiguous_and_others_are_not() {
+    let digits = || like("[0-9]{8}");
+    let name = || like("[a-z0-9]([-a-z0-9]*[a-z0-9])?");
+    let cases: Vec<(&str, Vec<Value>, Option<&str>)> = vec![
+        ("${a}-${b}", vec![free(), free()], Some("${a}")),
+        ("${a}${b}", vec![free(), free()], Some("${b}")),
+        ("${a}${b}", vec![digits(), digits()], None),
+        ("${a}${b}", vec![like("[a-z]+"), like("[0-9]+")], None),
+        ("${a}${b}", vec![like("[a-z]*"), like("[a-c]?")], Some("${a}")),
+        ("${a}-${b}", vec![digits(), free()], None),
+        ("${a}-${b}", vec![name(), name()], Some("${b}")),
+        ("${a}.${b}", vec![name(), name()], None),
+        ("x-${a}-y", vec![free()], None),
+        ("${a}/${a}", vec![free()], None),
+        ("${a}${a}", vec![free()], None),
+        ("${a}:${b}", vec![like("[^:]*"), free()], None),
+        ("${a}:${b}:${c}", vec![like("[^:]*"), free(), like("[0-9]+")], None),
+        ("${a}:${b}:${c}", vec![free(), free(), like("[0-9]+")], Some("two ways")),
+        ("${a} ${b}", vec![json!({"type": "integer"}), json!({"type": "integer"})], None),
+        ("${a}${b}", vec![json!({"type": "integer"}), json!({"type": "integer"})], Some("two ways")),
+        ("${a}${b}", vec![json!({"type": "boolean"}), json!({"type": "boolean"})], None),
+        // Anchors are relative to the value.
+        ("${a}${b}", vec![like("^[a-z]+$"), like("^[0-9]+$")], None),
+        // Values of the caller's identity are known text outside the parameters, any text between them.
+        ("${master.name}-${a}", vec![free()], None),
+        ("${pod.name}-${a}-${b}", vec![digits(), name()], None),
+        ("${a}${pod.name}${b}", vec![free(), free()], Some("two ways")),
+        ("${a}.${pod.uid}.${b}", vec![name(), name()], None),
+        ("x${a}", vec![json!({"type": "array", "items": {"type": "string"}})], Some("list or a map")),
+        (
+            "${a}.${b}",
+            vec![json!({"type": "integer", "optional": true}), json!({"type": "integer", "optional": true})],
+            Some("optional"),
+        ),
+    ];
+    for (source, schemas, expected) in cases {
+        let got = pattern(source).ambiguity(&parameters(&schemas));
+        match (expected, &got) {
+            (None, None) => {}
+            (Some(word), Some(message)) if message.contains(word) => {}
+            _ => panic!("{source} with {schemas:?}: expected {expected:?}, got {got:?}"),
+        }
+    }
+}
+
+#[test]
+fn the_example_of_an_ambiguous_text_is_the_shortest() {
+    let message = pattern("${a}-${b}").ambiguity(&parameters(&[like("[a-z-]+"), like("[a-z-]+")])).unwrap();
+    assert!(message.contains("${a} and ${b}") && message.contains("\"a--a\""), "{message}");
+}
+
+#[test]
+fn a_text_is_cut_into_the_values_that_render_it() {
+    let given = BTreeMap::from([(Given::MasterName, "eod".to_owned()), (Given::PodName, "eod-7".to_owned())]);
+    let int = || json!({"type": "integer", "minimum": 1, "maximum": 65535});
+    let cases: Vec<(&str, Vec<Value>, &str, Result<Vec<Value>, TextMismatch>)> = vec![
+        ("post-trade-${a}", vec![like("[0-9]{8}")], "post-trade-20261120", Ok(vec![json!("20261120")])),
+        ("post-trade-${a}", vec![like("[0-9]{8}")], "post-trade-2026", Err(TextMismatch::Parameter(0))),
+        ("post-trade-${a}", vec![free()], "posttrade-1", Err(TextMismatch::Form)),
+        ("post-trade-${a}", vec![free()], "post-trade-", Ok(vec![json!("")])),
+        ("aXa${a}aXa", vec![free()], "aXaXa", Err(TextMismatch::Form)),
+        ("${a}", vec![free()], "a\nb\u{1f600}", Ok(vec![json!("a\nb\u{1f600}")])),
+        (
+            "http://${a}:${b}/x",
+            vec![like("[a-z.]+"), int()],
+            "http://db.x:7078/x",
+            Ok(vec![json!("db.x"), json!(7078)]),
+        ),
+        ("http://${a}:${b}/x", vec![like("[a-z.]+"), int()], "http://db.x:99999/x", Err(TextMismatch::Parameter(1))),
+        ("http://${a}:${b}/x", vec![like("[a-z.]+"), int()], "http://db.x:007/x", Err(TextMismatch::Form)),
+        ("${a}=${a}", vec![free()], "k=v=k=v", Ok(vec![json!("k=v")])),
+        ("${a}=${a}", vec![free()], "k=v", Err(TextMismatch::Form)),
+        ("${a}-${b}-${a}", vec![like("[a-z]"), int()], "x-1-y", Err(TextMismatch::Form)),
+        ("${a}-${b}-${a}", vec![like("[a-z]"), int()], "x-1-x", Ok(vec![json!("x"), json!(1)])),
+        ("${master.name}-${a}", vec![free()], "eod-eod", Ok(vec![json!("eod")])),
+        ("${a}@${pod.name}@${b}", vec![like("[a-z]+"), int()], "x@eod-7@1", Ok(vec![json!("x"), json!(1)])),
+        ("${a}@${pod.name}@${b}", vec![like("[a-z]+"), int()], "x@eod-8@1", Err(TextMismatch::Form)),
+        ("${pod.uid}-${a}", vec![free()], "x-1", Err(TextMismatch::Unknown(Given::PodUid))),
+        // A maximal run that is given up again, as `x` could end the first hole or be the literal.
+        ("${a}x${b}", vec![like("[a-x]*"), like("[0-9]*")], "axbxx1", Ok(vec![json!("axbx"), json!("1")])),
+    ];
+    for (source, schemas, text, expected) in cases {
+        let parameters = parameters(&schemas);
+        assert_eq!(pattern(source).ambiguity(&parameters), None, "{source}");
+        let got = pattern(source).bind(text, &given, &parameters);
+        let got = got.map(|values| values.into_iter().map(|(_, value)| value).collect::<Vec<_>>());
+        assert_eq!(got, expected, "{source} against {text:?}");
+    }
+}
+
+#[test]
+fn long_texts_are_cut_in_linear_time() {
+    let parameters = parameters(&[like("[^:]*"), free()]);
+    let text = format!("{}:{}", "x".repeat(60_000), ":".repeat(60_000));
+    let got = pattern("${a}:${b}").bind(&text, &BTreeMap::new(), &parameters).unwrap();
+    assert_eq!(got[1].1.as_str().unwrap().len(), 60_000);
+}
+
+#[test]
+fn enormous_patterns_are_refused_instead_of_searched() {
+    let big = like("([a-z][0-9]){1,200}");
+    let message = pattern("${a}-${b}").ambiguity(&parameters(&[big.clone(), big])).unwrap_or_default();
+    assert!(message.is_empty() || message.contains("cannot be shown"), "{message}");
+    let label = like("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?");
+    let message = pattern("${a}.${b}.${c}").ambiguity(&parameters(&[label.clone(), label.clone(), label]));
+    assert_eq!(message, None);
+}
