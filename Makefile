@@ -1,7 +1,46 @@
-.PHONY: help controlplane
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help test check alone deny controlplane demo
+
+# Where cargo-deny is installed when the machine has none.
+TOOLS := target/tools
+DENY_VERSION := 0.20.2
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
+test: check alone deny controlplane ## everything: formatting, lints, licences, all tests, those against a real API server too
+	@echo '== cargo test'
+	@mkdir -p target
+	@cargo test --locked --workspace --no-fail-fast 2>&1 | tee target/test.log && outcome=0 || outcome=$$?; \
+	echo; echo '== what was tested'; \
+	grep -E '^ +(Running|Doc-tests) |^test result: |^test .* FAILED$$' target/test.log || true; \
+	exit $$outcome
+
+check: ## formatting and lints, no control plane needed
+	@echo '== cargo fmt'
+	@cargo fmt --all --check
+	@echo '== cargo clippy'
+	@cargo clippy --locked --workspace --all-targets -- -D warnings
+
+# A build of the whole workspace unifies features: what one crate forgot to ask for, another may have asked for.
+# And policies decides without I/O: none of what could do any is among what it is built from.
+alone: ## each library by itself, and policies pure
+	@echo '== each library alone'
+	@for crate in retinue-policies retinue-webhooks retinue-certs; do cargo check --locked -q -p $$crate; done
+	@impure=$$(cargo tree --locked -p retinue-policies -e normal --prefix none | sort -u \
+	  | grep -E '^(tokio|mio|socket2|reqwest|hyper|actix-[a-z]+|kube[a-z-]*|rustls|aws-lc-rs|tracing|retinue-[a-z]+) ' | grep -v '^retinue-policies ' || true); \
+	if [ -n "$$impure" ]; then echo "policies decides without I/O, yet it depends on:"; echo "$$impure"; exit 1; fi >&2
+
+deny: ## licences, sources, banned crates
+	@echo '== cargo deny'
+	@export PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH"; \
+	command -v cargo-deny >/dev/null || cargo install --locked --quiet --debug --no-default-features --root $(TOOLS) --target-dir $(TOOLS)/build cargo-deny@$(DENY_VERSION); \
+	cargo deny --log-level error --all-features check bans licenses sources
+
 controlplane: ## build the real control plane that tests and the demo run against (needs Go; about ten minutes, once)
 	@tests/controlplane/build
+
+demo: controlplane ## the whole story on a real API server, each command with its answer
+	@cargo run --locked -q -p retinue-demo
