@@ -7,11 +7,7 @@ use std::io::Write;
 use controlplane::{Error, Options};
 
 fn main() -> Result<(), Error> {
-    let options = if std::env::args().any(|arg| arg == "--api-only") {
-        Options::api_only()
-    } else {
-        Options::new()
-    };
+    let options = if std::env::args().any(|arg| arg == "--api-only") { Options::api_only() } else { Options::new() };
     let cluster = options.start()?;
     println!("export KUBECONFIG={}", cluster.kubeconfig().display());
     let _shown = std::io::stdout().flush();

@@ -20,13 +20,9 @@ impl ControlPlane {
     /// The file cannot be read.
     pub fn audit_events(&self) -> Result<Vec<Value>, Error> {
         let path = self.audit_log();
-        let text =
-            std::fs::read_to_string(&path).doing(|| format!("reading {}", path.display()))?;
+        let text = std::fs::read_to_string(&path).doing(|| format!("reading {}", path.display()))?;
         // The last line may be half written; it will be whole the next time.
-        Ok(text
-            .lines()
-            .filter_map(|line| serde_json::from_str(line).ok())
-            .collect())
+        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
     }
 
     /// The first event that `wanted` accepts, waited for.
@@ -37,10 +33,7 @@ impl ControlPlane {
         self.until("an audit event", || {
             let events = self.audit_events().map_err(|error| error.to_string())?;
             let count = events.len();
-            events
-                .into_iter()
-                .find(&wanted)
-                .ok_or_else(|| format!("{count} events, none of them the wanted one"))
+            events.into_iter().find(&wanted).ok_or_else(|| format!("{count} events, none of them the wanted one"))
         })
     }
 }

@@ -14,23 +14,12 @@ fn built() -> PathBuf {
 /// # Errors
 /// [`Error::Missing`], saying what to run.
 pub(crate) fn find(program: &'static str) -> Result<PathBuf, Error> {
-    find_in(
-        program,
-        std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from),
-        built(),
-    )
+    find_in(program, std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from), built())
 }
 
-fn find_in(
-    program: &'static str,
-    assets: Option<PathBuf>,
-    built: PathBuf,
-) -> Result<PathBuf, Error> {
-    let looked_in: Vec<PathBuf> = assets
-        .into_iter()
-        .filter(|path| !path.as_os_str().is_empty())
-        .chain([built])
-        .collect();
+fn find_in(program: &'static str, assets: Option<PathBuf>, built: PathBuf) -> Result<PathBuf, Error> {
+    let looked_in: Vec<PathBuf> =
+        assets.into_iter().filter(|path| !path.as_os_str().is_empty()).chain([built]).collect();
     looked_in
         .iter()
         .map(|folder| folder.join(program))
@@ -53,12 +42,8 @@ mod tests {
         assert_eq!(find("etcd").unwrap(), assets.path().join("etcd"));
         assert_eq!(find("kwok").unwrap(), built.path().join("kwok"));
         let message = find("kubectl").unwrap_err().to_string();
-        for part in [
-            "`kubectl`",
-            "make controlplane",
-            assets.path().to_str().unwrap(),
-            built.path().to_str().unwrap(),
-        ] {
+        for part in ["`kubectl`", "make controlplane", assets.path().to_str().unwrap(), built.path().to_str().unwrap()]
+        {
             assert!(message.contains(part), "{part} is not in: {message}");
         }
     }

@@ -17,6 +17,9 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// How often to ask for what cannot be watched yet.
 const PAUSE: Duration = Duration::from_millis(25);
 
+/// How long to listen to whoever is on the port while the API server starts: it may be somebody else, who says nothing.
+const STRANGER: Duration = Duration::from_secs(2);
+
 /// A free port can be taken by someone else before the API server binds it: how often to choose again.
 const ATTEMPTS: usize = 5;
 
@@ -45,10 +48,7 @@ impl Folder {
         let socket = flags::etcd_socket(&folder.path);
         if socket.as_os_str().len() > LONGEST_SOCKET {
             return Err(Error::Io {
-                what: format!(
-                    "{} is too long a path for a socket: set TMPDIR to a shorter one",
-                    socket.display()
-                ),
+                what: format!("{} is too long a path for a socket: set TMPDIR to a shorter one", socket.display()),
                 source: std::io::ErrorKind::InvalidInput.into(),
             });
         }
@@ -80,9 +80,7 @@ pub(crate) struct Components {
 
 impl Components {
     fn each(&mut self) -> impl Iterator<Item = &mut Component> {
-        std::iter::once(&mut self.etcd)
-            .chain(&mut self.apiserver)
-            .chain(&mut self.others)
+        std::iter::once(&mut self.etcd).chain(&mut self.apiserver).chain(&mut self.others)
     }
 
     /// An error if one of them has ended by itself.
@@ -92,45 +90,37 @@ impl Components {
 
     /// The last lines of all logs.
     pub(crate) fn tails(&mut self) -> String {
-        let tail = |it: &mut Component| {
-            format!(
-                "--- {} ({})\n{}\n",
-                it.name(),
-                it.log().display(),
-                it.tail()
-            )
-        };
+        let tail = |it: &mut Component| format!("--- {} ({})\n{}\n", it.name(), it.log().display(), it.tail());
         self.each().map(tail).collect()
     }
 }
 
 /// Starts the API server of the control plane in `folder`.
 pub(crate) fn apiserver(folder: &Path, port: u16, options: &Options) -> Result<Component, Error> {
-    Component::start(
-        "kube-apiserver",
-        &flags::apiserver(folder, port, options),
-        folder,
-        false,
-    )
+    Component::start("kube-apiserver", &flags::apiserver(folder, port, options), folder, false)
 }
 
 impl ControlPlane {
     pub(crate) fn start_with(options: Options) -> Result<Self, Error> {
+        Self::start_on(options, free_port)
+    }
+
+    /// Starts the API server on a port that `port` gives, and on the next one where somebody else was quicker.
+    fn start_on(options: Options, mut port: impl FnMut() -> Result<u16, Error>) -> Result<Self, Error> {
         for _ in 1..ATTEMPTS {
-            match Self::attempt(options.clone()) {
+            match Self::attempt(options.clone(), port()?) {
                 Err(Error::Ended { log, .. }) if log.contains("address already in use") => {}
                 other => return other,
             }
         }
-        Self::attempt(options)
+        Self::attempt(options, port()?)
     }
 
-    fn attempt(options: Options) -> Result<Self, Error> {
+    fn attempt(options: Options, port: u16) -> Result<Self, Error> {
         let folder = Folder::new()?;
         let path = folder.path();
         let keep = folder.keep;
         let etcd = Component::start("etcd", &flags::etcd(path), path, !keep)?;
-        let port = free_port()?;
         let authority = Authority::new()?;
         let admin = authority.client("admin", Some("system:masters"))?;
         write_files(path, port, &authority, &admin, &options)?;
@@ -140,11 +130,7 @@ impl ControlPlane {
             port,
             authority,
             admin,
-            components: Mutex::new(Components {
-                others: Vec::new(),
-                apiserver: Some(apiserver),
-                etcd,
-            }),
+            components: Mutex::new(Components { others: Vec::new(), apiserver: Some(apiserver), etcd }),
             written: AtomicUsize::new(0),
             options,
             folder,
@@ -156,12 +142,11 @@ impl ControlPlane {
 
     /// Waits until the API server says that it is ready.
     pub(crate) fn until_ready(&self) -> Result<(), Error> {
-        self.until("readiness of the API server", || {
-            match self.client.ask("GET", "/readyz?verbose", None) {
-                Ok(answer) if answer.code == 200 => Ok(()),
-                Ok(answer) => Err(answer.body),
-                Err(error) => Err(error.to_string()),
-            }
+        let client = self.client.with_patience(STRANGER);
+        self.until("readiness of the API server", || match client.ask("GET", "/readyz?verbose", None) {
+            Ok(answer) if answer.code == 200 => Ok(()),
+            Ok(answer) => Err(answer.body),
+            Err(error) => Err(error.to_string()),
         })
     }
 
@@ -170,20 +155,10 @@ impl ControlPlane {
         let mut others = Vec::new();
         if self.options.controllers {
             let flags = flags::controller_manager(folder, &self.options);
-            others.push(Component::start(
-                "kube-controller-manager",
-                &flags,
-                folder,
-                false,
-            )?);
+            others.push(Component::start("kube-controller-manager", &flags, folder, false)?);
         }
         if self.options.scheduler {
-            others.push(Component::start(
-                "kube-scheduler",
-                &flags::scheduler(folder),
-                folder,
-                false,
-            )?);
+            others.push(Component::start("kube-scheduler", &flags::scheduler(folder), folder, false)?);
         }
         self.components().others = others;
         if self.options.nodes > 0 {
@@ -196,20 +171,14 @@ impl ControlPlane {
         if self.options.controllers {
             self.until("the first work of the controllers", || {
                 let path = "/api/v1/namespaces/default/configmaps/kube-root-ca.crt";
-                self.client
-                    .must("GET", path, None, &[])
-                    .map_err(|error| error.to_string())
+                self.client.must("GET", path, None, &[]).map_err(|error| error.to_string())
             })?;
         }
         Ok(())
     }
 
     /// Asks again and again until there is an answer; `Err` tells what there was instead.
-    pub(crate) fn until<T>(
-        &self,
-        awaited: &str,
-        mut ask: impl FnMut() -> Result<T, String>,
-    ) -> Result<T, Error> {
+    pub(crate) fn until<T>(&self, awaited: &str, mut ask: impl FnMut() -> Result<T, String>) -> Result<T, Error> {
         let started = Instant::now();
         loop {
             let last = match ask() {
@@ -249,12 +218,7 @@ fn write_files(
         let path = folder.join(name);
         std::fs::write(&path, text).doing(|| format!("writing {}", path.display()))
     };
-    let server = authority.server(&[
-        "127.0.0.1",
-        "localhost",
-        "kubernetes.default.svc",
-        flags::FIRST_SERVICE,
-    ])?;
+    let server = authority.server(&["127.0.0.1", "localhost", "kubernetes.default.svc", flags::FIRST_SERVICE])?;
     write("apiserver.crt", &server.certificate)?;
     write("apiserver.key", &server.key)?;
     write("ca.crt", &authority.pem())?;
@@ -265,23 +229,31 @@ fn write_files(
     write("stages.yaml", include_str!("../kwok/stages.yaml"))?;
     let kubeconfig = |identity: &Identity| {
         let user = identity::user_with_certificate(identity);
-        identity::kubeconfig(
-            &format!("https://127.0.0.1:{port}"),
-            &authority.pem(),
-            &user,
-        )
+        identity::kubeconfig(&format!("https://127.0.0.1:{port}"), &authority.pem(), &user)
     };
     write("admin.kubeconfig", &kubeconfig(admin))?;
     for (file, user, group) in [
-        (
-            "controller-manager.kubeconfig",
-            "system:kube-controller-manager",
-            None,
-        ),
+        ("controller-manager.kubeconfig", "system:kube-controller-manager", None),
         ("scheduler.kubeconfig", "system:kube-scheduler", None),
         ("kwok.kubeconfig", "kwok", Some("system:masters")),
     ] {
         write(file, &kubeconfig(&authority.client(user, group)?))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_port_that_was_taken_meanwhile_is_tried_no_second_time() {
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let taken = taken.local_addr().map(|it| (it.port(), taken)).unwrap();
+        let mut ports = vec![free_port().unwrap(), taken.0];
+        let cluster = ControlPlane::start_on(Options::api_only(), || Ok(ports.pop().unwrap())).unwrap();
+        assert_ne!(cluster.server_url(), format!("https://127.0.0.1:{}", taken.0));
+        assert!(ports.is_empty());
+    }
 }

@@ -23,12 +23,7 @@ pub(crate) struct Component {
 
 impl Component {
     /// Starts `program` with its log in `folder`; with `remove`, the supervisor deletes that folder in the end.
-    pub(crate) fn start(
-        program: &'static str,
-        args: &[OsString],
-        folder: &Path,
-        remove: bool,
-    ) -> Result<Self, Error> {
+    pub(crate) fn start(program: &'static str, args: &[OsString], folder: &Path, remove: bool) -> Result<Self, Error> {
         let path = binaries::find(program)?;
         let log = folder.join(format!("{program}.log"));
         let mut command = Command::new(binaries::find("supervise")?);
@@ -36,21 +31,13 @@ impl Component {
             command.arg("-remove").arg(folder);
         }
         command.arg(&log).arg(path).args(args);
-        command
-            .current_dir(folder)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+        command.current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         // Nothing of the user's own may reach in: ~/.kube, ~/.kwok.
         command.env("HOME", folder).env_remove("KUBECONFIG");
         // Out of the terminal's group: Ctrl-C ends this process, and closing the pipe ends the program.
         command.process_group(0);
         let supervisor = command.spawn().doing(|| format!("starting {program}"))?;
-        Ok(Self {
-            name: program,
-            log,
-            supervisor,
-        })
+        Ok(Self { name: program, log, supervisor })
     }
 
     /// The program's name.
@@ -65,17 +52,11 @@ impl Component {
 
     /// An error if the program has ended by itself.
     pub(crate) fn check(&mut self) -> Result<(), Error> {
-        match self
-            .supervisor
-            .try_wait()
-            .doing(|| format!("waiting for {}", self.name))?
-        {
+        match self.supervisor.try_wait().doing(|| format!("waiting for {}", self.name))? {
             None => Ok(()),
-            Some(status) => Err(Error::Ended {
-                component: self.name.to_owned(),
-                status: told(status),
-                log: self.tail(),
-            }),
+            Some(status) => {
+                Err(Error::Ended { component: self.name.to_owned(), status: told(status), log: self.tail() })
+            }
         }
     }
 

@@ -2,8 +2,8 @@
 //! the key that signs service account tokens.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose,
 };
 
 use crate::Error;
@@ -30,15 +30,10 @@ impl Authority {
     pub(crate) fn new() -> Result<Self, Error> {
         let mut params = CertificateParams::default();
         params.distinguished_name = rcgen::DistinguishedName::new();
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "control plane of a test");
+        params.distinguished_name.push(DnType::CommonName, "control plane of a test");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        Ok(Self(CertifiedIssuer::self_signed(
-            params,
-            KeyPair::generate()?,
-        )?))
+        Ok(Self(CertifiedIssuer::self_signed(params, KeyPair::generate()?)?))
     }
 
     /// The authority's own certificate, PEM.
@@ -49,11 +44,7 @@ impl Authority {
     /// A certificate for a server under `names` (DNS names and IP addresses).
     pub(crate) fn server(&self, names: &[&str]) -> Result<Identity, Error> {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        self.leaf(
-            CertificateParams::new(names)?,
-            "server",
-            ExtendedKeyUsagePurpose::ServerAuth,
-        )
+        self.leaf(CertificateParams::new(names)?, "server", ExtendedKeyUsagePurpose::ServerAuth)
     }
 
     /// A client certificate: the common name is the user, the organisation is the group.
@@ -61,9 +52,7 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.distinguished_name = rcgen::DistinguishedName::new();
         if let Some(group) = group {
-            params
-                .distinguished_name
-                .push(DnType::OrganizationName, group);
+            params.distinguished_name.push(DnType::OrganizationName, group);
         }
         self.leaf(params, user, ExtendedKeyUsagePurpose::ClientAuth)
     }
@@ -80,10 +69,7 @@ impl Authority {
         params.use_authority_key_identifier_extension = true;
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &self.0)?;
-        Ok(Identity {
-            certificate: certificate.pem(),
-            key: key.serialize_pem(),
-        })
+        Ok(Identity { certificate: certificate.pem(), key: key.serialize_pem() })
     }
 }
 
@@ -101,15 +87,8 @@ mod tests {
     #[test]
     fn keys_are_pkcs8_and_never_the_same() {
         let authority = Authority::new().unwrap();
-        let (one, two) = (
-            authority.client("a", None).unwrap(),
-            authority.client("a", None).unwrap(),
-        );
-        assert!(
-            one.key.starts_with("-----BEGIN PRIVATE KEY-----"),
-            "{}",
-            one.key
-        );
+        let (one, two) = (authority.client("a", None).unwrap(), authority.client("a", None).unwrap());
+        assert!(one.key.starts_with("-----BEGIN PRIVATE KEY-----"), "{}", one.key);
         assert_ne!(one.key, two.key);
         let (private, public) = token_key().unwrap();
         assert!(private.contains("PRIVATE KEY") && public.contains("PUBLIC KEY"));

@@ -55,8 +55,7 @@ pub(crate) fn apiserver(folder: &Path, port: u16, options: &Options) -> Vec<OsSt
         format!("--service-account-signing-key-file={}", file("tokens.key")),
         "--authorization-mode=Node,RBAC".to_owned(),
         // Beside the plugins that are on by default.
-        "--enable-admission-plugins=NodeRestriction,OwnerReferencesPermissionEnforcement"
-            .to_owned(),
+        "--enable-admission-plugins=NodeRestriction,OwnerReferencesPermissionEnforcement".to_owned(),
         "--allow-privileged=true".to_owned(),
         format!("--audit-policy-file={}", file("audit-policy")),
         format!("--audit-log-path={}", audit_log(folder).display()),
@@ -86,10 +85,7 @@ pub(crate) fn controller_manager(folder: &Path, options: &Options) -> Vec<OsStri
 
 pub(crate) fn scheduler(folder: &Path) -> Vec<OsString> {
     line([
-        format!(
-            "--kubeconfig={}",
-            folder.join("scheduler.kubeconfig").display()
-        ),
+        format!("--kubeconfig={}", folder.join("scheduler.kubeconfig").display()),
         "--leader-elect=false".to_owned(),
         "--secure-port=0".to_owned(),
     ])

@@ -28,51 +28,42 @@ pub(crate) struct Answer {
 pub(crate) struct Client {
     port: u16,
     tls: Arc<ClientConfig>,
+    /// How long to wait for each part of an answer.
+    patience: Duration,
 }
 
 impl Client {
     pub(crate) fn new(port: u16, authority: &str, identity: &Identity) -> Result<Self, Error> {
-        let unreadable =
-            |error: rustls_pki_types::pem::Error| rustls::Error::General(error.to_string());
+        let unreadable = |error: rustls_pki_types::pem::Error| rustls::Error::General(error.to_string());
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(authority.as_bytes()).map_err(unreadable)?)?;
-        let certificate =
-            CertificateDer::from_pem_slice(identity.certificate.as_bytes()).map_err(unreadable)?;
+        let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes()).map_err(unreadable)?;
         let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).map_err(unreadable)?;
         // The provider is named, not installed: that is for the process to do, once.
-        let tls = ClientConfig::builder_with_provider(Arc::new(
-            rustls::crypto::aws_lc_rs::default_provider(),
-        ))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_client_auth_cert(vec![certificate], key)?;
-        Ok(Self {
-            port,
-            tls: Arc::new(tls),
-        })
+        let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_client_auth_cert(vec![certificate], key)?;
+        Ok(Self { port, tls: Arc::new(tls), patience: LIMIT })
+    }
+
+    /// The same client, waiting no longer than `patience` for each part of an answer.
+    pub(crate) fn with_patience(&self, patience: Duration) -> Self {
+        Self { patience, ..self.clone() }
     }
 
     /// One request; any status code is an answer.
-    pub(crate) fn ask(
-        &self,
-        method: &str,
-        path: &str,
-        body: Option<&serde_json::Value>,
-    ) -> Result<Answer, Error> {
+    pub(crate) fn ask(&self, method: &str, path: &str, body: Option<&serde_json::Value>) -> Result<Answer, Error> {
         let doing = || format!("{method} {path}");
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
-        let socket = TcpStream::connect_timeout(&address, LIMIT).doing(doing)?;
-        socket.set_read_timeout(Some(LIMIT)).doing(doing)?;
-        socket.set_write_timeout(Some(LIMIT)).doing(doing)?;
+        let socket = TcpStream::connect_timeout(&address, self.patience).doing(doing)?;
+        socket.set_read_timeout(Some(self.patience)).doing(doing)?;
+        socket.set_write_timeout(Some(self.patience)).doing(doing)?;
         let name = ServerName::from(address.ip());
         let connection = ClientConnection::new(Arc::clone(&self.tls), name)?;
         let mut stream = StreamOwned::new(connection, socket);
         let body = body.map(ToString::to_string).unwrap_or_default();
-        let kind = if method == "PATCH" {
-            "application/merge-patch+json"
-        } else {
-            "application/json"
-        };
+        let kind = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
         // HTTP/1.0: the answer comes whole, unchunked, and ends with the connection.
         let request = format!(
             "{method} {path} HTTP/1.0\r\nHost: localhost\r\nAccept: application/json\r\n\
@@ -98,27 +89,16 @@ impl Client {
     ) -> Result<serde_json::Value, Error> {
         let Answer { code, body } = self.ask(method, path, body)?;
         if !(200..300).contains(&code) && !tolerated.contains(&code) {
-            return Err(Error::Answer {
-                request: format!("{method} {path}"),
-                code,
-                body,
-            });
+            return Err(Error::Answer { request: format!("{method} {path}"), code, body });
         }
-        serde_json::from_str(&body).map_err(|_| Error::Answer {
-            request: format!("{method} {path}"),
-            code,
-            body,
-        })
+        serde_json::from_str(&body).map_err(|_| Error::Answer { request: format!("{method} {path}"), code, body })
     }
 }
 
 fn parse(text: &str) -> Option<Answer> {
     let (head, body) = text.split_once("\r\n\r\n")?;
     let code = head.split(' ').nth(1)?.parse().ok()?;
-    Some(Answer {
-        code,
-        body: body.to_owned(),
-    })
+    Some(Answer { code, body: body.to_owned() })
 }
 
 #[cfg(test)]
@@ -128,10 +108,7 @@ mod tests {
     #[test]
     fn an_answer_is_its_code_and_its_body() {
         let answer = parse("HTTP/1.0 403 Forbidden\r\nDate: x\r\n\r\nno\r\n\r\nreally");
-        assert_eq!(
-            answer.map(|it| (it.code, it.body)),
-            Some((403, "no\r\n\r\nreally".to_owned()))
-        );
+        assert_eq!(answer.map(|it| (it.code, it.body)), Some((403, "no\r\n\r\nreally".to_owned())));
         assert!(parse("").is_none() && parse("SSH-2.0\r\n\r\n").is_none());
     }
 }

@@ -19,15 +19,8 @@ impl ControlPlane {
     ///
     /// # Errors
     /// The API server refuses: no such account, no such pod, the pod runs under another account.
-    pub fn token(
-        &self,
-        namespace: &str,
-        account: &str,
-        pod: Option<(&str, &str)>,
-    ) -> Result<String, Error> {
-        let bound = pod.map(
-            |(name, uid)| json!({"kind": "Pod", "apiVersion": "v1", "name": name, "uid": uid}),
-        );
+    pub fn token(&self, namespace: &str, account: &str, pod: Option<(&str, &str)>) -> Result<String, Error> {
+        let bound = pod.map(|(name, uid)| json!({"kind": "Pod", "apiVersion": "v1", "name": name, "uid": uid}));
         let request = json!({
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenRequest",
@@ -53,11 +46,7 @@ impl ControlPlane {
     pub fn kubeconfig_of_pod(&self, namespace: &str, pod: &str) -> Result<PathBuf, Error> {
         let live = self.get(&format!("/api/v1/namespaces/{namespace}/pods/{pod}"))?;
         let account = text(&live, "/spec/serviceAccountName");
-        let token = self.token(
-            namespace,
-            &account,
-            Some((pod, &text(&live, "/metadata/uid"))),
-        )?;
+        let token = self.token(namespace, &account, Some((pod, &text(&live, "/metadata/uid"))))?;
         self.kubeconfig_with_token(&token)
     }
 

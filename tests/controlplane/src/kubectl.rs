@@ -32,14 +32,7 @@ impl Output {
     /// # Errors
     /// [`Error::Kubectl`] with what it wrote to standard error.
     pub fn ok(self) -> Result<String, Error> {
-        if self.success() {
-            Ok(self.stdout)
-        } else {
-            Err(Error::Kubectl {
-                args: self.args,
-                stderr: self.stderr,
-            })
-        }
+        if self.success() { Ok(self.stdout) } else { Err(Error::Kubectl { args: self.args, stderr: self.stderr }) }
     }
 }
 
@@ -64,12 +57,7 @@ impl ControlPlane {
     ///
     /// # Errors
     /// It cannot be run.
-    pub fn kubectl_with(
-        &self,
-        kubeconfig: &Path,
-        args: &[&str],
-        input: &str,
-    ) -> Result<Output, Error> {
+    pub fn kubectl_with(&self, kubeconfig: &Path, args: &[&str], input: &str) -> Result<Output, Error> {
         self.run(kubeconfig, args, Some(input))
     }
 
@@ -78,8 +66,7 @@ impl ControlPlane {
     /// # Errors
     /// One is refused, or kubectl cannot be run.
     pub fn apply(&self, manifests: &str) -> Result<String, Error> {
-        self.run(&self.kubeconfig(), &["apply", "-f", "-"], Some(manifests))?
-            .ok()
+        self.run(&self.kubeconfig(), &["apply", "-f", "-"], Some(manifests))?.ok()
     }
 
     /// A kubectl command of this control plane, for what the other functions do not cover (a watch, a port forward).
@@ -99,15 +86,8 @@ impl ControlPlane {
     fn run(&self, kubeconfig: &Path, args: &[&str], input: Option<&str>) -> Result<Output, Error> {
         let doing = || format!("running kubectl {}", args.join(" "));
         let mut command = self.kubectl_command(kubeconfig)?;
-        command
-            .args(args)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        command.stdin(if input.is_some() {
-            Stdio::piped()
-        } else {
-            Stdio::null()
-        });
+        command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
         let mut child = command.spawn().doing(doing)?;
         let feeder = child.stdin.take().zip(input).map(|(mut pipe, input)| {
             let input = input.to_owned();

@@ -135,8 +135,6 @@ impl ControlPlane {
 
     fn components(&self) -> MutexGuard<'_, Components> {
         // A panic elsewhere leaves processes in a state that is checked anyway.
-        self.components
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.components.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -15,9 +15,7 @@ impl ControlPlane {
     /// The API server does not answer.
     pub fn namespace(&self) -> Result<String, Error> {
         let namespace = json!({"metadata": {"generateName": "test-"}});
-        let made = self
-            .client
-            .must("POST", "/api/v1/namespaces", Some(&namespace), &[])?;
+        let made = self.client.must("POST", "/api/v1/namespaces", Some(&namespace), &[])?;
         let name = text(&made, "/metadata/name");
         self.service_account(&name, "default")?;
         Ok(name)
@@ -29,8 +27,7 @@ impl ControlPlane {
     /// The API server does not answer, or the name is none.
     pub fn namespace_named(&self, name: &str) -> Result<(), Error> {
         let namespace = json!({"metadata": {"name": name}});
-        self.client
-            .must("POST", "/api/v1/namespaces", Some(&namespace), &[CONFLICT])?;
+        self.client.must("POST", "/api/v1/namespaces", Some(&namespace), &[CONFLICT])?;
         self.service_account(name, "default")
     }
 
@@ -40,12 +37,7 @@ impl ControlPlane {
     /// The namespace does not exist, or the name is none.
     pub fn service_account(&self, namespace: &str, name: &str) -> Result<(), Error> {
         let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
-        self.client.must(
-            "POST",
-            &path,
-            Some(&json!({"metadata": {"name": name}})),
-            &[CONFLICT],
-        )?;
+        self.client.must("POST", &path, Some(&json!({"metadata": {"name": name}})), &[CONFLICT])?;
         Ok(())
     }
 
@@ -55,26 +47,16 @@ impl ControlPlane {
     /// The control plane was started with no nodes (so kwok does not run), or the node does not become ready.
     pub fn add_node(&self, name: &str) -> Result<(), Error> {
         let node = json!({"metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}}});
-        self.client
-            .must("POST", "/api/v1/nodes", Some(&node), &[CONFLICT])?;
+        self.client.must("POST", "/api/v1/nodes", Some(&node), &[CONFLICT])?;
         let path = format!("/api/v1/nodes/{name}");
         if !self.options.controllers {
             // Admission taints every new node, and it is a controller's work to take that away.
-            self.client.must(
-                "PATCH",
-                &path,
-                Some(&json!({"spec": {"taints": null}})),
-                &[],
-            )?;
+            self.client.must("PATCH", &path, Some(&json!({"spec": {"taints": null}})), &[])?;
         }
         self.until(&format!("readiness of {name}"), || {
             let node = self.get(&path).map_err(|error| error.to_string())?;
             let ready = conditions(&node).any(|it| it["type"] == "Ready" && it["status"] == "True");
-            if ready && node.pointer("/spec/taints").is_none() {
-                Ok(())
-            } else {
-                Err(node.to_string())
-            }
+            if ready && node.pointer("/spec/taints").is_none() { Ok(()) } else { Err(node.to_string()) }
         })
     }
 
@@ -83,27 +65,16 @@ impl ControlPlane {
     /// # Errors
     /// None runs after two minutes.
     pub fn running_pod(&self, namespace: &str, selector: &str) -> Result<String, Error> {
-        let query: String = selector
-            .replace('=', "%3D")
-            .replace(',', "%2C")
-            .replace(' ', "");
+        let query: String = selector.replace('=', "%3D").replace(',', "%2C").replace(' ', "");
         let path = format!("/api/v1/namespaces/{namespace}/pods?labelSelector={query}");
-        self.until(
-            &format!("a running pod with {selector} in {namespace}"),
-            || {
-                let list = self.get(&path).map_err(|error| error.to_string())?;
-                let runs = |pod: &&Value| {
-                    pod.pointer("/metadata/deletionTimestamp").is_none()
-                        && text(pod, "/status/phase") == "Running"
-                };
-                let found = list["items"]
-                    .as_array()
-                    .and_then(|pods| pods.iter().find(runs));
-                found
-                    .map(|pod| text(pod, "/metadata/name"))
-                    .ok_or_else(|| list["items"].to_string())
-            },
-        )
+        self.until(&format!("a running pod with {selector} in {namespace}"), || {
+            let list = self.get(&path).map_err(|error| error.to_string())?;
+            let runs = |pod: &&Value| {
+                pod.pointer("/metadata/deletionTimestamp").is_none() && text(pod, "/status/phase") == "Running"
+            };
+            let found = list["items"].as_array().and_then(|pods| pods.iter().find(runs));
+            found.map(|pod| text(pod, "/metadata/name")).ok_or_else(|| list["items"].to_string())
+        })
     }
 
     /// What the API server answers an admin's GET of `path` (`/api/v1/namespaces/default/pods`), as JSON.
@@ -119,21 +90,12 @@ impl ControlPlane {
     ///
     /// # Errors
     /// No answer.
-    pub fn request(
-        &self,
-        method: &str,
-        path: &str,
-        body: Option<&Value>,
-    ) -> Result<(u16, String), Error> {
+    pub fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, String), Error> {
         let answer = self.client.ask(method, path, body)?;
         Ok((answer.code, answer.body))
     }
 }
 
 fn conditions(object: &Value) -> impl Iterator<Item = &Value> {
-    object
-        .pointer("/status/conditions")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
+    object.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten()
 }

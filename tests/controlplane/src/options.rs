@@ -50,21 +50,13 @@ impl Options {
     /// etcd and the API server alone: the quickest start, where nothing is collected, scheduled or run.
     #[must_use]
     pub fn api_only() -> Self {
-        Self {
-            controllers: false,
-            scheduler: false,
-            nodes: 0,
-            ..Self::default()
-        }
+        Self { controllers: false, scheduler: false, nodes: 0, ..Self::default() }
     }
 
     /// With or without kube-controller-manager.
     #[must_use]
     pub fn controllers(self, controllers: bool) -> Self {
-        Self {
-            controllers,
-            ..self
-        }
+        Self { controllers, ..self }
     }
 
     /// With or without kube-scheduler.
@@ -97,10 +89,7 @@ impl Options {
     /// The audit policy, YAML or JSON. By default every request is logged at level Metadata.
     #[must_use]
     pub fn audit_policy(self, policy: impl Into<String>) -> Self {
-        Self {
-            audit_policy: policy.into(),
-            ..self
-        }
+        Self { audit_policy: policy.into(), ..self }
     }
 
     /// Starts it and waits until it can be used.
