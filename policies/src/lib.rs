@@ -17,6 +17,7 @@ pub mod lifetime;
 pub mod lint;
 pub mod object;
 pub mod parameter;
+pub mod quantity;
 pub mod recognise;
 pub mod render;
 pub mod request;

@@ -1,0 +1,278 @@
+//! The defaults: what the API server adds to an object while it reads it, and the canonical form of what it keeps.
+//!
+//! The rows are data (`tables/defaults.txt`), the few that need logic are named rules ([`super::rules`]).
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use serde_json::{Map, Value};
+
+use crate::object::Gvk;
+
+use super::canonical::canonicalise;
+use super::facts::Facts;
+use super::rules::{self, Rule};
+use super::shape::{CustomStruct, Node, Scalar, TypeRef, built_in, header, shape_of};
+
+/// One row: what to do with one struct.
+pub(super) enum Row {
+    /// Give a field a value where it has none.
+    Field { field: &'static str, value: Source, when: When },
+    /// What takes more than a row to say.
+    Rule(Rule),
+    /// A row about the struct in a field, only where it is in this one.
+    Within { field: &'static str, id: usize, row: Box<Row> },
+}
+
+/// Where a default value comes from.
+pub(super) enum Source {
+    Literal(Value),
+    Field(&'static str),
+}
+
+/// When a row holds.
+pub(super) enum When {
+    Always,
+    Present(&'static str),
+    Absent(&'static str),
+    Is(&'static str, &'static str),
+}
+
+impl When {
+    fn holds(&self, object: &Map<String, Value>) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Present(field) => object.contains_key(*field),
+            Self::Absent(field) => !object.contains_key(*field),
+            Self::Is(field, text) => object.get(*field).and_then(Value::as_str) == Some(text),
+        }
+    }
+}
+
+/// The rows by type, and which types get something even when they are empty.
+struct Defaults {
+    rows: HashMap<usize, Vec<Row>>,
+    wakes: Vec<bool>,
+}
+
+static DEFAULTS_TEXT: &str = include_str!("../../tables/defaults.txt");
+static DEFAULTS: LazyLock<Defaults> = LazyLock::new(|| {
+    let rows = parse(DEFAULTS_TEXT).0;
+    let mut wakes = vec![false; built_in().types.len()];
+    for id in rows.keys() {
+        wakes[*id] = true;
+    }
+    // A struct that holds such a struct by value gets something too; types nest a dozen deep at most.
+    for _ in 0..16 {
+        for id in 0..wakes.len() {
+            wakes[id] = wakes[id]
+                || built_in().types[id].fields.values().any(|field| match field {
+                    TypeRef { pointer: false, node: Node::Struct(inner) } => wakes[*inner],
+                    _ => false,
+                });
+        }
+    }
+    Defaults { rows, wakes }
+});
+
+/// Reads the rows; the second list holds the lines that it does not understand, of which a test holds that there are
+/// none.
+fn parse(text: &'static str) -> (HashMap<usize, Vec<Row>>, Vec<&'static str>) {
+    let mut rows: HashMap<usize, Vec<Row>> = HashMap::new();
+    let mut unknown = Vec::new();
+    let mut current = None;
+    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        if let Some(name) = header(line) {
+            current = place(name);
+            if current.is_none() {
+                unknown.push(line);
+            }
+            continue;
+        }
+        let Some((id, within)) = current else { continue };
+        let about = within.map_or(id, |(_, inner)| inner);
+        let known = |row: &Row| match row {
+            Row::Field { field, .. } => built_in().types[about].fields.contains_key(field),
+            Row::Rule(_) | Row::Within { .. } => true,
+        };
+        match (row(line).filter(known), within) {
+            (Some(row), None) => rows.entry(id).or_default().push(row),
+            (Some(row), Some((field, inner))) => {
+                let row = Row::Within { field, id: inner, row: Box::new(row) };
+                rows.entry(id).or_default().push(row);
+            }
+            (None, _) => unknown.push(line),
+        }
+    }
+    (rows, unknown)
+}
+
+/// A type, or the struct in a field of one: `batch/v1.Job`, `batch/v1.Job spec`.
+fn place(header: &'static str) -> Option<(usize, Option<(&'static str, usize)>)> {
+    let Some((name, field)) = header.split_once(' ') else { return Some((*built_in().ids.get(header)?, None)) };
+    let id = *built_in().ids.get(name)?;
+    match built_in().types[id].fields.get(field)?.node {
+        Node::Struct(inner) => Some((id, Some((field, inner)))),
+        _ => None,
+    }
+}
+
+fn row(line: &'static str) -> Option<Row> {
+    if let Some(name) = line.strip_prefix("rule ") {
+        return rules::named(name).map(Row::Rule);
+    }
+    let (field, rest) = line.split_once(" = ")?;
+    if let Some(other) = rest.strip_prefix("the ") {
+        return Some(Row::Field { field, value: Source::Field(other), when: When::Always });
+    }
+    let (literal, when) = if let Some((literal, other)) = rest.split_once(" unless ") {
+        (literal, When::Absent(other))
+    } else if let Some((literal, condition)) = rest.split_once(" if ") {
+        let when = match condition.split_once(" is ") {
+            Some((other, text)) => When::Is(other, text),
+            None => When::Present(condition),
+        };
+        (literal, when)
+    } else {
+        (rest, When::Always)
+    };
+    Some(Row::Field { field, value: Source::Literal(serde_json::from_str(literal).ok()?), when })
+}
+
+/// Completes an object as the API server would on reading it: defaults, canonical scalars, and nothing where the
+/// server does not tell nothing from empty. Doing it twice changes nothing more.
+pub fn complete(kind: &Gvk, value: &mut Value, facts: &Facts) {
+    let shape = shape_of(kind, facts);
+    let Some(root) = shape.of else { return };
+    complete_value(root, value);
+    if let Value::Object(object) = value {
+        // On create a strategy drops what was sent; on update of the object it keeps the old one.
+        if super::has_status(kind, facts) == Some(true) {
+            object.remove("status");
+        }
+    }
+}
+
+fn complete_value(shape: &TypeRef, value: &mut Value) {
+    match (&shape.node, value) {
+        (Node::Scalar(scalar), value) => canonicalise(*scalar, value),
+        (Node::List { element, .. }, Value::Array(elements)) => {
+            for value in elements {
+                complete_value(element, value);
+            }
+        }
+        (Node::Map(values), Value::Object(object)) => {
+            for value in object.values_mut() {
+                complete_value(values, value);
+            }
+        }
+        (Node::Struct(id), Value::Object(object)) => complete_struct(*id, object),
+        (Node::Custom(custom), Value::Object(object)) => complete_custom(custom, object),
+        _ => {}
+    }
+}
+
+fn complete_struct(id: usize, object: &mut Map<String, Value>) {
+    let fields = &built_in().types[id].fields;
+    complete_scalars(id, object);
+    if let Some(rows) = DEFAULTS.rows.get(&id) {
+        for row in rows {
+            apply(row, object);
+        }
+    }
+    for (name, shape) in fields {
+        match (&shape.node, object.get_mut(*name)) {
+            (Node::Scalar(_), _) => {}
+            (_, Some(value)) => complete_value(shape, value),
+            (Node::Struct(inner), None) if !shape.pointer && DEFAULTS.wakes[*inner] => {
+                let mut empty = Map::new();
+                complete_struct(*inner, &mut empty);
+                object.insert((*name).to_owned(), Value::Object(empty));
+            }
+            _ => {}
+        }
+    }
+    object.retain(|name, value| !fields.get(name.as_str()).is_some_and(|shape| nothing(shape, value)));
+}
+
+/// Scalars come first: rows ask whether a field is there, and zero counts as absent where it is no pointer.
+fn complete_scalars(id: usize, object: &mut Map<String, Value>) {
+    let fields = &built_in().types[id].fields;
+    object.retain(|name, value| {
+        let Some(shape) = fields.get(name.as_str()) else { return true };
+        if let Node::Scalar(scalar) = shape.node {
+            canonicalise(scalar, value);
+        }
+        !(value.is_null() || nothing(shape, value))
+    });
+}
+
+/// Whether the API server does not tell this value from an absent one.
+fn nothing(shape: &TypeRef, value: &Value) -> bool {
+    if shape.pointer {
+        return false;
+    }
+    match (&shape.node, value) {
+        (Node::Scalar(Scalar::Plain), _) => false,
+        (Node::Scalar(Scalar::Quantity | Scalar::MilliQuantity), Value::String(text)) => text == "0",
+        // An empty int-or-string is no zero: it says "" and not 0.
+        (Node::Scalar(Scalar::IntOrString), Value::String(_)) => false,
+        (_, Value::String(text)) => text.is_empty(),
+        (_, Value::Number(number)) => number.as_f64() == Some(0.0),
+        (_, Value::Bool(truth)) => !truth,
+        (_, Value::Array(elements)) => elements.is_empty(),
+        (_, Value::Object(object)) => object.is_empty(),
+        (_, Value::Null) => true,
+    }
+}
+
+fn apply(row: &Row, object: &mut Map<String, Value>) {
+    match row {
+        Row::Rule(rule) => rule(object),
+        Row::Within { field, id, row } => {
+            let inner = object.entry(*field).or_insert_with(|| Value::Object(Map::new()));
+            if let Value::Object(inner) = inner {
+                complete_scalars(*id, inner);
+                apply(row, inner);
+            }
+        }
+        Row::Field { field, value, when } => {
+            if object.contains_key(*field) || !when.holds(object) {
+                return;
+            }
+            let value = match value {
+                Source::Literal(value) => Some(value.clone()),
+                Source::Field(other) => object.get(*other).cloned(),
+            };
+            if let Some(value) = value {
+                object.insert((*field).to_owned(), value);
+            }
+        }
+    }
+}
+
+fn complete_custom(custom: &CustomStruct, object: &mut Map<String, Value>) {
+    for (name, field) in &custom.fields {
+        let absent = object.get(name).is_none_or(|value| value.is_null() && !field.nullable);
+        match &field.default {
+            Some(default) if absent => {
+                object.insert(name.clone(), default.clone());
+            }
+            _ => {}
+        }
+        if let Some(value) = object.get_mut(name) {
+            complete_value(&field.shape, value);
+        }
+    }
+    if let Some(additional) = &custom.additional {
+        for (name, value) in object.iter_mut() {
+            if !custom.fields.contains_key(name) {
+                complete_value(additional, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "defaults_tests.rs"]
+mod tests;

@@ -1,0 +1,424 @@
+//! The defaults that take more than a row to say, by name. Each is given one struct, whose scalars are canonical.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+
+use crate::quantity::Quantity;
+
+type Object = Map<String, Value>;
+
+/// Completes one struct.
+pub(super) type Rule = fn(&mut Object);
+
+/// The rule of a name in `defaults.txt`.
+pub(super) fn named(name: &str) -> Option<Rule> {
+    Some(match name {
+        "pod-requests" => pod_requests,
+        "pod-host-ports" => pod_host_ports,
+        "pod-grace" => pod_grace,
+        "service-links" => service_links,
+        "account-alias" => account_alias,
+        "empty-dir" => empty_dir,
+        "pull-policy" => pull_policy,
+        "pull-policy-of-volume" => pull_policy_of_volume,
+        "string-data" => string_data,
+        "session-affinity" => session_affinity,
+        "external-addresses" => external_addresses,
+        "target-port" => target_port,
+        "job-labels" => labels_of_template,
+        "job-counts" => job_counts,
+        "controller-labels" => controller_labels,
+        "claim-templates" => claim_templates,
+        "policy-types" => policy_types,
+        "scaling-behavior" => scaling_behavior,
+        _ => return None,
+    })
+}
+
+fn default(object: &mut Object, field: &str, value: impl Into<Value>) {
+    if !object.contains_key(field) {
+        object.insert(field.to_owned(), value.into());
+    }
+}
+
+fn object<'a>(parent: &'a Object, field: &str) -> Option<&'a Object> {
+    parent.get(field).and_then(Value::as_object)
+}
+
+fn object_mut<'a>(parent: &'a mut Object, field: &str) -> Option<&'a mut Object> {
+    parent.get_mut(field).and_then(Value::as_object_mut)
+}
+
+fn objects_mut<'a>(parent: &'a mut Object, field: &str) -> impl Iterator<Item = &'a mut Object> + use<'a> {
+    parent.get_mut(field).and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_object_mut)
+}
+
+/// The containers that run: ephemeral ones have no resources and no ports.
+const CONTAINERS: [&str; 2] = ["initContainers", "containers"];
+
+/// Requests that are absent are the limits; the pod's own are the sum of its containers', or its limits.
+fn pod_requests(pod: &mut Object) {
+    let Some(spec) = object_mut(pod, "spec") else { return };
+    for list in CONTAINERS {
+        for container in objects_mut(spec, list) {
+            requests_from_limits(container);
+        }
+    }
+    if object(spec, "resources").is_none() {
+        return;
+    }
+    let limits = containers_together(spec, "limits");
+    let requests = containers_together(spec, "requests");
+    let Some(resources) = object_mut(spec, "resources") else { return };
+    let given = |resources: &Object, list: &str| object(resources, list).cloned().unwrap_or_default();
+    let (mut pod_limits, mut pod_requests) = (given(resources, "limits"), given(resources, "requests"));
+    if pod_limits.is_empty() && pod_requests.is_empty() {
+        return;
+    }
+    for (resource, amount) in limits {
+        if resource.starts_with("hugepages-") && !pod_requests.contains_key(&resource) {
+            default(&mut pod_limits, &resource, amount.to_string());
+        }
+    }
+    if !pod_limits.is_empty() {
+        for (resource, amount) in requests {
+            if matches!(resource.as_str(), "cpu" | "memory") {
+                default(&mut pod_requests, &resource, amount.to_string());
+            }
+        }
+        for (resource, amount) in &pod_limits {
+            if matches!(resource.as_str(), "cpu" | "memory") || resource.starts_with("hugepages-") {
+                default(&mut pod_requests, resource, amount.clone());
+            }
+        }
+        resources.insert("limits".into(), Value::Object(pod_limits));
+    }
+    if !pod_requests.is_empty() {
+        resources.insert("requests".into(), Value::Object(pod_requests));
+    }
+}
+
+fn requests_from_limits(container: &mut Object) {
+    let Some(resources) = object_mut(container, "resources") else { return };
+    let Some(limits) = object(resources, "limits").cloned() else { return };
+    let requests = resources.entry("requests").or_insert_with(|| json!({}));
+    if requests.is_null() {
+        *requests = json!({});
+    }
+    if let Some(requests) = requests.as_object_mut() {
+        for (resource, amount) in limits {
+            default(requests, &resource, amount);
+        }
+    }
+}
+
+type Amounts = BTreeMap<String, Quantity>;
+
+/// What the scheduler counts for all containers together: the running ones and the sidecars add up, and each init
+/// container needs its own and what the sidecars before it take.
+fn containers_together(spec: &Object, list: &str) -> Amounts {
+    let amounts = |container: &Value| -> Amounts {
+        let found = container.get("resources").and_then(|resources| resources.get(list)).and_then(Value::as_object);
+        let parsed = found.into_iter().flatten().map(|(resource, amount)| (resource, Quantity::from_value(amount)));
+        parsed.filter_map(|(resource, amount)| Some((resource.clone(), amount.ok()?))).collect()
+    };
+    let add = |sum: &mut Amounts, more: &Amounts| {
+        for (resource, amount) in more {
+            let total = sum.entry(resource.clone()).or_insert(Quantity::ZERO);
+            *total = total.plus(*amount);
+        }
+    };
+    let of = |name: &str| spec.get(name).and_then(Value::as_array).into_iter().flatten();
+    let mut together = Amounts::new();
+    for container in of("containers") {
+        add(&mut together, &amounts(container));
+    }
+    let (mut sidecars, mut peaks) = (Amounts::new(), Amounts::new());
+    for container in of("initContainers") {
+        let mut needs = amounts(container);
+        if container.get("restartPolicy").and_then(Value::as_str) == Some("Always") {
+            add(&mut together, &needs);
+            add(&mut sidecars, &needs);
+            needs = sidecars.clone();
+        } else {
+            add(&mut needs, &sidecars);
+        }
+        for (resource, amount) in needs {
+            let peak = peaks.entry(resource).or_insert(amount);
+            *peak = (*peak).max(amount);
+        }
+    }
+    for (resource, amount) in peaks {
+        let total = together.entry(resource).or_insert(amount);
+        *total = (*total).max(amount);
+    }
+    together
+}
+
+/// On the host's network a port is the host's port too.
+fn pod_host_ports(pod: &mut Object) {
+    let Some(spec) = object_mut(pod, "spec") else { return };
+    if spec.get("hostNetwork") != Some(&Value::Bool(true)) {
+        return;
+    }
+    for list in CONTAINERS {
+        for container in objects_mut(spec, list) {
+            for port in objects_mut(container, "ports") {
+                if port.get("hostPort").and_then(Value::as_i64).unwrap_or_default() == 0
+                    && let Some(number) = port.get("containerPort").cloned()
+                {
+                    port.insert("hostPort".into(), number);
+                }
+            }
+        }
+    }
+}
+
+/// A pod's negative grace period is one second.
+fn pod_grace(pod: &mut Object) {
+    if let Some(spec) = object_mut(pod, "spec")
+        && spec.get("terminationGracePeriodSeconds").and_then(Value::as_f64).is_some_and(|seconds| seconds < 0.0)
+    {
+        spec.insert("terminationGracePeriodSeconds".into(), 1.into());
+    }
+}
+
+/// In a pod, not in a pod template.
+fn service_links(pod: &mut Object) {
+    if let Some(spec) = object_mut(pod, "spec")
+        && spec.get("enableServiceLinks").is_none_or(Value::is_null)
+    {
+        spec.insert("enableServiceLinks".into(), true.into());
+    }
+}
+
+/// `serviceAccount` is an old name of `serviceAccountName`, shown beside it.
+fn account_alias(spec: &mut Object) {
+    if let Some(name) = spec.get("serviceAccountName").cloned() {
+        spec.insert("serviceAccount".into(), name);
+    }
+}
+
+/// A volume without a source is an empty directory.
+fn empty_dir(volume: &mut Object) {
+    if !volume.iter().any(|(field, value)| field != "name" && !value.is_null()) {
+        volume.insert("emptyDir".into(), json!({}));
+    }
+}
+
+fn pull_policy(container: &mut Object) {
+    let image = container.get("image").and_then(Value::as_str).unwrap_or_default();
+    let policy = policy_of_image(image);
+    default(container, "imagePullPolicy", policy);
+}
+
+fn pull_policy_of_volume(source: &mut Object) {
+    let image = source.get("reference").and_then(Value::as_str).unwrap_or_default();
+    let policy = policy_of_image(image);
+    default(source, "pullPolicy", policy);
+}
+
+/// Always for the tag `latest`, written or implied; an image that cannot be read has no tag.
+fn policy_of_image(image: &str) -> &'static str {
+    if tag(image) == Some("latest") { "Always" } else { "IfNotPresent" }
+}
+
+/// The tag of an image: `latest` where there is neither tag nor digest; none where there is only a digest, or where
+/// the name is none.
+fn tag(image: &str) -> Option<&str> {
+    let (name, digest) = match image.split_once('@') {
+        Some((name, digest)) => (name, Some(digest)),
+        None => (image, None),
+    };
+    let slash = name.rfind('/').map_or(0, |slash| slash + 1);
+    let (repository, tag) = match name[slash..].split_once(':') {
+        Some((last, tag)) => (&name[..slash + last.len()], Some(tag)),
+        None => (name, None),
+    };
+    let tag_is_one = tag.is_none_or(|tag| {
+        (1..=128).contains(&tag.len())
+            && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+            && !tag.starts_with(['.', '-'])
+    });
+    let digest_is_one = digest.is_none_or(|digest| {
+        digest.split_once(':').is_some_and(|(algorithm, hex)| {
+            !algorithm.is_empty() && hex.len() >= 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
+        })
+    });
+    if !repository_is_one(repository) || !tag_is_one || !digest_is_one {
+        return None;
+    }
+    match (tag, digest) {
+        (Some(tag), _) => Some(tag),
+        (None, Some(_)) => None,
+        (None, None) => Some("latest"),
+    }
+}
+
+/// Whether a text is a repository: an optional host, then lower-case path components.
+fn repository_is_one(repository: &str) -> bool {
+    let path = match repository.split_once('/') {
+        Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => path,
+        Some((host, path)) if host.bytes().any(|byte| byte.is_ascii_uppercase()) => path,
+        _ => repository,
+    };
+    // A bare 64-digit hexadecimal name is taken for an image's id.
+    if repository.len() == 64 && repository.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return false;
+    }
+    let edge = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    path.split('/').all(|part| {
+        edge(part.bytes().next())
+            && edge(part.bytes().next_back())
+            && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte))
+    })
+}
+
+/// `stringData` is a way of writing `data`, and wins over it.
+fn string_data(secret: &mut Object) {
+    let Some(Value::Object(texts)) = secret.remove("stringData") else { return };
+    if texts.is_empty() {
+        return;
+    }
+    let data = secret.entry("data").or_insert_with(|| json!({}));
+    if let Some(data) = data.as_object_mut() {
+        for (key, text) in texts {
+            let encoded = text.as_str().map(|text| STANDARD.encode(text).into());
+            data.insert(key, encoded.unwrap_or(text));
+        }
+    }
+}
+
+fn session_affinity(spec: &mut Object) {
+    match spec.get("sessionAffinity").and_then(Value::as_str) {
+        Some("None") => {
+            spec.remove("sessionAffinityConfig");
+        }
+        Some("ClientIP") => {
+            let config = spec.get("sessionAffinityConfig");
+            let seconds = config.and_then(|config| config.pointer("/clientIP/timeoutSeconds"));
+            if seconds.is_none_or(Value::is_null) {
+                spec.insert("sessionAffinityConfig".into(), json!({"clientIP": {"timeoutSeconds": 10800}}));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A service with external addresses is reached from outside, whatever its type.
+fn external_addresses(spec: &mut Object) {
+    let external = spec.get("externalIPs").and_then(Value::as_array).is_some_and(|all| !all.is_empty());
+    if external && spec.get("type").and_then(Value::as_str) == Some("ClusterIP") {
+        default(spec, "externalTrafficPolicy", "Cluster");
+    }
+}
+
+fn target_port(port: &mut Object) {
+    if port.get("targetPort").is_none_or(|target| target.as_str() == Some(""))
+        && let Some(number) = port.get("port").cloned()
+    {
+        port.insert("targetPort".into(), number);
+    }
+}
+
+/// One run, one at a time: only where neither is said.
+fn job_counts(spec: &mut Object) {
+    if !spec.contains_key("completions") && !spec.contains_key("parallelism") {
+        spec.insert("completions".into(), 1.into());
+    }
+    default(spec, "parallelism", 1);
+}
+
+/// Labels are those of the pod template, where there are none.
+fn labels_of_template(object: &mut Object) {
+    let labels = object.get("spec").and_then(|spec| spec.pointer("/template/metadata/labels")).cloned();
+    let Some(labels) = labels.filter(|labels| labels.as_object().is_some_and(|all| !all.is_empty())) else { return };
+    let metadata = object.entry("metadata").or_insert_with(|| json!({}));
+    let Some(metadata) = metadata.as_object_mut() else { return };
+    if metadata.get("labels").is_none_or(|own| own.is_null() || own.as_object().is_some_and(Map::is_empty)) {
+        metadata.insert("labels".into(), labels);
+    }
+}
+
+fn controller_labels(controller: &mut Object) {
+    labels_of_template(controller);
+    let labels = controller.get("spec").and_then(|spec| spec.pointer("/template/metadata/labels")).cloned();
+    let Some(labels) = labels.filter(|labels| labels.as_object().is_some_and(|all| !all.is_empty())) else { return };
+    if let Some(spec) = object_mut(controller, "spec")
+        && spec.get("selector").is_none_or(|own| own.is_null() || own.as_object().is_some_and(Map::is_empty))
+    {
+        spec.insert("selector".into(), labels);
+    }
+}
+
+/// Claim templates are shown as whole claims that wait.
+fn claim_templates(spec: &mut Object) {
+    for claim in objects_mut(spec, "volumeClaimTemplates") {
+        claim.insert("apiVersion".into(), "v1".into());
+        claim.insert("kind".into(), "PersistentVolumeClaim".into());
+        let status = claim.entry("status").or_insert_with(|| json!({}));
+        if let Some(status) = status.as_object_mut() {
+            default(status, "phase", "Pending");
+        }
+    }
+}
+
+fn policy_types(spec: &mut Object) {
+    let some = |field: &str| spec.get(field).and_then(Value::as_array).is_some_and(|all| !all.is_empty());
+    if !some("policyTypes") {
+        let types = if some("egress") { json!(["Ingress", "Egress"]) } else { json!(["Ingress"]) };
+        spec.insert("policyTypes".into(), types);
+    }
+}
+
+/// Where any behaviour is said, both directions are filled in.
+fn scaling_behavior(spec: &mut Object) {
+    let Some(behavior) = object_mut(spec, "behavior") else { return };
+    let mut fill = |direction: &str, window: Option<i64>, policies: Value| {
+        let rules = behavior.entry(direction).or_insert_with(|| json!({}));
+        if rules.is_null() {
+            *rules = json!({});
+        }
+        let Some(rules) = rules.as_object_mut() else { return };
+        rules.retain(|_, value| !value.is_null());
+        default(rules, "selectPolicy", "Max");
+        default(rules, "policies", policies);
+        if let Some(window) = window {
+            default(rules, "stabilizationWindowSeconds", window);
+        }
+    };
+    let percent = json!({"type": "Percent", "value": 100, "periodSeconds": 15});
+    fill("scaleUp", Some(0), json!([{"type": "Pods", "value": 4, "periodSeconds": 15}, percent]));
+    fill("scaleDown", None, json!([percent]));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_are_read_as_registries_do() {
+        let digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+        let cases = [
+            ("app".to_owned(), Some("latest")),
+            ("app:latest".to_owned(), Some("latest")),
+            ("app:1.2".to_owned(), Some("1.2")),
+            ("registry.example:5000/app".to_owned(), Some("latest")),
+            ("registry.example:5000/team/app:v1".to_owned(), Some("v1")),
+            (format!("app@{digest}"), None),
+            (format!("app:latest@{digest}"), Some("latest")),
+            (format!("app:1@{digest}"), Some("1")),
+            ("App".to_owned(), None),
+            (String::new(), None),
+            ("app:".to_owned(), None),
+            ("app@sha256:short".to_owned(), None),
+            ("localhost/app".to_owned(), Some("latest")),
+        ];
+        for (image, expected) in cases {
+            assert_eq!(tag(&image), expected, "{image}");
+        }
+    }
+}
