@@ -1,0 +1,5 @@
+//! What retinue knows of a cluster.
+
+pub mod client;
+pub mod clock;
+pub(crate) mod watch;

@@ -1,0 +1,396 @@
+//! One list-and-watch, with what kube's own watcher keeps to itself: proof of life.
+//!
+//! A verdict must know how old its snapshot may be. An API server sends a bookmark about once a minute, and two
+//! seconds before a watch's own deadline (seen on 1.36, in its watch cache since 1.16). So every watch here asks to be
+//! ended after [`LENGTH`], which brings a bookmark each 18 to 20 seconds, three of them within the bound of
+//! [`STALE_AFTER`]. A bookmark, an event and a completed list are proof of life; a connection that is merely
+//! open is not.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::TryStreamExt;
+use kube::Client;
+use kube::core::WatchEvent;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::client::{Detail, METADATA_ONLY, message};
+
+/// How long one watch lasts before it is resumed.
+pub(crate) const LENGTH: Duration = Duration::from_secs(20);
+/// A snapshot without proof of life for longer than this is not judged by (design, section 2).
+pub const STALE_AFTER: Duration = Duration::from_secs(60);
+/// How long beyond its own end a silent watch is believed in: the server ends it, so silence means the
+/// connection is dead.
+const GRACE: Duration = Duration::from_secs(3);
+/// How long one page of a list may take; pages are of [`PAGE`] objects, at most about 1.5 MB each.
+const LIST_DEADLINE: Duration = Duration::from_secs(15);
+/// How long a watch may take to begin.
+const BEGIN_DEADLINE: Duration = Duration::from_secs(5);
+/// Objects per page of a list.
+const PAGE: u32 = 500;
+/// The pause after a failure, doubled up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// What to watch.
+#[derive(Clone, Debug)]
+pub(crate) struct Watched {
+    /// `v1`, `apps/v1`.
+    pub api_version: String,
+    /// `ConfigMap`.
+    pub kind: String,
+    /// Plural, lower case.
+    pub resource: String,
+    /// A label selector.
+    pub labels: Option<String>,
+    /// Whole objects or their metadata.
+    pub detail: Detail,
+}
+
+impl Watched {
+    pub(crate) fn new(api_version: &str, kind: &str, resource: &str) -> Self {
+        Self {
+            api_version: api_version.into(),
+            kind: kind.into(),
+            resource: resource.into(),
+            labels: None,
+            detail: Detail::Whole,
+        }
+    }
+
+    #[must_use]
+    pub(crate) fn labelled(mut self, selector: &str) -> Self {
+        self.labels = Some(selector.into());
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn metadata_only(mut self) -> Self {
+        self.detail = Detail::Metadata;
+        self
+    }
+
+    /// For people.
+    pub(crate) fn name(&self) -> String {
+        match self.api_version.split_once('/') {
+            Some((group, _)) => format!("{}.{group}", self.resource),
+            None => self.resource.clone(),
+        }
+    }
+
+    fn path(&self) -> String {
+        let root = if self.api_version.contains('/') { "apis" } else { "api" };
+        format!("/{root}/{}/{}?", self.api_version, self.resource)
+    }
+
+    fn request(&self, query: &[(&str, &str)]) -> Result<http::Request<Vec<u8>>, http::Error> {
+        let mut uri = self.path();
+        let labels = self.labels.as_deref().map(|selector| ("labelSelector", selector));
+        for (index, (key, value)) in query.iter().copied().chain(labels).enumerate() {
+            let value = value.replace('%', "%25").replace('=', "%3D").replace('&', "%26").replace(' ', "%20");
+            let separator = if index == 0 { "" } else { "&" };
+            uri.push_str(&format!("{separator}{key}={}", value.replace('+', "%2B")));
+        }
+        let mut request = http::Request::get(uri);
+        if self.detail == Detail::Metadata {
+            let list = METADATA_ONLY.replace("PartialObjectMetadata;", "PartialObjectMetadataList;");
+            let listing = !query.iter().any(|(key, _)| *key == "watch");
+            request = request.header(http::header::ACCEPT, if listing { list.as_str() } else { METADATA_ONLY });
+        }
+        request.body(Vec::new())
+    }
+}
+
+/// What a watch can carry.
+pub(crate) trait Watchable: DeserializeOwned + Clone + Send + 'static {
+    /// `metadata.resourceVersion`.
+    fn version(&self) -> Option<&str>;
+    /// Lists leave `apiVersion` and `kind` out of their items.
+    fn complete(&mut self, watched: &Watched);
+}
+
+impl Watchable for Value {
+    fn version(&self) -> Option<&str> {
+        self.pointer("/metadata/resourceVersion")?.as_str()
+    }
+    fn complete(&mut self, watched: &Watched) {
+        if let Some(object) = self.as_object_mut() {
+            object.entry("apiVersion").or_insert_with(|| watched.api_version.clone().into());
+            object.entry("kind").or_insert_with(|| watched.kind.clone().into());
+        }
+    }
+}
+
+/// A change, and the instant at which the server is known to have said so.
+#[derive(Clone, Debug)]
+pub(crate) struct News<T> {
+    pub at: Instant,
+    pub change: Change<T>,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Change<T> {
+    /// A list begins: what is not in it is gone once it is complete.
+    Begin,
+    /// An object of the list.
+    Listed(T),
+    /// The list is complete.
+    Complete,
+    /// An object is new or changed.
+    Applied(T),
+    /// An object is gone, or no longer selected.
+    Removed(T),
+    /// Nothing changed.
+    Alive,
+}
+
+/// Whether a watch is synced, when it last gave proof of life, and what is wrong with it.
+#[derive(Debug, Default)]
+pub(crate) struct Pulse(Mutex<PulseState>);
+
+#[derive(Clone, Debug, Default)]
+struct PulseState {
+    alive: Option<Instant>,
+    trouble: Option<String>,
+}
+
+impl Pulse {
+    /// The snapshot holds everything that the server had at `at`.
+    pub(crate) fn beat(&self, at: Instant) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.alive = state.alive.max(Some(at));
+        state.trouble = None;
+    }
+
+    fn ail(&self, trouble: String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).trouble = Some(trouble);
+    }
+
+    /// How old the snapshot may be; none before the first list was complete.
+    pub(crate) fn age(&self) -> Option<Duration> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).alive.map(|alive| alive.elapsed())
+    }
+
+    /// What went wrong last, if nothing went right since.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).trouble.clone()
+    }
+
+    /// Whether the snapshot may be judged by.
+    ///
+    /// # Errors
+    /// With the reason.
+    pub(crate) fn fresh(&self, name: &str) -> Result<(), Stale> {
+        let because = || self.trouble().map(|trouble| format!(" ({trouble})")).unwrap_or_default();
+        match self.age() {
+            None => Err(Stale(format!("the list of {name} has not been read yet{}", because()))),
+            Some(age) if age > STALE_AFTER => {
+                Err(Stale(format!("what is known of {name} is {} s old{}", age.as_secs(), because())))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+}
+
+/// A snapshot that must not be judged by.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Stale(pub String);
+
+/// Why a watch stopped for a moment.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error("{0}")]
+    Api(String),
+    #[error("the resource version is too old")]
+    Expired,
+    #[error("no answer in time")]
+    Silent,
+    #[error("an object without resource version")]
+    NoVersion,
+    #[error("nobody listens")]
+    Unheard,
+}
+
+impl From<kube::Error> for Trouble {
+    fn from(error: kube::Error) -> Self {
+        match &error {
+            kube::Error::Api(status) if status.code == 410 => Self::Expired,
+            other => Self::Api(message(other)),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Page<T> {
+    #[serde(default)]
+    metadata: PageMetadata,
+    #[serde(default = "Vec::new")]
+    items: Vec<T>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct PageMetadata {
+    resource_version: String,
+    r#continue: String,
+}
+
+/// Lists and watches, for ever: ends when nobody listens any more.
+pub(crate) async fn follow<T: Watchable>(
+    client: Client,
+    watched: Watched,
+    pulse: Arc<Pulse>,
+    out: mpsc::Sender<News<T>>,
+) {
+    let mut version: Option<String> = None;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let progress = match version.take() {
+            None => list(&client, &watched, &out).await,
+            Some(from) => watch(&client, &watched, from, &out).await,
+        };
+        match progress {
+            Ok(reached) => {
+                version = Some(reached);
+                pause = FIRST_PAUSE;
+            }
+            Err(Trouble::Unheard) => return,
+            Err(trouble) => {
+                // After any trouble the list is read again: dearer than resuming, and always right.
+                tracing::warn!(watch = watched.name(), %trouble, "a watch was interrupted");
+                pulse.ail(trouble.to_string());
+                tokio::select! {
+                    () = tokio::time::sleep(jittered(pause)) => {}
+                    () = out.closed() => return,
+                }
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+}
+
+/// Between half and the whole of `pause`, so that many watches do not come back in step.
+fn jittered(pause: Duration) -> Duration {
+    let random = u32::try_from(RandomState::new().hash_one(0) % 1_000).unwrap_or(0);
+    pause / 2 + pause / 2 * random / 1_000
+}
+
+async fn tell<T>(out: &mpsc::Sender<News<T>>, at: Instant, change: Change<T>) -> Result<(), Trouble> {
+    out.send(News { at, change }).await.map_err(|_| Trouble::Unheard)
+}
+
+async fn list<T: Watchable>(
+    client: &Client,
+    watched: &Watched,
+    out: &mpsc::Sender<News<T>>,
+) -> Result<String, Trouble> {
+    let at = Instant::now();
+    tell(out, at, Change::Begin).await?;
+    let limit = PAGE.to_string();
+    let mut token = String::new();
+    loop {
+        let mut query = vec![("limit", limit.as_str())];
+        if !token.is_empty() {
+            query.push(("continue", token.as_str()));
+        }
+        let request = watched.request(&query).map_err(|error| Trouble::Api(error.to_string()))?;
+        let page: Page<T> =
+            tokio::time::timeout(LIST_DEADLINE, client.request(request)).await.map_err(|_| Trouble::Silent)??;
+        for mut item in page.items {
+            item.complete(watched);
+            tell(out, at, Change::Listed(item)).await?;
+        }
+        token = page.metadata.r#continue;
+        if token.is_empty() {
+            tell(out, at, Change::Complete).await?;
+            return Ok(page.metadata.resource_version);
+        }
+    }
+}
+
+/// Watches from `version` until the server ends it, and says how far it came.
+async fn watch<T: Watchable>(
+    client: &Client,
+    watched: &Watched,
+    mut version: String,
+    out: &mpsc::Sender<News<T>>,
+) -> Result<String, Trouble> {
+    let begun = Instant::now();
+    let length = LENGTH.as_secs().to_string();
+    let query = [
+        ("watch", "true"),
+        ("allowWatchBookmarks", "true"),
+        ("timeoutSeconds", length.as_str()),
+        ("resourceVersion", version.as_str()),
+    ];
+    let request = watched.request(&query).map_err(|error| Trouble::Api(error.to_string()))?;
+    let events =
+        tokio::time::timeout(BEGIN_DEADLINE, client.request_events::<T>(request)).await.map_err(|_| Trouble::Silent)??;
+    let mut events = std::pin::pin!(events);
+    loop {
+        let left = (LENGTH + GRACE).saturating_sub(begun.elapsed());
+        let event = tokio::select! {
+            event = tokio::time::timeout(left, events.try_next()) => event.map_err(|_| Trouble::Silent)??,
+            () = out.closed() => return Err(Trouble::Unheard),
+        };
+        let at = Instant::now();
+        let (reached, change) = match event {
+            None => return Ok(version),
+            Some(WatchEvent::Added(object) | WatchEvent::Modified(object)) => {
+                (object.version().map(Into::into), Change::Applied(object))
+            }
+            Some(WatchEvent::Deleted(object)) => (object.version().map(Into::into), Change::Removed(object)),
+            Some(WatchEvent::Bookmark(bookmark)) => (Some(bookmark.metadata.resource_version), Change::Alive),
+            Some(WatchEvent::Error(status)) => return Err(kube::Error::Api(status).into()),
+        };
+        version = reached.ok_or(Trouble::NoVersion)?;
+        tell(out, at, change).await?;
+    }
+}
+
+/// The pulses of every watch, by name.
+pub(crate) type Pulses = HashMap<String, Arc<Pulse>>;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::allow_attributes, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn selectors_and_tokens_survive_the_uri() {
+        let watched = Watched::new("v1", "ConfigMap", "configmaps").labelled("fledged.io/templates=true");
+        let uri = watched.request(&[("continue", "a+b=&c")]).unwrap().uri().to_string();
+        assert_eq!(uri, "/api/v1/configmaps?continue=a%2Bb%3D%26c&labelSelector=fledged.io/templates%3Dtrue");
+        let uri = Watched::new("apps/v1", "Deployment", "deployments").request(&[]).unwrap().uri().to_string();
+        assert_eq!(uri, "/apis/apps/v1/deployments?");
+    }
+
+    #[test]
+    fn a_snapshot_is_stale_before_its_first_list_and_a_minute_after_its_last_proof_of_life() {
+        let pulse = Pulse::default();
+        assert!(pulse.fresh("configmaps").is_err());
+        pulse.beat(Instant::now());
+        assert_eq!(pulse.fresh("configmaps"), Ok(()));
+        let old = Pulse::default();
+        old.beat(Instant::now() - STALE_AFTER - Duration::from_secs(1));
+        old.ail("connection refused".into());
+        let error = old.fresh("configmaps").unwrap_err().to_string();
+        assert!(error.contains("61 s old") && error.contains("connection refused"), "{error}");
+    }
+
+    #[test]
+    fn pauses_are_never_zero_and_never_longer_than_asked() {
+        for _ in 0..100 {
+            let pause = jittered(FIRST_PAUSE);
+            assert!(pause >= FIRST_PAUSE / 2 && pause <= FIRST_PAUSE, "{pause:?}");
+        }
+    }
+}
