@@ -317,7 +317,11 @@ users: [{name: u, user: {token: t}}]
             (GOOD.replace("cluster: c,", "cluster: d,"), None, "the cluster \"d\""),
             (GOOD.replace("server: 'https://127.0.0.1:1'", ""), None, "server: https://"),
             ("{{{".into(), None, "YAML"),
-            (GOOD.replace("{token: t}", "{client-certificate: /no/such/file, client-key: /no/such/file}"), None, "client certificate"),
+            (
+                GOOD.replace("{token: t}", "{client-certificate: /no/such/file, client-key: /no/such/file}"),
+                None,
+                "client certificate",
+            ),
         ] {
             let message = refused(&text, context).await;
             assert!(message.contains(expected), "{expected:?} is not in: {message}");

@@ -1,5 +1,6 @@
 //! What retinue knows of a cluster.
 
+pub mod callers;
 pub mod client;
 pub mod clock;
 pub(crate) mod watch;

@@ -332,8 +332,9 @@ async fn watch<T: Watchable>(
         ("resourceVersion", version.as_str()),
     ];
     let request = watched.request(&query).map_err(|error| Trouble::Api(error.to_string()))?;
-    let events =
-        tokio::time::timeout(BEGIN_DEADLINE, client.request_events::<T>(request)).await.map_err(|_| Trouble::Silent)??;
+    let events = tokio::time::timeout(BEGIN_DEADLINE, client.request_events::<T>(request))
+        .await
+        .map_err(|_| Trouble::Silent)??;
     let mut events = std::pin::pin!(events);
     loop {
         let left = (LENGTH + GRACE).saturating_sub(begun.elapsed());
