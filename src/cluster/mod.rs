@@ -3,4 +3,8 @@
 pub mod callers;
 pub mod client;
 pub mod clock;
+pub mod dependents;
+pub mod facts;
+pub mod masters;
+pub mod templates;
 pub(crate) mod watch;

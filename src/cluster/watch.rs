@@ -169,7 +169,7 @@ impl Pulse {
         state.trouble = None;
     }
 
-    fn ail(&self, trouble: String) {
+    pub(crate) fn ail(&self, trouble: String) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).trouble = Some(trouble);
     }
 

@@ -1,0 +1,204 @@
+//! Which accounts are masters, by asking the API server who may `launch`.
+//!
+//! No pod of a dependent may run under a master's account unless its template's author says so, or a master could
+//! make itself another one. What is asked about is every account of the namespaces in which templates make things,
+//! when they are loaded, when an account appears, and again once a minute; never a name that a caller sent.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use kube::Client;
+use policies::keys;
+use policies::object::NamespacedName;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::client::{READ_DEADLINE, message};
+use super::facts::LiveFacts;
+use super::templates::Templates;
+
+/// How old an answer may be before the account is asked about again: a new grant of `launch` is known within it.
+const REFRESH: Duration = Duration::from_secs(60);
+/// How long until a question that failed is asked again.
+const RETRY: Duration = Duration::from_secs(2);
+/// How many questions are asked at once.
+const AT_ONCE: usize = 8;
+/// A verb that does not exist: who may use it holds a wildcard, which makes nobody a master.
+const NO_VERB: &str = "retinue-no-such-verb";
+
+/// What is known at one instant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// The accounts that are masters, or of which it could not be found out.
+    pub masters: Arc<BTreeSet<NamespacedName>>,
+    /// The namespaces whose accounts were asked about.
+    pub namespaces: BTreeSet<String>,
+}
+
+/// Which accounts are masters.
+#[derive(Debug)]
+pub struct MasterAccounts {
+    known: watch::Sender<Option<Known>>,
+}
+
+impl Default for MasterAccounts {
+    fn default() -> Self {
+        Self { known: watch::Sender::new(None) }
+    }
+}
+
+/// One account's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    Master,
+    Ordinary,
+    /// Counts as a master until it is known.
+    Unknown,
+}
+
+impl MasterAccounts {
+    /// What is known once it covers `namespace` (none: once anything is known).
+    ///
+    /// # Errors
+    /// When that takes longer than a live read may.
+    pub async fn covering(&self, namespace: Option<&str>) -> Result<Arc<BTreeSet<NamespacedName>>, NotKnown> {
+        let mut known = self.known.subscribe();
+        let covers = |known: &Option<Known>| {
+            known.as_ref().is_some_and(|known| namespace.is_none_or(|namespace| known.namespaces.contains(namespace)))
+        };
+        match tokio::time::timeout(READ_DEADLINE, known.wait_for(covers)).await {
+            Ok(Ok(known)) => Ok(known.as_ref().map(|known| Arc::clone(&known.masters)).unwrap_or_default()),
+            _ => Err(NotKnown),
+        }
+    }
+
+    /// Whether anything is known yet.
+    pub fn ready(&self) -> bool {
+        self.known.borrow().is_some()
+    }
+
+    /// Asks, for ever.
+    pub(crate) async fn run(self: Arc<Self>, client: Client, templates: Arc<Templates>, facts: Arc<LiveFacts>) {
+        let mut library = templates.changes();
+        let mut accounts = facts.accounts();
+        let mut answers: BTreeMap<NamespacedName, (Answer, Instant)> = BTreeMap::new();
+        loop {
+            library.mark_unchanged();
+            let there = accounts.borrow_and_update().clone();
+            if templates.snapshot().is_ok() && facts.knows_accounts() {
+                let namespaces = templates.last().namespaces.clone();
+                let concerned: Vec<NamespacedName> =
+                    there.iter().filter(|account| namespaces.contains(&account.namespace)).cloned().collect();
+                let due: Vec<NamespacedName> =
+                    concerned.iter().filter(|account| is_due(answers.get(account))).cloned().collect();
+                let asked = futures::stream::iter(due)
+                    .map(|account| async {
+                        let answer = ask(&client, &account).await;
+                        (account, (answer, Instant::now()))
+                    })
+                    .buffer_unordered(AT_ONCE)
+                    .collect::<Vec<_>>()
+                    .await;
+                answers.extend(asked);
+                answers.retain(|account, _| concerned.contains(account));
+                let masters = answers.iter().filter(|(_, (answer, _))| *answer != Answer::Ordinary);
+                let masters = Arc::new(masters.map(|(account, _)| account.clone()).collect());
+                self.known.send_replace(Some(Known { masters, namespaces }));
+            }
+            tokio::select! {
+                changed = library.changed() => if changed.is_err() { return },
+                changed = accounts.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(RETRY) => {}
+            }
+        }
+    }
+}
+
+/// It is not known yet which accounts are masters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is not known yet which accounts are masters")]
+pub struct NotKnown;
+
+fn is_due(answer: Option<&(Answer, Instant)>) -> bool {
+    match answer {
+        None | Some((Answer::Unknown, _)) => true,
+        Some((_, at)) => at.elapsed() > REFRESH,
+    }
+}
+
+async fn ask(client: &Client, account: &NamespacedName) -> Answer {
+    match may(client, account, "launch").await {
+        Ok(false) => Answer::Ordinary,
+        Ok(true) => match may(client, account, NO_VERB).await {
+            Ok(false) => Answer::Master,
+            Ok(true) => Answer::Ordinary,
+            Err(reason) => unknown(account, &reason),
+        },
+        Err(reason) => unknown(account, &reason),
+    }
+}
+
+fn unknown(account: &NamespacedName, reason: &str) -> Answer {
+    tracing::warn!(%account, reason, "could not find out whether an account is a master; it counts as one");
+    Answer::Unknown
+}
+
+/// Whether `account` may use `verb` on `dependents.fledged.io` in its own namespace.
+async fn may(client: &Client, account: &NamespacedName, verb: &str) -> Result<bool, String> {
+    let NamespacedName { namespace, name } = account;
+    let review = json!({
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {
+            "user": format!("system:serviceaccount:{namespace}:{name}"),
+            "groups": ["system:serviceaccounts", format!("system:serviceaccounts:{namespace}"), "system:authenticated"],
+            "resourceAttributes": {"group": keys::GROUP, "resource": "dependents", "verb": verb, "namespace": namespace},
+        },
+    });
+    let request = http::Request::post("/apis/authorization.k8s.io/v1/subjectaccessreviews")
+        .header(http::header::CONTENT_TYPE, "application/json")
+        .body(review.to_string().into_bytes())
+        .map_err(|error| error.to_string())?;
+    match tokio::time::timeout(READ_DEADLINE, client.request::<Value>(request)).await {
+        Err(_) => Err("no answer in time".into()),
+        Ok(Err(error)) => Err(message(&error)),
+        Ok(Ok(review)) => review["status"]["allowed"].as_bool().ok_or_else(|| "no answer in the answer".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::allow_attributes, reason = "tests")]
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_covered_yet_is_waited_for_and_then_an_error() {
+        let accounts = Arc::new(MasterAccounts::default());
+        assert_eq!(accounts.covering(None).await, Err(NotKnown));
+        accounts.known.send_replace(Some(Known::default()));
+        assert!(accounts.covering(None).await.is_ok());
+        assert_eq!(accounts.covering(Some("trading")).await, Err(NotKnown));
+        let waiting = tokio::spawn({
+            let accounts = Arc::clone(&accounts);
+            async move { accounts.covering(Some("trading")).await }
+        });
+        tokio::task::yield_now().await;
+        let eod = NamespacedName::new("trading", "eod");
+        accounts.known.send_replace(Some(Known {
+            masters: Arc::new([eod.clone()].into()),
+            namespaces: ["trading".to_owned()].into(),
+        }));
+        assert_eq!(*waiting.await.unwrap().unwrap(), [eod].into());
+    }
+
+    #[test]
+    fn an_answer_is_asked_for_again_after_a_minute_and_one_that_failed_at_once() {
+        let now = Instant::now();
+        assert!(is_due(None));
+        assert!(is_due(Some(&(Answer::Unknown, now))));
+        assert!(!is_due(Some(&(Answer::Master, now))));
+        assert!(is_due(Some(&(Answer::Ordinary, now - REFRESH - Duration::from_secs(1)))));
+    }
+}
