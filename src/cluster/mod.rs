@@ -1,10 +1,185 @@
-//! What retinue knows of a cluster.
+//! What retinue knows of a cluster, and how: watches that publish snapshots, and live reads with deadlines.
+//!
+//! The rooms: [`client`] connects and reads; [`watch`] lists and watches, with proof of life; [`clock`] is the API
+//! server's; [`templates`], [`facts`], [`masters`] and [`dependents`] are snapshots; [`callers`] finds out who asks;
+//! [`lineage`] what owns an object; [`gather`] puts a verdict's situation together; [`events`] tells what was decided;
+//! [`readiness`] says whether all of that can be relied on.
 
 pub mod callers;
 pub mod client;
 pub mod clock;
 pub mod dependents;
+pub mod events;
 pub mod facts;
+pub mod gather;
+mod lineage;
 pub mod masters;
+pub mod readiness;
 pub mod templates;
 pub(crate) mod watch;
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use callers::{Callers, Live};
+use client::Connection;
+use clock::Clock;
+use dependents::Dependents;
+use events::Events;
+use facts::LiveFacts;
+use masters::MasterAccounts;
+use readiness::{Trust, Trusted};
+use templates::Templates;
+
+pub use gather::GatherError;
+pub use watch::{STALE_AFTER, Stale};
+
+/// What is left to the operator.
+#[derive(Clone, Default)]
+pub struct Options {
+    /// The name under which Events are reported: the pod's.
+    pub instance: String,
+    /// Which webhook configurations must trust our certificate before we are ready; none in `dev` without them.
+    pub trust: Option<Trust>,
+}
+
+/// Everything that is known of a cluster.
+pub struct Cluster {
+    client: kube::Client,
+    clock: Arc<Clock>,
+    templates: Arc<Templates>,
+    facts: Arc<LiveFacts>,
+    masters: Arc<MasterAccounts>,
+    dependents: Arc<Dependents>,
+    callers: Callers<Live>,
+    events: Events,
+    trusted: Option<Arc<Trusted>>,
+}
+
+/// The tasks behind a [`Cluster`].
+pub struct Tasks {
+    running: JoinSet<&'static str>,
+    shutdown: CancellationToken,
+}
+
+/// A task that must run as long as the process did not.
+#[derive(Debug, thiserror::Error)]
+pub enum TaskDied {
+    /// It panicked.
+    #[error("a background task panicked: {0}")]
+    Panicked(#[source] tokio::task::JoinError),
+    /// It ended.
+    #[error("the background task that keeps {0} ended, which it never should")]
+    Ended(&'static str),
+}
+
+impl Cluster {
+    /// Starts watching. The tasks run until `shutdown`; whoever starts a cluster joins them.
+    pub fn start(connection: Connection, options: Options, shutdown: CancellationToken) -> (Arc<Self>, Tasks) {
+        let Connection { client, clock } = connection;
+        let templates = Arc::new(Templates::default());
+        let facts = Arc::new(LiveFacts::default());
+        let masters = Arc::new(MasterAccounts::default());
+        let dependents = Arc::new(Dependents::default());
+        let trusted = options.trust.map(|trust| Arc::new(Trusted::new(trust)));
+        let (events, writer) = Events::new(client.clone(), Arc::clone(&clock), &options.instance);
+
+        let mut tasks = Tasks { running: JoinSet::new(), shutdown };
+        tasks.keep("the templates", Arc::clone(&templates).run(client.clone()));
+        tasks.keep("the facts", Arc::clone(&facts).run(client.clone()));
+        tasks.keep(
+            "the masters' accounts",
+            Arc::clone(&masters).run(client.clone(), Arc::clone(&templates), Arc::clone(&facts)),
+        );
+        tasks.keep("the dependents", Arc::clone(&dependents).run(client.clone(), Arc::clone(&templates)));
+        tasks.keep("the Events", writer.run());
+        if let Some(trusted) = &trusted {
+            tasks.keep("the webhook configurations", Arc::clone(trusted).run(client.clone()));
+        }
+
+        let callers = Callers::new(Live(client.clone()));
+        let cluster =
+            Self { client, clock, templates, facts, masters, dependents, callers, events, trusted };
+        (Arc::new(cluster), tasks)
+    }
+
+    /// The API server's clock.
+    pub fn clock(&self) -> &Arc<Clock> {
+        &self.clock
+    }
+
+    /// The templates.
+    pub fn templates(&self) -> &Arc<Templates> {
+        &self.templates
+    }
+
+    /// The facts.
+    pub fn facts(&self) -> &Arc<LiveFacts> {
+        &self.facts
+    }
+
+    /// The dependents.
+    pub fn dependents(&self) -> &Arc<Dependents> {
+        &self.dependents
+    }
+
+    /// How many Events were dropped, for the metric.
+    pub fn events_dropped(&self) -> u64 {
+        self.events.dropped()
+    }
+}
+
+impl Tasks {
+    fn keep(&mut self, what: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let shutdown = self.shutdown.clone();
+        self.running.spawn(async move {
+            let _ = shutdown.run_until_cancelled(task).await;
+            what
+        });
+    }
+
+    /// Waits until shutdown, or until a task dies: then the process cannot keep what it promises and must end.
+    ///
+    /// # Errors
+    /// When a task ended before shutdown.
+    pub async fn join(mut self) -> Result<(), TaskDied> {
+        while let Some(ended) = self.running.join_next().await {
+            match ended {
+                Err(error) => return Err(TaskDied::Panicked(error)),
+                Ok(what) if !self.shutdown.is_cancelled() => return Err(TaskDied::Ended(what)),
+                Ok(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, clippy::allow_attributes, reason = "tests")]
+    use super::*;
+
+    fn tasks(shutdown: &CancellationToken) -> Tasks {
+        Tasks { running: JoinSet::new(), shutdown: shutdown.clone() }
+    }
+
+    #[tokio::test]
+    async fn a_task_that_dies_is_named_and_shutdown_is_no_death() {
+        let shutdown = CancellationToken::new();
+        let mut ends = tasks(&shutdown);
+        ends.keep("peace", std::future::pending());
+        ends.keep("order", std::future::ready(()));
+        assert!(ends.join().await.unwrap_err().to_string().contains("keeps order ended"));
+
+        let mut panics = tasks(&shutdown);
+        panics.keep("calm", async { panic!("for a test") });
+        assert!(matches!(panics.join().await, Err(TaskDied::Panicked(_))));
+
+        let mut fine = tasks(&shutdown);
+        fine.keep("peace", std::future::pending());
+        shutdown.cancel();
+        assert!(fine.join().await.is_ok());
+    }
+}
