@@ -60,7 +60,9 @@ impl Cluster {
 
     /// Tells of a verdict: Events, later; a reservation for what was refused is taken back.
     pub fn tell(&self, request: &Request, situation: &Situation, verdict: &Verdict) {
-        if let (Verdict::Refuse(_), Some((key, caller))) = (verdict, reserves(request).zip(situation.caller.as_ref().ok())) {
+        if let (Verdict::Refuse(_), Some((key, caller))) =
+            (verdict, reserves(request).zip(situation.caller.as_ref().ok()))
+        {
             self.dependents.ledger.release(&key, &Master::new(&caller.account, &caller.workload()));
         }
         if let Some(note) = events::note(request, situation, verdict) {
@@ -171,7 +173,8 @@ fn stamped_by(request: &Request) -> Option<NamespacedName> {
 fn stamped(object: &Value) -> bool {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let kind = Gvk::from_api_version(text("/apiVersion"), text("/kind"));
-    stamp::read(Marks::of(object), &kind, text("/metadata/namespace"), text("/metadata/name")).is_ok_and(|stamp| stamp.is_some())
+    stamp::read(Marks::of(object), &kind, text("/metadata/namespace"), text("/metadata/name"))
+        .is_ok_and(|stamp| stamp.is_some())
 }
 
 async fn asked(lookup: &Lookup<'_>, request: &Request, namespace: &str) -> Asked {

@@ -75,7 +75,12 @@ impl Lookup<'_> {
     ///
     /// # Errors
     /// When that cannot be found out.
-    pub(crate) async fn asked(&self, resource: &Gvr, namespace: &str, name: &str) -> Result<Option<Value>, LookupError> {
+    pub(crate) async fn asked(
+        &self,
+        resource: &Gvr,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Value>, LookupError> {
         let Some(known) = self.by_resource(resource) else {
             return Err(LookupError::Failed {
                 what: format!("{resource} {namespace}/{name}"),

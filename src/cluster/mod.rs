@@ -100,8 +100,7 @@ impl Cluster {
         }
 
         let callers = Callers::new(Live(client.clone()));
-        let cluster =
-            Self { client, clock, templates, facts, masters, dependents, callers, events, trusted };
+        let cluster = Self { client, clock, templates, facts, masters, dependents, callers, events, trusted };
         (Arc::new(cluster), tasks)
     }
 

@@ -72,7 +72,8 @@ impl Trusted {
         for configuration in &self.trust.configurations {
             let (kind, resource, name) = configuration.kind();
             let what = format!("{kind} {name}");
-            let path = path("admissionregistration.k8s.io/v1", resource, None, name).map_err(|error| error.to_string())?;
+            let path =
+                path("admissionregistration.k8s.io/v1", resource, None, name).map_err(|error| error.to_string())?;
             let found = read(client, &what, &path, Detail::Whole).await.map_err(|error| error.to_string())?;
             let found = found.ok_or_else(|| format!("there is no {what}; apply retinue's installation"))?;
             self.check(&what, &found)?;
@@ -128,8 +129,7 @@ mod tests {
     use super::*;
 
     fn trusted() -> Trusted {
-        let trusts: Trusts =
-            Arc::new(|bundle| if bundle == b"ours" { Ok(()) } else { Err("another CA".into()) });
+        let trusts: Trusts = Arc::new(|bundle| if bundle == b"ours" { Ok(()) } else { Err("another CA".into()) });
         Trusted::new(Trust { configurations: Vec::new(), trusts })
     }
 

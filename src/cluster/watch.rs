@@ -6,7 +6,6 @@
 //! [`STALE_AFTER`]. A bookmark, an event and a completed list are proof of life; a connection that is merely
 //! open is not.
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -356,9 +355,6 @@ async fn watch<T: Watchable>(
         tell(out, at, change).await?;
     }
 }
-
-/// The pulses of every watch, by name.
-pub(crate) type Pulses = HashMap<String, Arc<Pulse>>;
 
 #[cfg(test)]
 mod tests {

@@ -98,10 +98,7 @@ impl Dependents {
                 keep
             });
             for (kind, gvk) in wanted {
-                if !handles.contains_key(&kind) {
-                    let handle = watches.spawn(Arc::clone(&self).watch(client.clone(), gvk));
-                    handles.insert(kind, handle);
-                }
+                handles.entry(kind).or_insert_with(|| watches.spawn(Arc::clone(&self).watch(client.clone(), gvk)));
             }
             tokio::select! {
                 changed = library.changed() => if changed.is_err() { return },

@@ -100,8 +100,14 @@ impl Book {
         }
         self.number += 1;
         let name = event_name(&note, self.number);
-        let series =
-            Series { name: name.clone(), namespace: note.namespace.clone(), count: 1, last: now, written: now, told: 1 };
+        let series = Series {
+            name: name.clone(),
+            namespace: note.namespace.clone(),
+            count: 1,
+            last: now,
+            written: now,
+            told: 1,
+        };
         self.series.insert(key, series);
         Some(Write::First { name, note })
     }
