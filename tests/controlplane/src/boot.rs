@@ -142,12 +142,8 @@ impl ControlPlane {
 
     /// Waits until the API server says that it is ready.
     pub(crate) fn until_ready(&self) -> Result<(), Error> {
-<<<<<<< HEAD
         let client = self.client.with_patience(STRANGER);
         self.until("readiness of the API server", || match client.ask("GET", "/readyz?verbose", None) {
-=======
-        self.until("readiness of the API server", || match self.client.ask("GET", "/readyz?verbose", None) {
->>>>>>> 438820e (cluster: gather, events, readiness put together)
             Ok(answer) if answer.code == 200 => Ok(()),
             Ok(answer) => Err(answer.body),
             Err(error) => Err(error.to_string()),

@@ -44,16 +44,12 @@ impl Client {
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
             .with_client_auth_cert(vec![certificate], key)?;
-<<<<<<< HEAD
         Ok(Self { port, tls: Arc::new(tls), patience: LIMIT })
     }
 
     /// The same client, waiting no longer than `patience` for each part of an answer.
     pub(crate) fn with_patience(&self, patience: Duration) -> Self {
         Self { patience, ..self.clone() }
-=======
-        Ok(Self { port, tls: Arc::new(tls) })
->>>>>>> 438820e (cluster: gather, events, readiness put together)
     }
 
     /// One request; any status code is an answer.
