@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use kube::Client;
 use policies::object::NamespacedName;
-use policies::tables::Facts;
+use policies::tables::{Completeness, Facts};
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
@@ -43,8 +43,8 @@ pub struct LiveFacts {
 impl Default for LiveFacts {
     fn default() -> Self {
         Self {
-            latest: Mutex::default(),
-            published: ArcSwap::default(),
+            latest: Mutex::new(Facts::new(Completeness::Cluster)),
+            published: ArcSwap::from_pointee(Facts::new(Completeness::Cluster)),
             accounts: watch::Sender::new(Arc::default()),
             pulses: std::array::from_fn(|_| Arc::default()),
         }
@@ -98,22 +98,22 @@ impl LiveFacts {
                 match change {
                     Change::Begin => listed.clear(),
                     Change::Listed(object) => {
-                        apply(&mut facts, &object);
+                        facts.apply(&object);
                         listed.insert(name_of(&object));
                     }
                     Change::Complete => {
                         for gone in names.difference(&listed) {
-                            remove(&mut facts, kind, gone);
+                            facts.remove(kind, &gone.namespace, &gone.name);
                         }
                         names = std::mem::take(&mut listed);
                     }
                     Change::Applied(object) => {
-                        apply(&mut facts, &object);
+                        facts.apply(&object);
                         names.insert(name_of(&object));
                     }
                     Change::Removed(object) => {
                         let gone = name_of(&object);
-                        remove(&mut facts, kind, &gone);
+                        facts.remove(kind, &gone.namespace, &gone.name);
                         names.remove(&gone);
                     }
                     Change::Alive => {}
@@ -131,14 +131,6 @@ impl LiveFacts {
             }
         }
     }
-}
-
-fn apply(facts: &mut Facts, object: &Value) {
-    let _ = (facts, object);
-}
-
-fn remove(facts: &mut Facts, kind: &str, name: &NamespacedName) {
-    let _ = (facts, kind, name);
 }
 
 fn name_of(object: &Value) -> NamespacedName {
