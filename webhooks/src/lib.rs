@@ -1,1 +1,19 @@
-//! webhooks
+//! AdmissionReview in, AdmissionReview out.
+//!
+//! One request is taken in within bounds ([`shedding`]), read strictly ([`review`]), judged in three steps (gather by
+//! [`caller::Asking`], [`policies::verdict::decide`], tell) or linted ([`lint`]), and answered with its uid, whatever
+//! happened: an error, a panic, a passed deadline and a full house are refusals ([`fault`]). [`server`] is the TLS
+//! server around it, [`health`] says when it may answer at all, [`metrics`] counts.
+//!
+//! Nothing here decides, and nothing here knows the cluster: the binary brings who-is-asking.
+
+pub mod caller;
+pub mod fault;
+pub mod health;
+pub mod lint;
+pub mod metrics;
+pub mod review;
+pub mod shedding;
+
+pub use caller::{Asking, GatherError};
+pub use lint::{Linting, TemplateLint};

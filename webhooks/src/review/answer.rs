@@ -94,11 +94,10 @@ impl Answer {
                     audit: admission.audit.clone(),
                 }
             }
-            Verdict::Refuse(refusal) => Self {
-                decision: Decision::Refuse(Denial::new(refusal.code, refusal.reason, refusal.message.clone())),
-                warnings: refusal.warnings.clone(),
-                audit: refusal.audit.clone(),
-            },
+            Verdict::Refuse(refusal) => {
+                let (code, reason) = refusal.cause.status();
+                Self { audit: refusal.audit.clone(), ..Denial::new(code, reason, refusal.message.clone()).into() }
+            }
         }
     }
 

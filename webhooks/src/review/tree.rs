@@ -154,8 +154,7 @@ impl<'de> Visitor<'de> for Node<'_> {
                 }
                 continue;
             }
-            let place =
-                if self.place == Place::Root && key == "metadata" { Place::Metadata } else { Place::Inside };
+            let place = if self.place == Place::Root && key == "metadata" { Place::Metadata } else { Place::Inside };
             let value = entries.next_value_seed(self.child(place))?;
             self.charge(if map.is_empty() { PER_MAP + PER_ENTRY } else { PER_ENTRY })?;
             if map.contains_key(&key) {

@@ -1,0 +1,262 @@
+//! Bodies are taken in within a bound of bytes in flight, not of requests: one legal review can be a thousand times
+//! another. What does not fit is turned away with the uid from its head, and drained without being kept.
+//!
+//! Two lanes, so that a flood of large reviews does not delay small ones. A review that finds its lane full waits a
+//! moment; so do a bounded number of others.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use actix_web::web;
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::fault::Fault;
+use crate::review::{HEAD, uid_from_head};
+
+/// Bounds of what is taken in.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of one body. The API server takes objects up to 3 MiB; it writes `<` as six bytes, and an UPDATE carries
+    /// two objects: 3 × 6 × 2 = 36 MiB if every byte were one. A legal review was seen to reach 32.
+    pub body: usize,
+    /// Bytes of all bodies and trees at once.
+    pub in_flight: usize,
+    /// How long a body waits for room.
+    pub patience: Duration,
+    /// How many bodies may wait for room; each may hold a stream window ([`crate::server`]).
+    pub waiting: usize,
+    /// How many large bodies are parsed or judged at once.
+    pub large_at_once: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body: 37 << 20,
+            in_flight: 256 << 20,
+            patience: Duration::from_secs(1),
+            waiting: 128,
+            large_at_once: std::thread::available_parallelism().map_or(2, usize::from),
+        }
+    }
+}
+
+/// From here on a body is large: it waits in the other lane, and is parsed away from the threads that serve.
+pub(crate) const LARGE: usize = 1 << 20;
+/// How much of `in_flight` only small bodies may use: a quarter.
+const SMALL_SHARE: usize = 4;
+/// Reserved at a time for a body that does not say how long it is.
+const STEP: usize = 64 << 10;
+/// How long a body that is turned away may keep coming.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// The bound on bytes in flight.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    limits: Limits,
+    small: Arc<Semaphore>,
+    large: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    in_flight: Gauge,
+    /// Held while a large body is parsed or judged.
+    pub(crate) at_work: Semaphore,
+}
+
+/// Room for one review, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Room {
+    permits: Vec<OwnedSemaphorePermit>,
+    in_flight: Gauge,
+}
+
+impl Room {
+    fn new(permit: OwnedSemaphorePermit, in_flight: &Gauge) -> Self {
+        let mut room = Self { permits: Vec::new(), in_flight: in_flight.clone() };
+        room.add(permit);
+        room
+    }
+
+    fn add(&mut self, permit: OwnedSemaphorePermit) {
+        self.in_flight.inc_by(gauge(permit.num_permits()));
+        self.permits.push(permit);
+    }
+
+    fn size(&self) -> usize {
+        self.permits.iter().map(OwnedSemaphorePermit::num_permits).sum()
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.in_flight.dec_by(gauge(self.size()));
+    }
+}
+
+/// A body that was taken in.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    pub(crate) body: Bytes,
+    pub(crate) room: Room,
+}
+
+/// A body that was not, with its uid where its head shows one.
+#[derive(Debug)]
+pub(crate) struct Shed {
+    pub(crate) uid: Option<String>,
+    pub(crate) why: Fault,
+}
+
+/// Counts one waiting body.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Gate {
+    pub(crate) fn new(limits: Limits, in_flight: Gauge) -> Self {
+        let small = limits.in_flight / SMALL_SHARE;
+        Self {
+            limits,
+            small: Arc::new(Semaphore::new(small)),
+            large: Arc::new(Semaphore::new(limits.in_flight - small)),
+            waiting: AtomicUsize::new(0),
+            in_flight,
+            at_work: Semaphore::new(limits.large_at_once.max(1)),
+        }
+    }
+
+    /// Takes a body in, or says why not after having drained it.
+    pub(crate) async fn take(
+        &self,
+        mut payload: web::Payload,
+        declared: Option<u64>,
+        deadline: Instant,
+        time: Duration,
+    ) -> Result<Taken, Shed> {
+        let mut body = BytesMut::new();
+        match self.fill(&mut payload, &mut body, declared, deadline, time).await {
+            Ok(room) => Ok(Taken { body: body.freeze(), room }),
+            Err(why @ (Fault::TooLarge { .. } | Fault::Busy { .. })) => {
+                let mut head = body;
+                head.truncate(HEAD);
+                let head = Bytes::copy_from_slice(&head);
+                Err(Shed { uid: drain(payload, head, 2 * self.limits.body).await, why })
+            }
+            Err(why) => Err(Shed { uid: uid_from_head(&body), why }),
+        }
+    }
+
+    async fn fill(
+        &self,
+        payload: &mut web::Payload,
+        body: &mut BytesMut,
+        declared: Option<u64>,
+        deadline: Instant,
+        time: Duration,
+    ) -> Result<Room, Fault> {
+        let limit = self.limits.body;
+        let too_large = |size: u64| Fault::TooLarge { size, limit };
+        let expected = match declared {
+            Some(size) => usize::try_from(size).ok().filter(|size| *size <= limit).ok_or_else(|| too_large(size))?,
+            None => STEP,
+        };
+        let mut room = self.reserve(expected).await?;
+        // The memory is the kernel's to give when it is written to, not when it is asked for.
+        body.reserve(expected);
+        loop {
+            let chunk = match timeout_at(deadline, payload.next()).await {
+                Err(_) => return Err(Fault::Deadline(time)),
+                Ok(None) => break,
+                Ok(Some(Err(_))) => return Err(Fault::BrokenOff(body.len())),
+                Ok(Some(Ok(chunk))) => chunk,
+            };
+            let size = body.len() + chunk.len();
+            if size > limit {
+                return Err(too_large(size as u64));
+            }
+            while size > room.size() {
+                room.add(self.try_more(STEP.max(size - room.size()))?);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        if declared.is_some_and(|size| body.len() as u64 != size) {
+            return Err(Fault::BrokenOff(body.len()));
+        }
+        Ok(room)
+    }
+
+    /// Room for a body of this size, now or in a moment.
+    async fn reserve(&self, size: usize) -> Result<Room, Fault> {
+        let busy = || Fault::Busy { size: size as u64 };
+        let wanted = permits(size);
+        let lane = if size < LARGE { &self.small } else { &self.large };
+        if let Ok(permit) = Arc::clone(lane).try_acquire_many_owned(wanted) {
+            return Ok(Room::new(permit, &self.in_flight));
+        }
+        let others = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let _waiting = Waiting(&self.waiting);
+        if others >= self.limits.waiting {
+            return Err(busy());
+        }
+        match timeout(self.limits.patience, Arc::clone(lane).acquire_many_owned(wanted)).await {
+            Ok(Ok(permit)) => Ok(Room::new(permit, &self.in_flight)),
+            Ok(Err(_)) | Err(_) => Err(busy()),
+        }
+    }
+
+    fn try_more(&self, size: usize) -> Result<OwnedSemaphorePermit, Fault> {
+        let more = Arc::clone(&self.large).try_acquire_many_owned(permits(size));
+        more.map_err(|_| Fault::Busy { size: size as u64 })
+    }
+
+    /// Makes the room as large as what it now holds: after parsing, a tree instead of its text.
+    pub(crate) fn resize(&self, room: &mut Room, size: usize) -> Result<(), Fault> {
+        let held = room.size();
+        if size > held {
+            room.add(self.try_more(size - held)?);
+            return Ok(());
+        }
+        let mut spare = held - size;
+        for permit in &mut room.permits {
+            if let Some(part) = permit.split(spare.min(permit.num_permits())) {
+                spare -= part.num_permits();
+                room.in_flight.dec_by(gauge(part.num_permits()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads on without keeping anything but the head, so that the answer finds a client that listens.
+/// Gives up after `most` bytes or [`DRAIN`]; the connection is closed then.
+pub(crate) async fn drain(mut payload: web::Payload, head: Bytes, most: usize) -> Option<String> {
+    let mut head = BytesMut::from(&head[..]);
+    let deadline = Instant::now() + DRAIN;
+    let mut read = 0_usize;
+    while let Ok(Some(Ok(chunk))) = timeout_at(deadline, payload.next()).await {
+        read += chunk.len();
+        let missing = HEAD.saturating_sub(head.len()).min(chunk.len());
+        head.extend_from_slice(&chunk[..missing]);
+        if read > most {
+            break;
+        }
+    }
+    uid_from_head(&head)
+}
+
+/// Permits are counted in `u32`; the bound on one body is far below.
+fn permits(size: usize) -> u32 {
+    u32::try_from(size).unwrap_or(u32::MAX)
+}
+
+fn gauge(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
