@@ -1,6 +1,19 @@
 //! A manifest with holes as a pattern tree, and how it is read.
 
+mod ambiguity;
+mod compile;
+mod holes;
+mod metadata;
+mod rules;
+
+#[cfg(test)]
+mod tests;
+
 use serde_json::Value;
+
+pub use compile::{Compiled, TemplateError, compile};
+pub use holes::{Mention, mentions};
+pub use rules::is_reserved_key;
 
 use crate::object::Gvk;
 use crate::parameter::Parameters;
@@ -46,6 +59,68 @@ impl Given {
             Self::PodName => "pod.name",
             Self::PodUid => "pod.uid",
             Self::PodIp => "pod.ip",
+        }
+    }
+}
+
+impl Pattern {
+    /// The value, where there is no hole in it.
+    pub fn literal(&self) -> Option<Value> {
+        match self {
+            Self::Literal(value) => Some(value.clone()),
+            Self::Text(_) | Self::Hole(_) => None,
+            Self::Map(entries) => entries
+                .iter()
+                .map(|(key, value)| Some((key.clone(), value.literal()?)))
+                .collect::<Option<serde_json::Map<_, _>>>()
+                .map(Value::Object),
+            Self::List(elements) => elements
+                .iter()
+                .map(|element| match element {
+                    Element::One(pattern) => pattern.literal(),
+                    Element::Many(_) => None,
+                })
+                .collect::<Option<Vec<_>>>()
+                .map(Value::Array),
+        }
+    }
+
+    /// The pattern of a key, where this is a map that has it.
+    pub fn get(&self, key: &str) -> Option<&Pattern> {
+        match self {
+            Self::Map(entries) => entries.iter().find(|(name, _)| name == key).map(|(_, pattern)| pattern),
+            _ => None,
+        }
+    }
+
+    /// The text, where this is literal text.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::Literal(value) => value.as_str(),
+            _ => None,
+        }
+    }
+
+    /// Every hole in it, in order, with repetitions.
+    pub fn holes(&self) -> Vec<Hole> {
+        let mut found = Vec::new();
+        self.gather(&mut found);
+        found
+    }
+
+    fn gather(&self, found: &mut Vec<Hole>) {
+        match self {
+            Self::Literal(_) => {}
+            Self::Hole(hole) => found.push(*hole),
+            Self::Text(text) => found.extend(text.parts.iter().filter_map(|part| match part {
+                crate::text::Part::Hole(hole) => Some(*hole),
+                crate::text::Part::Literal(_) => None,
+            })),
+            Self::Map(entries) => entries.iter().for_each(|(_, pattern)| pattern.gather(found)),
+            Self::List(elements) => elements.iter().for_each(|element| match element {
+                Element::One(pattern) => pattern.gather(found),
+                Element::Many(position) => found.push(Hole::Declared(*position)),
+            }),
         }
     }
 }

@@ -1,0 +1,121 @@
+//! Holes that cannot be told apart: then an object would not say what its parameters were.
+
+use super::compile::{Lines, TemplateError};
+use super::{Element, Hole, Pattern};
+use crate::difference::Path;
+use crate::object::Gvk;
+use crate::parameter::Parameters;
+use crate::text::TextPattern;
+
+/// Why the holes of a text cannot be told apart.
+pub(super) fn of_text(_text: &TextPattern, _parameters: &Parameters) -> Option<String> {
+    None
+}
+
+pub(super) fn check(
+    _kind: &Gvk,
+    pattern: &Pattern,
+    parameters: &Parameters,
+    lines: &Lines<'_>,
+    errors: &mut Vec<TemplateError>,
+) {
+    walk(pattern, &Path::root(), parameters, lines, errors);
+}
+
+fn walk(pattern: &Pattern, path: &Path, parameters: &Parameters, lines: &Lines<'_>, errors: &mut Vec<TemplateError>) {
+    match pattern {
+        Pattern::Map(entries) => {
+            for (key, value) in entries {
+                walk(value, &path.key(key), parameters, lines, errors);
+            }
+        }
+        Pattern::List(elements) => {
+            if let Some((index, message)) = of_list(elements, parameters) {
+                errors.push(TemplateError::new(lines.of(&path.index(index)), message));
+            }
+            for (index, element) in elements.iter().enumerate() {
+                if let Element::One(pattern) = element {
+                    walk(pattern, &path.index(index), parameters, lines, errors);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Where a list holds elements that cannot be told apart, and why.
+fn of_list(elements: &[Element], parameters: &Parameters) -> Option<(usize, String)> {
+    let mut open: Option<usize> = None;
+    for (index, element) in elements.iter().enumerate() {
+        let name = |position: usize| parameters.all[position].name.as_str();
+        match element {
+            Element::Many(position) => {
+                if let Some(other) = open {
+                    return Some((
+                        index,
+                        format!(
+                            "the list holes {} and {} stand side by side, so nothing says which one an element belongs \
+                             to: use one parameter for both, or put a literal element between them that neither admits",
+                            name(other),
+                            name(*position)
+                        ),
+                    ));
+                }
+                open = Some(*position);
+            }
+            Element::One(pattern) => {
+                if let (Some(other), Some(literal)) = (open, pattern.literal()) {
+                    let taken = |position: usize| {
+                        parameters.all[position].schema.items().is_none_or(|items| items.accepts(&literal).is_ok())
+                    };
+                    let rest_apart = elements[index + 1..].iter().all(|element| match element {
+                        Element::Many(position) => !taken(*position),
+                        Element::One(_) => true,
+                    });
+                    if !taken(other) && rest_apart {
+                        open = None;
+                    }
+                }
+            }
+        }
+    }
+    optional_beside_many(elements, parameters)
+}
+
+fn optional_beside_many(elements: &[Element], parameters: &Parameters) -> Option<(usize, String)> {
+    let optional = |element: &Element| {
+        match element {
+            Element::One(Pattern::Hole(Hole::Declared(position))) => Some(*position),
+            Element::One(Pattern::Text(text)) => match text.parts.as_slice() {
+                [crate::text::Part::Hole(Hole::Declared(position))] => Some(*position),
+                _ => None,
+            },
+            _ => None,
+        }
+        .filter(|position| parameters.all[*position].optional)
+    };
+    let optionals: Vec<_> =
+        elements.iter().enumerate().filter_map(|(index, element)| Some((index, optional(element)?))).collect();
+    let (index, position) = *optionals.first()?;
+    let name = &parameters.all[position].name;
+    if elements.iter().any(|element| matches!(element, Element::Many(_))) {
+        return Some((
+            index,
+            format!(
+                "the optional element {name} stands in a list with a list hole, so nothing says which of the two an \
+                 element belongs to: make it one of the list's elements"
+            ),
+        ));
+    }
+    let (other_index, other) = *optionals.get(1)?;
+    (other != position).then(|| {
+        (
+            other_index,
+            format!(
+                "the optional elements {name} and {} stand in one list, so nothing says which one is absent: use one \
+                 list parameter for both",
+                parameters.all[other].name
+            ),
+        )
+    })
+}

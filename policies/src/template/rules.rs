@@ -1,0 +1,165 @@
+//! What no template may say: forbidden kinds, and holes where only an author may speak.
+
+use super::compile::{Lines, TemplateError};
+use super::{Element, Hole, Pattern};
+use crate::difference::Path;
+use crate::keys;
+use crate::object::Gvk;
+use crate::parameter::{Parameter, Parameters};
+use crate::tables;
+
+/// Annotations and labels by which other collectors delete.
+const COLLECTORS: [&str; 3] = ["janitor/", "cleanup.kyverno.io/", "kube-downscaler/"];
+
+/// Whether a label or annotation key is retinue's or another collector's: a hole may not bind it.
+pub fn is_reserved_key(key: &str) -> bool {
+    key == keys::ALL_IN_ONE
+        || key.starts_with(keys::PREFIX)
+        || COLLECTORS.iter().any(|collector| key.starts_with(collector))
+}
+
+pub(super) fn check(
+    kind: &Gvk,
+    pattern: &Pattern,
+    parameters: &Parameters,
+    lines: &Lines<'_>,
+    errors: &mut Vec<TemplateError>,
+) {
+    let mut rules = Rules { parameters, lines, errors };
+    if let Some(reason) = tables::forbidden(kind) {
+        rules.error(&Path::root().key("kind"), format!("{kind} is never admitted by a template: {reason}"));
+    }
+    let labels = pattern.get("metadata").and_then(|metadata| metadata.get("labels"));
+    if kind.group.is_empty()
+        && kind.kind == "ConfigMap"
+        && labels.is_some_and(|labels| labels.get(keys::TEMPLATES).is_some())
+    {
+        rules.error(&Path::root().key("kind"), "a template ConfigMap is never admitted by a template");
+    }
+    if kind.group.is_empty() && kind.kind == "Secret" {
+        if let Some(of_type) = pattern.get("type") {
+            rules.author_only(of_type, &Path::root().key("type"), "a Secret's type");
+        }
+        rules.secret_texts(pattern);
+    }
+    rules.walk(pattern, &Path::root(), kind);
+}
+
+struct Rules<'a> {
+    parameters: &'a Parameters,
+    lines: &'a Lines<'a>,
+    errors: &'a mut Vec<TemplateError>,
+}
+
+impl Rules<'_> {
+    fn error(&mut self, path: &Path, message: impl Into<String>) {
+        self.errors.push(TemplateError::new(self.lines.of(path), message));
+    }
+
+    fn declared(&self, hole: &Hole) -> Option<&Parameter> {
+        match hole {
+            Hole::Declared(position) => self.parameters.all.get(*position),
+            Hole::Given(_) => None,
+        }
+    }
+
+    /// Holes are refused unless each is an enum: then the author wrote every value.
+    fn author_only(&mut self, pattern: &Pattern, path: &Path, what: &str) {
+        let free = pattern.holes().iter().find_map(|hole| {
+            self.declared(hole).filter(|parameter| parameter.schema.allowed.is_empty()).map(|found| found.name.clone())
+        });
+        if let Some(name) = free {
+            self.error(path, format!("a hole ({name}) in {what}: give the parameter an enum, or write the value"));
+        }
+    }
+
+    fn no_hole(&mut self, pattern: &Pattern, path: &Path, what: &str) {
+        if let Some(hole) = pattern.holes().first() {
+            let name = super::compile::name_of_hole(*hole, self.parameters);
+            self.error(path, format!("a hole ({name}) in {what}, which only the author of the template may say"));
+        }
+    }
+
+    fn walk(&mut self, pattern: &Pattern, path: &Path, kind: &Gvk) {
+        match pattern {
+            Pattern::Map(entries) => {
+                for (key, value) in entries {
+                    let path = path.key(key);
+                    match key.as_str() {
+                        "serviceAccountName" | "serviceAccount" => {
+                            self.author_only(value, &path, key);
+                            self.given_account(value, &path);
+                        }
+                        "metadata" => self.metadata(value, &path),
+                        _ => {}
+                    }
+                    self.walk(value, &path, kind);
+                }
+            }
+            Pattern::List(elements) => {
+                for (index, element) in elements.iter().enumerate() {
+                    if let Element::One(pattern) = element {
+                        self.walk(pattern, &path.index(index), kind);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// `${pod.name}` and its like name no account; `${master.name}` does, and is judged when the account is known.
+    fn given_account(&mut self, pattern: &Pattern, path: &Path) {
+        use super::Given;
+        let strange = |hole: &Hole| matches!(hole, Hole::Given(given) if !matches!(given, Given::MasterName));
+        if pattern.holes().iter().any(strange) {
+            self.error(path, "a ServiceAccount is named by its name: only ${master.name} or a declared enum fits here");
+        }
+    }
+
+    fn metadata(&mut self, metadata: &Pattern, path: &Path) {
+        if let Some(references) = metadata.get("ownerReferences") {
+            let message = match references.holes().first() {
+                Some(_) => "a hole in ownerReferences: leave them out, fledged.io/owner says who owns the object",
+                None => "ownerReferences in a template: leave them out, fledged.io/owner says who owns the object",
+            };
+            self.error(&path.key("ownerReferences"), message);
+        }
+        if let Some(finalizers) = metadata.get("finalizers") {
+            self.no_hole(finalizers, &path.key("finalizers"), "a finalizer");
+        }
+        for field in ["labels", "annotations"] {
+            let Some(Pattern::Map(entries)) = metadata.get(field) else { continue };
+            let at = path.key(field);
+            for (key, value) in entries.iter().filter(|(key, _)| is_reserved_key(key)) {
+                if keys::STAMP_LABELS.contains(&key.as_str()) || key == keys::ADMISSION {
+                    self.error(&at.key(key), format!("{key} is the stamp's, which only retinue writes: remove it"));
+                }
+                self.no_hole(value, &at.key(key), key);
+            }
+        }
+    }
+
+    /// The values of `stringData` are text, and known key by key: they are matched against the decoded `data`.
+    fn secret_texts(&mut self, pattern: &Pattern) {
+        let at = Path::root().key("stringData");
+        match pattern.get("stringData") {
+            None | Some(Pattern::Literal(serde_json::Value::Null)) => {}
+            Some(Pattern::Map(entries)) => {
+                for (key, value) in entries {
+                    let text = match value {
+                        Pattern::Literal(value) => value.is_string(),
+                        Pattern::Text(_) => true,
+                        Pattern::Hole(hole) => {
+                            self.declared(hole).is_some_and(|parameter| parameter.schema.language().is_some())
+                        }
+                        _ => false,
+                    };
+                    if !text {
+                        self.error(&at.key(key), format!("stringData.{key} is text: quote it"));
+                    }
+                }
+            }
+            Some(_) => self.error(&at, "stringData is written key by key: a hole cannot stand for all of it"),
+        }
+    }
+}
