@@ -5,12 +5,6 @@ use super::{Element, Hole, Pattern};
 use crate::difference::Path;
 use crate::object::Gvk;
 use crate::parameter::Parameters;
-use crate::text::TextPattern;
-
-/// Why the holes of a text cannot be told apart.
-pub(super) fn of_text(_text: &TextPattern, _parameters: &Parameters) -> Option<String> {
-    None
-}
 
 pub(super) fn check(
     _kind: &Gvk,
@@ -83,16 +77,14 @@ fn of_list(elements: &[Element], parameters: &Parameters) -> Option<(usize, Stri
 }
 
 fn optional_beside_many(elements: &[Element], parameters: &Parameters) -> Option<(usize, String)> {
-    let optional = |element: &Element| {
-        match element {
-            Element::One(Pattern::Hole(Hole::Declared(position))) => Some(*position),
-            Element::One(Pattern::Text(text)) => match text.parts.as_slice() {
-                [crate::text::Part::Hole(Hole::Declared(position))] => Some(*position),
+    let optional = |element: &Element| match element {
+        Element::One(pattern @ (Pattern::Hole(_) | Pattern::Text(_))) => {
+            pattern.holes().into_iter().find_map(|hole| match hole {
+                Hole::Declared(position) if parameters.all[position].optional => Some(position),
                 _ => None,
-            },
-            _ => None,
+            })
         }
-        .filter(|position| parameters.all[*position].optional)
+        _ => None,
     };
     let optionals: Vec<_> =
         elements.iter().enumerate().filter_map(|(index, element)| Some((index, optional(element)?))).collect();

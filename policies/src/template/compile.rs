@@ -130,14 +130,6 @@ fn kind(manifest: &Node, parameters: &Parameters) -> Result<Gvk, TemplateError> 
     Ok(Gvk::from_api_version(literal("apiVersion")?, literal("kind")?))
 }
 
-/// A hole's name as the template writes it.
-pub(super) fn name_of_hole(hole: Hole, parameters: &Parameters) -> &str {
-    match hole {
-        Hole::Declared(position) => parameters.all.get(position).map_or("?", |parameter| parameter.name.as_str()),
-        Hole::Given(given) => given.name(),
-    }
-}
-
 /// Finds the line of a path in the manifest as written.
 pub(super) struct Lines<'n> {
     manifest: &'n Node,
@@ -255,17 +247,9 @@ impl Compiler<'_> {
                 let message = format!("{} at {path} is {what}, which cannot stand inside text: {fix}", parameter.name);
                 return self.error(line, message);
             }
-            if parameter.optional && !alone {
-                let message = format!(
-                    "{} is optional, but stands inside text, which cannot be absent in part: let it be the whole value, \
-                     or give it a default",
-                    parameter.name
-                );
-                return self.error(line, message);
-            }
         }
         let text = TextPattern::new(parts);
-        if let Some(message) = ambiguity::of_text(&text, self.parameters) {
+        if let Some(message) = text.ambiguity(self.parameters) {
             return self.error(line, message);
         }
         Some(Pattern::Text(text))

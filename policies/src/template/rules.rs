@@ -7,6 +7,7 @@ use crate::keys;
 use crate::object::Gvk;
 use crate::parameter::{Parameter, Parameters};
 use crate::tables;
+use crate::text::hole_name;
 
 /// Annotations and labels by which other collectors delete.
 const COLLECTORS: [&str; 3] = ["janitor/", "cleanup.kyverno.io/", "kube-downscaler/"];
@@ -75,7 +76,7 @@ impl Rules<'_> {
 
     fn no_hole(&mut self, pattern: &Pattern, path: &Path, what: &str) {
         if let Some(hole) = pattern.holes().first() {
-            let name = super::compile::name_of_hole(*hole, self.parameters);
+            let name = hole_name(*hole, self.parameters);
             self.error(path, format!("a hole ({name}) in {what}, which only the author of the template may say"));
         }
     }
