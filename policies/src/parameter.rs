@@ -16,8 +16,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Number, Value};
 
+use crate::quantity::Quantity;
+
 pub use accept::Mismatch;
-pub use format::Quantity;
 pub use pattern::{Pattern, PatternError};
 pub use read::ParameterError;
 pub use text_form::text_of_value;

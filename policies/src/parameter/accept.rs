@@ -5,9 +5,10 @@ use std::fmt;
 
 use serde_json::{Number, Value};
 
-use super::{Bound, Format, ListSchema, MapSchema, NumberSchema, Quantity, Schema, SchemaNode, TextSchema};
+use super::{Bound, Format, ListSchema, MapSchema, NumberSchema, Schema, SchemaNode, TextSchema};
 use crate::difference::Path;
 use crate::lifetime;
+use crate::quantity::Quantity;
 
 /// What was expected instead of a value, and where inside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,7 +162,7 @@ impl TextSchema {
         };
         let of_format = || match &self.format {
             Some(Format::Quantity { minimum, maximum }) => {
-                Quantity::parse(&text).is_some_and(|quantity| within(&quantity, minimum.as_ref(), maximum.as_ref()))
+                Quantity::from_value(value).is_ok_and(|quantity| within(&quantity, minimum.as_ref(), maximum.as_ref()))
             }
             Some(Format::Duration { minimum, maximum }) => lifetime::seconds(&text)
                 .is_ok_and(|seconds| text.trim() == text && within(&seconds, minimum.as_ref(), maximum.as_ref())),

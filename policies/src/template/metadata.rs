@@ -7,6 +7,7 @@ use crate::keys;
 use crate::lifetime::{self, Lifetime};
 use crate::object::Gvk;
 use crate::parameter::{Format, NumberSchema, Parameters, Schema, SchemaNode, TextSchema, text_of_value};
+use crate::tables;
 use crate::text::Part;
 
 /// Fields of metadata that the server owns, as `kubectl get -o yaml` shows them: no part of what a manifest asks for.
@@ -71,9 +72,9 @@ pub(super) fn extract(
     out
 }
 
-/// Built-in kinds with a status have it as a subresource; of others nothing is known here, and `status` stays.
+/// Of kinds that are not built in nothing is known here, and `status` stays.
 fn has_status_subresource(kind: &Gvk) -> bool {
-    !kind.group.contains('.') || kind.group.ends_with(".k8s.io")
+    tables::has_status(kind, &tables::Facts::default()) == Some(true)
 }
 
 impl Reader<'_> {

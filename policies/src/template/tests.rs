@@ -104,12 +104,14 @@ fn instructions_and_the_namespace_are_taken_out() {
 #[test]
 fn a_manifest_as_kubectl_prints_it_is_read_without_what_the_server_owns() {
     let template = one(
-        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c\n  uid: u\n  resourceVersion: '1'\n  creationTimestamp: 2026-11-20T00:00:00Z\n  managedFields: []\n  generation: 2\n  annotations:\n    kubectl.kubernetes.io/last-applied-configuration: '{}'\ndata: {a: b}\nstatus: {}\n",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c\n  uid: u\n  resourceVersion: '1'\n  creationTimestamp: 2026-11-20T00:00:00Z\n  managedFields: []\n  generation: 2\n  annotations:\n    kubectl.kubernetes.io/last-applied-configuration: '{}'\ndata: {a: b}\n",
     );
     assert_eq!(
         template.pattern.literal().unwrap(),
         json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"a": "b"}})
     );
+    let pod = one("apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nstatus: {phase: Running}\n");
+    assert!(pod.pattern.get("status").is_none());
     let custom = one("apiVersion: example.com/v1\nkind: W\nmetadata: {name: w}\nstatus: {a: 1}\n");
     assert!(custom.pattern.get("status").is_some(), "a custom resource may have a status of its own");
 }

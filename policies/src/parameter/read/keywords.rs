@@ -3,9 +3,10 @@
 use serde_json::{Number, Value};
 
 use super::super::format::{Digest, Image};
-use super::super::{Bound, Format, ListSchema, MapSchema, NumberSchema, Pattern, Quantity, TextSchema, accept};
+use super::super::{Bound, Format, ListSchema, MapSchema, NumberSchema, Pattern, TextSchema, accept};
 use super::{ParameterError, Place, Problems, properties, schema};
 use crate::lifetime;
+use crate::quantity::Quantity;
 use crate::yaml::{Content, Node};
 
 /// The keywords of one schema, and where problems go.
@@ -117,8 +118,10 @@ impl<'n, 'p> Keywords<'n, 'p> {
             None => {}
             Some("quantity") => {
                 let what = "a quantity such as 500m or 2Gi";
-                let (minimum, maximum) =
-                    (self.bound("minimum", what, Quantity::parse), self.bound("maximum", what, Quantity::parse));
+                let (minimum, maximum) = (
+                    self.bound("minimum", what, |text| text.parse::<Quantity>().ok()),
+                    self.bound("maximum", what, |text| text.parse::<Quantity>().ok()),
+                );
                 self.ordered("minimum", minimum, maximum);
                 text.format = Some(Format::Quantity { minimum, maximum });
             }
