@@ -119,6 +119,11 @@ impl Cluster {
         &self.facts
     }
 
+    /// Which accounts are masters.
+    pub fn masters(&self) -> &Arc<MasterAccounts> {
+        &self.masters
+    }
+
     /// The dependents.
     pub fn dependents(&self) -> &Arc<Dependents> {
         &self.dependents

@@ -98,6 +98,11 @@ impl Trusted {
 }
 
 impl Cluster {
+    /// How old the oldest snapshot that verdicts need may be, for the metric; none before all were read.
+    pub fn oldest_proof_of_life(&self) -> Option<Duration> {
+        Some(self.templates.age()?.max(self.facts.age()?))
+    }
+
     /// Whether requests can be judged now.
     ///
     /// # Errors
