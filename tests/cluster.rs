@@ -23,7 +23,11 @@ fn plane() -> &'static ControlPlane {
 
 /// A connection as the control plane's admin.
 async fn connection() -> Connection {
-    let source = Source::Kubeconfig { path: Some(plane().kubeconfig()), context: None };
+    connection_to(plane()).await
+}
+
+async fn connection_to(plane: &ControlPlane) -> Connection {
+    let source = Source::Kubeconfig { path: Some(plane.kubeconfig()), context: None };
     Connection::open(&source).await.unwrap()
 }
 
@@ -54,10 +58,14 @@ async fn until<T>(what: &str, mut condition: impl FnMut() -> Result<T, String>) 
 
 /// The user that the API server makes of a token, extras included: as a webhook is told.
 fn user_of(token: &str) -> User {
+    user_of_at(plane(), token)
+}
+
+fn user_of_at(plane: &ControlPlane, token: &str) -> User {
     let review = serde_json::json!({
         "apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token},
     });
-    let (code, body) = plane().request("POST", "/apis/authentication.k8s.io/v1/tokenreviews", Some(&review)).unwrap();
+    let (code, body) = plane.request("POST", "/apis/authentication.k8s.io/v1/tokenreviews", Some(&review)).unwrap();
     assert_eq!(code, 201, "{body}");
     let review: Value = serde_json::from_str(&body).unwrap();
     let user = &review["status"]["user"];

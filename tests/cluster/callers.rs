@@ -3,9 +3,8 @@
 use policies::caller::{Caller, Unidentified};
 use policies::request::User;
 use retinue::cluster::callers::{Callers, Live};
-use serde_json::Value;
 
-use super::{connection, plane, user_of};
+use super::{connection, connection_to, plane, user_of, user_of_at};
 
 async fn identify(user: &User) -> Result<Caller, Unidentified> {
     Callers::new(Live(connection().await.client)).identify(user).await
@@ -126,45 +125,66 @@ async fn threat_25_forged_extras_of_an_impersonator_meet_the_live_pod() {
     assert!(matches!(refused, Unidentified::OtherAccount { .. }), "{refused}");
 }
 
+/// What controllers would soon take away is asked about on a control plane without any.
 #[tokio::test(flavor = "multi_thread")]
 async fn threat_26_a_pod_with_forged_owners_does_not_answer_for_a_deployment() {
-    let namespace = namespace();
-    plane().service_account(&namespace, "other").unwrap();
-    let deployment = "selector: {matchLabels: {app: eod}}";
-    workload(&namespace, "Deployment", "apps/v1", deployment);
-    plane().running_pod(&namespace, "app=eod").unwrap();
-    let sets: Value = plane().get(&format!("/apis/apps/v1/namespaces/{namespace}/replicasets")).unwrap();
-    let (name, uid) = (&sets["items"][0]["metadata"]["name"], &sets["items"][0]["metadata"]["uid"]);
-
-    // A wrong uid, and without `controller`: the garbage collector takes the first away soon, so it is asked at once.
-    let reference = |uid: &str, controller: bool| {
-        format!("[{{apiVersion: apps/v1, kind: ReplicaSet, name: {name}, uid: {uid}, controller: {controller}}}]")
-    };
-    bare(&namespace, "not-controlled", &reference(uid.as_str().unwrap(), false));
-    let caller = identify(&user_of(&token_of(&namespace, "not-controlled"))).await.unwrap();
-    assert_eq!(caller.workload().to_string(), "Pod not-controlled");
-
-    // The right uid, from a pod of another account: the set's template names eod.
-    plane()
-        .apply(&format!(
+    let plane = controlplane::Options::api_only().start().unwrap();
+    plane.namespace_named("trading").unwrap();
+    for account in ["eod", "other"] {
+        plane.service_account("trading", account).unwrap();
+    }
+    let workload = |kind: &str, owner: &str| {
+        format!(
             "
+apiVersion: apps/v1
+kind: {kind}
+metadata: {{name: eod, namespace: trading, ownerReferences: {owner}}}
+spec:
+  selector: {{matchLabels: {{app: eod}}}}
+  template:
+    metadata: {{labels: {{app: eod}}}}
+    spec: {{serviceAccountName: eod, containers: [{{name: main, image: registry.example/eod}}]}}
+"
+        )
+    };
+    let uid = |path: &str| plane.get(path).unwrap()["metadata"]["uid"].as_str().unwrap().to_owned();
+    let reference = |kind: &str, uid: &str, controller: bool| {
+        format!("[{{apiVersion: apps/v1, kind: {kind}, name: eod, uid: {uid}, controller: {controller}}}]")
+    };
+    plane.apply(&workload("Deployment", "[]")).unwrap();
+    let deployment = uid("/apis/apps/v1/namespaces/trading/deployments/eod");
+    plane.apply(&workload("ReplicaSet", &reference("Deployment", &deployment, true))).unwrap();
+    let set = uid("/apis/apps/v1/namespaces/trading/replicasets/eod");
+
+    let stranger = "00000000-0000-0000-0000-000000000000";
+    for (pod, account, owners, expected) in [
+        ("genuine", "eod", reference("ReplicaSet", &set, true), Ok("Deployment eod")),
+        ("not-controlled", "eod", reference("ReplicaSet", &set, false), Ok("Pod not-controlled")),
+        ("past-the-set", "eod", reference("Deployment", &deployment, true), Ok("Pod past-the-set")),
+        ("wrong-uid", "eod", reference("ReplicaSet", stranger, true), Err("earlier one of that name")),
+        ("other-kind", "eod", reference("StatefulSet", &set, true), Err("does not exist")),
+        ("other-account", "other", reference("ReplicaSet", &set, true), Err("names the account eod")),
+    ] {
+        plane
+            .apply(&format!(
+                "
 apiVersion: v1
 kind: Pod
-metadata:
-  name: forged
-  namespace: {namespace}
-  ownerReferences: {}
-spec:
-  serviceAccountName: other
-  containers: [{{name: main, image: registry.example/eod}}]
-",
-            reference(uid.as_str().unwrap(), true)
-        ))
-        .unwrap();
-    let forged_uid = uid_of(&format!("/api/v1/namespaces/{namespace}/pods/forged"));
-    let asks = user_of(&plane().token(&namespace, "other", Some(("forged", &forged_uid))).unwrap());
-    let refused = identify(&asks).await.unwrap_err();
-    assert!(matches!(refused, Unidentified::BrokenChain { .. }), "{refused}");
+metadata: {{name: {pod}, namespace: trading, labels: {{app: eod}}, ownerReferences: {owners}}}
+spec: {{serviceAccountName: {account}, containers: [{{name: main, image: registry.example/eod}}]}}
+"
+            ))
+            .unwrap();
+        let pod_uid = uid(&format!("/api/v1/namespaces/trading/pods/{pod}"));
+        let token = plane.token("trading", account, Some((pod, &pod_uid))).unwrap();
+        let callers = Callers::new(Live(connection_to(&plane).await.client));
+        let found = callers.identify(&user_of_at(&plane, &token)).await;
+        match (found, expected) {
+            (Ok(caller), Ok(workload)) => assert_eq!(caller.workload().to_string(), workload, "{pod}"),
+            (Err(refused), Err(reason)) => assert!(refused.to_string().contains(reason), "{pod}: {refused}"),
+            (found, _) => panic!("{pod}: {found:?}"),
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
