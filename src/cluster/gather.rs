@@ -27,42 +27,26 @@ pub const DEADLINE: Duration = Duration::from_secs(3);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GatherError {
     /// A snapshot is missing or too old.
-    #[error("{0}")]
+    #[error("retinue cannot judge now: {0}; try again")]
     Stale(#[from] Stale),
     /// The API server has not answered anything yet.
-    #[error("the API server's clock is not known yet")]
+    #[error("retinue cannot judge now: the API server's clock is not known yet; try again")]
     NoClock,
     /// Who is a master is not known.
-    #[error("{0}")]
+    #[error("retinue cannot judge now: {0}; try again")]
     Masters(#[from] NotKnown),
     /// A lookup failed.
-    #[error("{0}")]
+    #[error("retinue cannot judge now: {0}")]
     Lookup(#[from] super::client::LookupError),
     /// Too much at once.
-    #[error("{0}")]
+    #[error("retinue cannot judge now: {0}")]
     Flooded(#[from] Flooded),
     /// It took too long.
-    #[error("the API server did not answer within {} s", DEADLINE.as_secs())]
+    #[error("retinue cannot judge now: the API server did not answer within {} s; try again", DEADLINE.as_secs())]
     Slow,
     /// The operating system gave no random bytes.
-    #[error("this machine gives no random bytes")]
+    #[error("retinue cannot judge now: this machine gives no random bytes")]
     NoRandom,
-}
-
-impl From<GatherError> for webhooks::GatherError {
-    fn from(error: GatherError) -> Self {
-        Self::Lookup { what: "what this request is judged by".into(), reason: error.to_string() }
-    }
-}
-
-impl webhooks::Asking for Cluster {
-    async fn gather(&self, request: &Request) -> Result<Situation, webhooks::GatherError> {
-        Ok(Self::gather(self, request).await?)
-    }
-
-    fn tell(&self, request: &Request, situation: &Situation, verdict: &Verdict) {
-        Self::tell(self, request, situation, verdict);
-    }
 }
 
 impl Cluster {

@@ -22,7 +22,6 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use webhooks::health::Readiness;
 
 use callers::{Callers, Live};
 use client::Connection;
@@ -44,8 +43,6 @@ pub struct Options {
     pub instance: String,
     /// Which webhook configurations must trust our certificate before we are ready; none in `dev` without them.
     pub trust: Option<Trust>,
-    /// Where readiness is told; its other conditions are left alone.
-    pub readiness: Option<Readiness>,
 }
 
 /// Everything that is known of a cluster.
@@ -103,11 +100,8 @@ impl Cluster {
         }
 
         let callers = Callers::new(Live(client.clone()));
-        let cluster = Arc::new(Self { client, clock, templates, facts, masters, dependents, callers, events, trusted });
-        if let Some(readiness) = options.readiness {
-            tasks.keep("the readiness", Arc::clone(&cluster).report(readiness));
-        }
-        (cluster, tasks)
+        let cluster = Self { client, clock, templates, facts, masters, dependents, callers, events, trusted };
+        (Arc::new(cluster), tasks)
     }
 
     /// The API server's clock.
@@ -123,11 +117,6 @@ impl Cluster {
     /// The facts.
     pub fn facts(&self) -> &Arc<LiveFacts> {
         &self.facts
-    }
-
-    /// Which accounts are masters.
-    pub fn masters(&self) -> &Arc<MasterAccounts> {
-        &self.masters
     }
 
     /// The dependents.

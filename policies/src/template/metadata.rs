@@ -116,10 +116,7 @@ impl Reader<'_> {
                         self.error(&at.key(key), format!("metadata.{key} cannot be optional: an object has a name"));
                     }
                 }
-                _ => self.error(
-                    &at.key(key),
-                    format!("metadata.{key} is text, and not empty (quote what looks like a boolean or a number)"),
-                ),
+                _ => self.error(&at.key(key), format!("metadata.{key} is text")),
             }
         }
         if !found {

@@ -95,11 +95,14 @@ fn the_example_of_an_ambiguous_text_is_the_shortest() {
     assert!(message.contains("${a} and ${b}") && message.contains("\"a--a\""), "{message}");
 }
 
+/// A pattern, the schemas of its parameters, a text, and what they are bound to.
+type Cut = (&'static str, Vec<Value>, &'static str, Result<Vec<Value>, TextMismatch>);
+
 #[test]
 fn a_text_is_cut_into_the_values_that_render_it() {
     let given = BTreeMap::from([(Given::MasterName, "eod".to_owned()), (Given::PodName, "eod-7".to_owned())]);
     let int = || json!({"type": "integer", "minimum": 1, "maximum": 65535});
-    let cases: Vec<(&str, Vec<Value>, &str, Result<Vec<Value>, TextMismatch>)> = vec![
+    let cases: Vec<Cut> = vec![
         ("post-trade-${a}", vec![like("[0-9]{8}")], "post-trade-20261120", Ok(vec![json!("20261120")])),
         ("post-trade-${a}", vec![like("[0-9]{8}")], "post-trade-2026", Err(TextMismatch::Parameter(0))),
         ("post-trade-${a}", vec![free()], "posttrade-1", Err(TextMismatch::Form)),

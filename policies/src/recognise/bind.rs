@@ -1,0 +1,405 @@
+//! The walk of a template's pattern along an object: what each hole stands for.
+//!
+//! The walk proposes, it does not judge: it is lenient about everything that has no hole, and what it found is proven
+//! afterwards by rendering it and comparing ([`super::verify`]).
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use super::lists;
+use super::prune::prune;
+use super::spelling;
+use super::trail::{Spot, Trail};
+use crate::difference::Path;
+use crate::parameter::{Parameter, Parameters, Schema};
+use crate::tables::Shape;
+use crate::template::{Element, Given, Hole, Pattern, Template};
+use crate::text::{TextMismatch, TextPattern};
+
+/// How sure a proposal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// The object has exactly this.
+    Exact,
+    /// The object has what the server made of this, or of something that means the same.
+    Equivalent,
+}
+
+/// What a hole stands for at one place.
+#[derive(Clone, Debug)]
+pub(super) struct Proposal {
+    pub(super) parameter: usize,
+    pub(super) value: Value,
+    pub(super) fit: Fit,
+    pub(super) path: Path,
+}
+
+/// A key, or an element, with holes that the object does not have.
+#[derive(Clone, Debug)]
+pub(super) struct Absence<'a> {
+    pub(super) pattern: &'a Pattern,
+    pub(super) shape: Shape<'a>,
+    pub(super) path: Path,
+    pub(super) spots: Vec<Spot>,
+    /// Whether it is a value of a Secret's `stringData`, which lives in `data`.
+    pub(super) encoded: bool,
+}
+
+/// A place whose value no hole's schema admits.
+#[derive(Clone, Debug)]
+pub(super) struct Misfit<'a> {
+    pub(super) pattern: &'a Pattern,
+    pub(super) got: Value,
+    /// The parameter whose schema refuses it; none where the text has not the form.
+    pub(super) parameter: Option<usize>,
+    pub(super) path: Path,
+    /// Whether `got` was decoded from a Secret's data.
+    pub(super) encoded: bool,
+}
+
+/// A list that a list hole takes elements of.
+#[derive(Clone, Debug)]
+pub(super) struct Taken {
+    pub(super) path: Path,
+    pub(super) parameter: usize,
+}
+
+/// Where a value that must not be shown stands, and the lists around it, the nearest last.
+#[derive(Clone, Debug)]
+pub(super) struct Sensitive {
+    pub(super) path: Path,
+    pub(super) lists: Vec<Path>,
+}
+
+/// All that one walk found.
+#[derive(Debug, Default)]
+pub(super) struct Found<'a> {
+    pub(super) proposals: Vec<Proposal>,
+    pub(super) absences: Vec<Absence<'a>>,
+    pub(super) misfits: Vec<Misfit<'a>>,
+    pub(super) taken: Vec<Taken>,
+    pub(super) sensitive: Vec<Sensitive>,
+    /// A value of the caller's identity that the template needs and nobody gave.
+    pub(super) unknown: Option<Given>,
+}
+
+/// The walk.
+pub(super) struct Binder<'a> {
+    pub(super) parameters: &'a Parameters,
+    pub(super) given: &'a BTreeMap<Given, String>,
+    trail: Trail<'a>,
+    encoded: bool,
+    found: Found<'a>,
+}
+
+impl<'a> Binder<'a> {
+    pub(super) fn new(parameters: &'a Parameters, given: &'a BTreeMap<Given, String>) -> Self {
+        Self { parameters, given, trail: Trail::default(), encoded: false, found: Found::default() }
+    }
+
+    /// Walks the whole of `object`.
+    pub(super) fn walk(mut self, template: &'a Template, object: &'a Value, shape: Shape<'a>) -> Found<'a> {
+        match &template.pattern {
+            Pattern::Map(entries) if is_secret(template) => self.secret(entries, object, shape),
+            pattern => self.value(pattern, Some(object), shape),
+        }
+        self.found
+    }
+
+    /// All that was found.
+    pub(super) fn finish(self) -> Found<'a> {
+        self.found
+    }
+
+    /// Walks one pattern that is no part of the object, such as its namespace.
+    pub(super) fn aside(&mut self, key: &'a str, pattern: &'a Pattern, value: &'a Value, shape: Shape<'a>) {
+        self.trail.key("metadata");
+        self.trail.key(key);
+        self.value(pattern, Some(value), shape);
+        self.trail.back();
+        self.trail.back();
+    }
+
+    /// `stringData` is what people write, `data` what the server keeps of it.
+    fn secret(&mut self, entries: &'a [(String, Pattern)], object: &'a Value, shape: Shape<'a>) {
+        for (key, pattern) in entries {
+            let Pattern::Map(texts) = pattern else {
+                self.entry(key, pattern, object.get(key), shape);
+                continue;
+            };
+            if key != "stringData" {
+                self.entry(key, pattern, object.get(key), shape);
+                continue;
+            }
+            self.trail.key("data");
+            self.encoded = true;
+            for (name, pattern) in texts {
+                self.trail.key(name);
+                let decoded = object.pointer("/data").and_then(|data| data.get(name)).map(decoded);
+                self.decoded(pattern, decoded, shape);
+                self.trail.back();
+            }
+            self.encoded = false;
+            self.trail.back();
+        }
+    }
+
+    fn decoded(&mut self, pattern: &'a Pattern, text: Option<Option<String>>, shape: Shape<'a>) {
+        match (pattern, text) {
+            (Pattern::Literal(_) | Pattern::Map(_) | Pattern::List(_), _) => {}
+            (_, None) => self.value(pattern, None, shape.field("stringData").element()),
+            // Bytes that are no text are no value of a text hole.
+            (_, Some(None)) => self.misfit(pattern, &Value::Null, None),
+            (Pattern::Text(holes), Some(Some(text))) => self.text(pattern, holes, &Value::String(text), Shape::UNKNOWN),
+            (Pattern::Hole(hole), Some(Some(text))) => self.hole(pattern, *hole, &Value::String(text), Shape::UNKNOWN),
+        }
+    }
+
+    fn entry(&mut self, key: &'a str, pattern: &'a Pattern, value: Option<&'a Value>, shape: Shape<'a>) {
+        self.trail.key(key);
+        self.value(pattern, value, shape.field(key));
+        self.trail.back();
+    }
+
+    fn value(&mut self, pattern: &'a Pattern, value: Option<&'a Value>, shape: Shape<'a>) {
+        match (pattern, value) {
+            (Pattern::Literal(_), _) => {}
+            (Pattern::Map(entries), value) => {
+                for (key, pattern) in entries {
+                    self.entry(key, pattern, value.and_then(|value| value.get(key)), shape);
+                }
+            }
+            (Pattern::List(elements), Some(Value::Array(values))) => self.list(elements, values, shape),
+            (Pattern::List(elements), _) => self.missing_list(elements, shape),
+            (Pattern::Text(_) | Pattern::Hole(_), None) => self.absent(pattern, shape),
+            (Pattern::Text(text), Some(value)) => self.text(pattern, text, value, shape),
+            (Pattern::Hole(hole), Some(value)) => self.hole(pattern, *hole, value, shape),
+        }
+    }
+
+    fn text(&mut self, pattern: &'a Pattern, text: &'a TextPattern, value: &Value, shape: Shape<'a>) {
+        self.note_sensitive(text.declared());
+        let mut mismatch = TextMismatch::Form;
+        if let Some(shown) = value.as_str() {
+            match text.bind(shown, self.given, self.parameters) {
+                Ok(bound) => return self.propose(bound, Fit::Exact),
+                Err(TextMismatch::Unknown(given)) => {
+                    self.found.unknown.get_or_insert(given);
+                    return;
+                }
+                Err(why) => mismatch = why,
+            }
+        }
+        if spelling::is_quantity(shape.scalar()) {
+            let mut spelled = spelling::texts(value).into_iter();
+            if let Some(bound) = spelled.find_map(|text_| text.bind(&text_, self.given, self.parameters).ok()) {
+                return self.propose(bound, Fit::Equivalent);
+            }
+        }
+        let parameter = match mismatch {
+            TextMismatch::Parameter(index) => Some(index),
+            TextMismatch::Form | TextMismatch::Unknown(_) => None,
+        };
+        self.misfit(pattern, value, parameter);
+    }
+
+    fn hole(&mut self, pattern: &'a Pattern, hole: Hole, value: &Value, shape: Shape<'a>) {
+        let index = match hole {
+            Hole::Given(given) => {
+                if !self.given.contains_key(&given) {
+                    self.found.unknown.get_or_insert(given);
+                }
+                return;
+            }
+            Hole::Declared(index) => index,
+        };
+        self.note_sensitive([index]);
+        let Some(parameter) = self.parameters.all.get(index) else { return };
+        match fit(&parameter.schema, value, shape) {
+            Some((value, fit)) => self.propose(vec![(index, value)], fit),
+            None => self.misfit(pattern, value, Some(index)),
+        }
+    }
+
+    fn list(&mut self, elements: &'a [Element], values: &'a [Value], shape: Shape<'a>) {
+        let pairing = lists::pair(self, elements, values, shape);
+        let keys = lists::keys(shape);
+        for (element, partner) in elements.iter().zip(pairing.partners) {
+            match (element, partner) {
+                (Element::One(pattern), lists::Partner::One(index)) => {
+                    let Some(value) = values.get(index) else { continue };
+                    self.step_into(pattern, value, keys, index);
+                    self.value(pattern, Some(value), shape.element());
+                    self.trail.back();
+                }
+                (Element::One(pattern), _) => {
+                    self.trail.index(values.len());
+                    self.value(pattern, None, shape.element());
+                    self.trail.back();
+                }
+                (Element::Many(index), lists::Partner::Many(taken)) => {
+                    self.take(*index, taken.iter().filter_map(|at| values.get(*at)), shape);
+                }
+                (Element::Many(index), _) => self.take(*index, [].into_iter(), shape),
+            }
+        }
+    }
+
+    /// Into an element, by the name that differences use for it.
+    fn step_into(&mut self, pattern: &'a Pattern, value: &'a Value, keys: lists::Keys<'a>, index: usize) {
+        match keys {
+            lists::Keys::Fields(keys) => self.trail.element(value, keys, index),
+            lists::Keys::Whole => self.trail.whole(value, index),
+            lists::Keys::None => {
+                let named = matches!(pattern, Pattern::Map(entries) if entries.iter().any(|(key, _)| key == "name"))
+                    && value.get("name").is_some_and(Value::is_string);
+                if named { self.trail.named(value, index) } else { self.trail.index(index) }
+            }
+        }
+    }
+
+    /// A list hole takes these elements.
+    fn take(&mut self, index: usize, values: impl Iterator<Item = &'a Value>, shape: Shape<'a>) {
+        self.note_sensitive([index]);
+        let Some(parameter) = self.parameters.all.get(index) else { return };
+        let items = parameter.schema.items();
+        let mut exact = Fit::Exact;
+        let mut taken = Vec::new();
+        for value in values {
+            if let Some((value, fit)) = items.and_then(|items| fit(items, value, shape.element())) {
+                taken.push(value);
+                if fit == Fit::Equivalent {
+                    exact = fit;
+                }
+            }
+        }
+        self.found.taken.push(Taken { path: self.trail.path(), parameter: index });
+        if !(taken.is_empty() && parameter.optional) {
+            self.propose(vec![(index, Value::Array(taken))], exact);
+        }
+    }
+
+    fn missing_list(&mut self, elements: &'a [Element], shape: Shape<'a>) {
+        for (position, element) in elements.iter().enumerate() {
+            match element {
+                Element::One(pattern) => {
+                    self.trail.index(position);
+                    self.value(pattern, None, shape.element());
+                    self.trail.back();
+                }
+                Element::Many(index) => self.take(*index, [].into_iter(), shape),
+            }
+        }
+    }
+
+    fn propose(&mut self, bound: Vec<(usize, Value)>, fit: Fit) {
+        let path = self.trail.path();
+        let proposals =
+            bound.into_iter().map(|(parameter, value)| Proposal { parameter, value, fit, path: path.clone() });
+        self.found.proposals.extend(proposals);
+    }
+
+    fn absent(&mut self, pattern: &'a Pattern, shape: Shape<'a>) {
+        match pattern {
+            Pattern::Text(text) => self.note_sensitive(text.declared()),
+            Pattern::Hole(Hole::Declared(index)) => self.note_sensitive([*index]),
+            _ => {}
+        }
+        let (path, spots) = (self.trail.path(), self.trail.spots());
+        self.found.absences.push(Absence { pattern, shape, path, spots, encoded: self.encoded });
+    }
+
+    fn misfit(&mut self, pattern: &'a Pattern, got: &Value, parameter: Option<usize>) {
+        let path = self.trail.path();
+        self.found.misfits.push(Misfit { pattern, got: got.clone(), parameter, path, encoded: self.encoded });
+    }
+
+    fn note_sensitive(&mut self, parameters: impl IntoIterator<Item = usize>) {
+        let hidden = parameters.into_iter().any(|index| self.parameters.all.get(index).is_some_and(is_hidden));
+        if hidden {
+            self.found.sensitive.push(Sensitive { path: self.trail.path(), lists: self.trail.lists() });
+        }
+    }
+}
+
+/// Whether a parameter's value must never be written.
+pub(super) fn is_hidden(parameter: &Parameter) -> bool {
+    parameter.sensitive || parameter.generated.is_some()
+}
+
+/// What a hole of `schema` stands for where the object has `value`.
+pub(super) fn fit(schema: &Schema, value: &Value, shape: Shape<'_>) -> Option<(Value, Fit)> {
+    if schema.accepts(value).is_ok() {
+        let fit = if spelling::is_quantity(shape.scalar()) { Fit::Equivalent } else { Fit::Exact };
+        return Some((value.clone(), fit));
+    }
+    if spelling::is_quantity(shape.scalar()) {
+        let spelled = spelling::texts(value).into_iter();
+        let fitting = spelled.flat_map(|text| {
+            let number = serde_json::from_str::<Value>(&text).ok().filter(Value::is_number);
+            [Some(Value::String(text)), number].into_iter().flatten()
+        });
+        let mut fitting = fitting.filter(|value| schema.accepts(value).is_ok());
+        return fitting.next().map(|value| (value, Fit::Equivalent));
+    }
+    // The server may have added fields that the schema, being closed, does not know. Without them it may fit; the
+    // comparison tells whether they were the server's.
+    let pruned = prune(schema, value)?;
+    schema.accepts(&pruned).is_ok().then_some((pruned, Fit::Equivalent))
+}
+
+/// Whether `value` could be what `pattern` renders, whatever the server added.
+pub(super) fn plausible(binder: &Binder<'_>, pattern: &Pattern, value: &Value, shape: Shape<'_>) -> bool {
+    match pattern {
+        Pattern::Literal(literal) => spelling::same(shape.scalar(), literal, value),
+        Pattern::Text(text) => {
+            let binds = |shown: &str| text.bind(shown, binder.given, binder.parameters).is_ok();
+            value.as_str().is_some_and(binds)
+                || spelling::is_quantity(shape.scalar()) && spelling::texts(value).iter().any(|text| binds(text))
+        }
+        Pattern::Hole(Hole::Given(given)) => binder.given.get(given).is_some_and(|text| value == text),
+        Pattern::Hole(Hole::Declared(index)) => {
+            binder.parameters.all.get(*index).is_some_and(|parameter| fit(&parameter.schema, value, shape).is_some())
+        }
+        Pattern::Map(entries) => value.as_object().is_some_and(|object| {
+            entries.iter().all(|(key, pattern)| match object.get(key) {
+                Some(value) => plausible(binder, pattern, value, shape.field(key)),
+                None => may_be_missing(binder.parameters, pattern, shape.field(key)),
+            })
+        }),
+        Pattern::List(_) => value.is_array(),
+    }
+}
+
+/// Whether a key with this pattern may be missing from the object.
+fn may_be_missing(parameters: &Parameters, pattern: &Pattern, shape: Shape<'_>) -> bool {
+    match pattern {
+        Pattern::Literal(literal) => literal.is_null() || shape.zero().is_some_and(|zero| zero == *literal),
+        // A list or map of optional things may be empty, which the server may drop.
+        Pattern::Map(_) | Pattern::List(_) => shape.zero().is_some(),
+        Pattern::Text(_) | Pattern::Hole(_) => droppable(parameters, pattern) || shape.zero().is_some(),
+    }
+}
+
+/// Whether the key or element with this pattern may be left out: it has an optional hole, or one that is filled.
+pub(super) fn droppable(parameters: &Parameters, pattern: &Pattern) -> bool {
+    let may = |index: usize| parameters.all.get(index).is_some_and(crate::render::may_be_absent);
+    match pattern {
+        Pattern::Hole(Hole::Declared(index)) => may(*index),
+        Pattern::Text(text) => text.declared().into_iter().any(may),
+        _ => false,
+    }
+}
+
+/// Whether a template is for Secrets.
+pub(super) fn is_secret(template: &Template) -> bool {
+    template.kind.group.is_empty() && template.kind.kind == "Secret"
+}
+
+fn decoded(data: &Value) -> Option<String> {
+    let text: String = data.as_str()?.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
+    String::from_utf8(STANDARD.decode(text).ok()?).ok()
+}

@@ -1,0 +1,301 @@
+//! Which element of a list belongs to which element of a pattern.
+
+use serde_json::Value;
+
+use super::bind::{Binder, droppable, fit, plausible};
+use crate::tables::{ListKind, Shape};
+use crate::template::{Element, Pattern};
+
+/// Cells of the alignment table; beyond, a list is paired by position.
+const CELLS: usize = 1 << 20;
+
+/// What a pattern's element stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Partner {
+    /// Nothing.
+    None,
+    /// The element at this position.
+    One(usize),
+    /// The elements at these positions, in order.
+    Many(Vec<usize>),
+}
+
+/// A partner for each of a pattern's elements.
+#[derive(Clone, Debug)]
+pub(super) struct Pairing {
+    pub(super) partners: Vec<Partner>,
+}
+
+/// By what the elements of two lists find each other.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Keys<'a> {
+    /// Position.
+    None,
+    /// The values of these fields.
+    Fields(&'a [String]),
+    /// The whole value.
+    Whole,
+}
+
+/// By what elements of this list find each other.
+pub(super) fn keys(shape: Shape<'_>) -> Keys<'_> {
+    match shape.list() {
+        ListKind::Keyed(keys) => Keys::Fields(keys),
+        ListKind::Set => Keys::Whole,
+        ListKind::Positional => Keys::None,
+    }
+}
+
+/// Pairs `elements` with `values`.
+pub(super) fn pair(binder: &Binder<'_>, elements: &[Element], values: &[Value], shape: Shape<'_>) -> Pairing {
+    let list = List { binder, elements, values, shape };
+    let partners = match keys(shape) {
+        Keys::None => list.aligned().unwrap_or_else(|| list.by_position()),
+        Keys::Fields(keys) => list.by_key(keys),
+        Keys::Whole => list.by_key(&[]),
+    };
+    Pairing { partners }
+}
+
+struct List<'a> {
+    binder: &'a Binder<'a>,
+    elements: &'a [Element],
+    values: &'a [Value],
+    shape: Shape<'a>,
+}
+
+impl List<'_> {
+    /// Whether the element of the pattern could be this value, or one of them.
+    fn could_be(&self, element: &Element, value: &Value) -> bool {
+        match element {
+            Element::One(pattern) => plausible(self.binder, pattern, value, self.shape.element()),
+            Element::Many(index) => {
+                let items = self.binder.parameters.all.get(*index).and_then(|parameter| parameter.schema.items());
+                items.is_some_and(|items| fit(items, value, self.shape.element()).is_some())
+            }
+        }
+    }
+
+    fn may_be_none(&self, element: &Element) -> bool {
+        match element {
+            Element::One(pattern) => droppable(self.binder.parameters, pattern),
+            Element::Many(_) => true,
+        }
+    }
+
+    /// The one way in which all values, in order, are all elements, in order. A pattern with two ways is refused when
+    /// it is loaded ([`super::ambiguity`]).
+    fn aligned(&self) -> Option<Vec<Partner>> {
+        let (rows, columns) = (self.elements.len(), self.values.len());
+        if rows.saturating_mul(columns) > CELLS {
+            return None;
+        }
+        // reachable[row][column]: elements from `row` on can be the values from `column` on.
+        let mut reachable = vec![vec![false; columns + 1]; rows + 1];
+        reachable[rows][columns] = true;
+        for (row, element) in self.elements.iter().enumerate().rev() {
+            for column in (0..=columns).rev() {
+                let skip = self.may_be_none(element) && reachable[row + 1][column];
+                let eat = || {
+                    let value = self.values.get(column)?;
+                    let rest = match element {
+                        Element::One(_) => reachable[row + 1][column + 1],
+                        Element::Many(_) => reachable[row][column + 1],
+                    };
+                    (rest && self.could_be(element, value)).then_some(())
+                };
+                reachable[row][column] = skip || eat().is_some();
+            }
+        }
+        reachable[0][0].then(|| self.follow(&reachable))
+    }
+
+    fn follow(&self, reachable: &[Vec<bool>]) -> Vec<Partner> {
+        let mut column = 0;
+        let mut partners = Vec::with_capacity(self.elements.len());
+        for (row, element) in self.elements.iter().enumerate() {
+            let value = |column: usize| self.values.get(column);
+            match element {
+                Element::One(_) => {
+                    let here = value(column).filter(|value| {
+                        reachable[row + 1].get(column + 1) == Some(&true) && self.could_be(element, value)
+                    });
+                    if here.is_some() {
+                        partners.push(Partner::One(column));
+                        column += 1;
+                    } else {
+                        partners.push(Partner::None);
+                    }
+                }
+                Element::Many(_) => {
+                    let from = column;
+                    while reachable[row].get(column + 1) == Some(&true)
+                        && value(column).is_some_and(|value| self.could_be(element, value))
+                    {
+                        column += 1;
+                    }
+                    partners.push(Partner::Many((from..column).collect()));
+                }
+            }
+        }
+        partners
+    }
+
+    /// The list does not fit. For the sake of the differences: the head from the front, the tail from the end, and
+    /// what is between belongs to whatever may take more or fewer.
+    fn by_position(&self) -> Vec<Partner> {
+        let count = self.values.len();
+        let flexible = |element: &Element| self.may_be_none(element);
+        let head = self.elements.iter().position(flexible).unwrap_or(self.elements.len());
+        let tail = self.elements.iter().rev().position(flexible).unwrap_or(0);
+        let tail_from = self.elements.len() - tail;
+        let end = count.saturating_sub(tail).max(head.min(count));
+        let mut at = head;
+        let mut partners = Vec::with_capacity(self.elements.len());
+        for (row, element) in self.elements.iter().enumerate() {
+            let index = if row < head { row } else { end + row.saturating_sub(tail_from) };
+            partners.push(match element {
+                Element::One(_) if row < head || row >= tail_from => {
+                    if index < count {
+                        Partner::One(index)
+                    } else {
+                        Partner::None
+                    }
+                }
+                Element::One(_) => {
+                    match self.values.get(at).filter(|value| at < end && self.could_be(element, value)) {
+                        Some(_) => {
+                            at += 1;
+                            Partner::One(at - 1)
+                        }
+                        None => Partner::None,
+                    }
+                }
+                Element::Many(_) => {
+                    let free = (at..end)
+                        .filter(|index| self.values.get(*index).is_some_and(|value| self.could_be(element, value)));
+                    let taken: Vec<_> = free.collect();
+                    at = taken.last().map_or(at, |last| last + 1);
+                    Partner::Many(taken)
+                }
+            });
+        }
+        partners
+    }
+
+    /// By merge key: literal keys first, most keys first; then keys with holes, by trying; list holes take what is
+    /// left and fits. No keys: by the whole value.
+    fn by_key(&self, keys: &[String]) -> Vec<Partner> {
+        let mut free: Vec<bool> = vec![true; self.values.len()];
+        let mut partners = vec![Partner::None; self.elements.len()];
+        let mut literal: Vec<(usize, usize)> = Vec::new();
+        let mut open: Vec<usize> = Vec::new();
+        for (row, element) in self.elements.iter().enumerate() {
+            match (element, literal_keys(element, keys)) {
+                (Element::Many(_), _) => {}
+                (_, Some(count)) => literal.push((row, count)),
+                (_, None) => open.push(row),
+            }
+        }
+        literal.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        for (row, _) in literal {
+            let candidates = || (0..free.len()).filter(|at| free[*at] && self.key_fits(row, *at, keys));
+            let best = candidates().find(|at| self.fits(row, *at)).or_else(|| candidates().next());
+            if let Some(at) = best {
+                free[at] = false;
+                partners[row] = Partner::One(at);
+            }
+        }
+        self.match_open(&open, keys, &mut free, &mut partners);
+        for (row, element) in self.elements.iter().enumerate() {
+            if let Element::Many(_) = element {
+                let taken: Vec<_> = (0..free.len()).filter(|at| free[*at] && self.fits(row, *at)).collect();
+                for at in &taken {
+                    free[*at] = false;
+                }
+                partners[row] = Partner::Many(taken);
+            }
+        }
+        partners
+    }
+
+    /// The largest matching of elements whose keys have holes, in order where it can be; then the nearest for the
+    /// rest, so that the differences speak of something.
+    fn match_open(&self, open: &[usize], keys: &[String], free: &mut [bool], partners: &mut [Partner]) {
+        let edges: Vec<Vec<usize>> =
+            open.iter().map(|row| (0..free.len()).filter(|at| free[*at] && self.fits(*row, *at)).collect()).collect();
+        let mut owner: Vec<Option<usize>> = vec![None; free.len()];
+        for index in 0..open.len() {
+            augment(index, &edges, &mut owner, &mut vec![false; free.len()]);
+        }
+        for (at, owner) in owner.iter().enumerate() {
+            if let Some(row) = owner.and_then(|index| open.get(index)) {
+                free[at] = false;
+                partners[*row] = Partner::One(at);
+            }
+        }
+        for row in open {
+            let element = &self.elements[*row];
+            if partners[*row] != Partner::None || self.may_be_none(element) {
+                continue;
+            }
+            let wanted = |at: &usize| {
+                self.elements.iter().any(|e| matches!(e, Element::Many(_)) && self.could_be(e, &self.values[*at]))
+            };
+            let mut left = (0..free.len()).filter(|at| free[*at]);
+            let nearest =
+                left.clone().find(|at| self.key_fits(*row, *at, keys)).or_else(|| left.find(|at| !wanted(at)));
+            if let Some(at) = nearest {
+                free[at] = false;
+                partners[*row] = Partner::One(at);
+            }
+        }
+    }
+
+    fn fits(&self, row: usize, at: usize) -> bool {
+        match (self.elements.get(row), self.values.get(at)) {
+            (Some(element), Some(value)) => self.could_be(element, value),
+            _ => false,
+        }
+    }
+
+    /// Whether the keys that the element names are those of the value; one that it does not name is the server's.
+    fn key_fits(&self, row: usize, at: usize, keys: &[String]) -> bool {
+        let (Some(Element::One(Pattern::Map(entries))), Some(value)) = (self.elements.get(row), self.values.get(at))
+        else {
+            return self.fits(row, at);
+        };
+        keys.iter().all(|key| {
+            let Some((_, pattern)) = entries.iter().find(|(name, _)| name == key) else { return true };
+            let shape = self.shape.element().field(key);
+            value.get(key).is_some_and(|value| plausible(self.binder, pattern, value, shape))
+        })
+    }
+}
+
+/// How many merge keys an element names, if all that it names are literal; none if one has a hole, or it names none.
+fn literal_keys(element: &Element, keys: &[String]) -> Option<usize> {
+    match element {
+        Element::One(Pattern::Literal(_)) => Some(usize::MAX),
+        Element::One(Pattern::Map(entries)) => {
+            let named: Vec<_> = entries.iter().filter(|(name, _)| keys.contains(name)).collect();
+            let literal = named.iter().all(|(_, pattern)| matches!(pattern, Pattern::Literal(_)));
+            (literal && !named.is_empty()).then_some(named.len())
+        }
+        _ => None,
+    }
+}
+
+/// One step of bipartite matching: a partner for `index`, moving others if need be.
+fn augment(index: usize, edges: &[Vec<usize>], owner: &mut [Option<usize>], seen: &mut [bool]) -> bool {
+    for at in edges.get(index).into_iter().flatten() {
+        if std::mem::replace(&mut seen[*at], true) {
+            continue;
+        }
+        if owner[*at].is_none_or(|other| augment(other, edges, owner, seen)) {
+            owner[*at] = Some(index);
+            return true;
+        }
+    }
+    false
+}

@@ -1,0 +1,121 @@
+//! Backwards: manifest in, parameters out, or the differences.
+//!
+//! Recognition binds, then proves. The walk ([`bind`]) goes along the pattern and the object and proposes what each
+//! hole stands for; it is lenient and may be wrong. Then the template is rendered with these values, completed as the
+//! API server would complete it, given what named injectors would add to this very object, and compared with the
+//! object, closed world. Only if nothing differs it is a match. So that nothing is admitted never depends on the walk.
+
+mod applied;
+mod bind;
+mod fill;
+mod lists;
+mod prune;
+mod report;
+mod settle;
+mod spelling;
+mod trail;
+mod update;
+mod verify;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::difference::Difference;
+use crate::parameter::Bindings;
+use crate::tables::Facts;
+use crate::template::{Element, Given, Hole, Pattern, Template};
+
+pub use crate::tables::Form;
+pub use fill::{fill, missing};
+pub use update::update;
+
+/// The outcome of recognising one object against one template.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Recognition {
+    /// It is what the template renders with these bindings. Generated parameters that the object lacks are unbound:
+    /// [`missing`] lists them, [`fill`] puts them in place.
+    Match(Bindings),
+    /// It is not, and here is where (never empty), the most telling first.
+    Differ(Vec<Difference>),
+    /// It needs a live fact or a CRD that is not at hand (`check` without `--with`); the text names it.
+    CouldNotTell(String),
+}
+
+/// What is known about an object beside itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// How the object reached us.
+    pub form: Form,
+    /// The namespace that the request is for.
+    pub namespace: &'a str,
+    /// What the caller's verified identity gives.
+    pub given: &'a BTreeMap<Given, String>,
+    /// Live facts.
+    pub facts: &'a Facts,
+}
+
+/// Whether `object` is what `template` renders, and with which parameters.
+///
+/// `object` is without stamp and without instructions to retinue; the caller takes them off.
+pub fn recognise(template: &Template, object: &serde_json::Value, context: &Context<'_>) -> Recognition {
+    let (seen, applied) = verify::prepare(template, object, context.facts);
+    verify::judge(template, &seen, applied.as_deref(), context, None)
+}
+
+/// The declared parameters that a pattern uses.
+pub fn uses(pattern: &Pattern) -> BTreeSet<usize> {
+    let mut found = BTreeSet::new();
+    collect(pattern, &mut found);
+    found
+}
+
+fn collect(pattern: &Pattern, found: &mut BTreeSet<usize>) {
+    match pattern {
+        Pattern::Literal(_) | Pattern::Hole(Hole::Given(_)) => {}
+        Pattern::Hole(Hole::Declared(index)) => {
+            found.insert(*index);
+        }
+        Pattern::Text(text) => found.extend(text.declared()),
+        Pattern::Map(entries) => entries.iter().for_each(|(_, pattern)| collect(pattern, found)),
+        Pattern::List(elements) => {
+            for element in elements {
+                match element {
+                    Element::One(pattern) => collect(pattern, found),
+                    Element::Many(index) => {
+                        found.insert(*index);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Binds an instruction (a template's duration) that an object carries: `text` is what it says there. The bindings
+/// are completed with what the instruction's holes stand for.
+///
+/// # Errors
+/// What the template describes, for people.
+pub fn bind_instruction(
+    template: &Template,
+    pattern: &Pattern,
+    text: &str,
+    bindings: &mut Bindings,
+) -> Result<(), String> {
+    let value = serde_json::Value::String(text.to_owned());
+    let given = std::mem::take(&mut bindings.given);
+    let mut binder = bind::Binder::new(&template.parameters, &given);
+    binder.aside("annotations", pattern, &value, crate::tables::Shape::UNKNOWN);
+    let found = binder.finish();
+    let mut fits = found.misfits.is_empty() && found.unknown.is_none();
+    bindings.declared.resize(template.parameters.all.len(), None);
+    for proposal in found.proposals {
+        if let Some(slot) = bindings.declared.get_mut(proposal.parameter) {
+            fits &= slot.as_ref().is_none_or(|bound| *bound == proposal.value);
+            slot.get_or_insert(proposal.value);
+        }
+    }
+    bindings.given = given;
+    // As everywhere: what was bound is proven by rendering it.
+    let rendered = crate::render::render_pattern(template, pattern, bindings).ok().flatten();
+    fits &= rendered.is_some_and(|rendered| crate::parameter::text_of_value(&rendered).as_deref() == Some(text));
+    if fits { Ok(()) } else { Err(report::describe(pattern, None, &template.parameters)) }
+}

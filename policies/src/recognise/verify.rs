@@ -1,0 +1,174 @@
+//! The proof: what was bound is rendered, completed, and compared with the object.
+
+use serde_json::Value;
+
+use super::bind::Binder;
+use super::report;
+use super::settle::{Settled, settle};
+use super::update::Since;
+use super::{Context, Recognition, applied};
+use crate::difference::{Difference, Expected, Got, Path};
+use crate::keys;
+use crate::parameter::Bindings;
+use crate::render::Renderer;
+use crate::tables::{Facts, Shape, compare, complete, inject, shape_of};
+use crate::template::{Given, Placement, Template};
+
+/// The object as it is compared: completed, without `kubectl apply`'s annotation, which is returned beside it.
+pub(super) fn prepare(template: &Template, object: &Value, facts: &Facts) -> (Value, Option<String>) {
+    let mut seen = object.clone();
+    let mut applied = None;
+    if let Some(Value::Object(metadata)) = seen.get_mut("metadata")
+        && let Some(Value::Object(annotations)) = metadata.get_mut("annotations")
+        && let Some(Value::String(text)) = annotations.get(keys::LAST_APPLIED)
+    {
+        applied = Some(text.clone());
+        annotations.remove(keys::LAST_APPLIED);
+        if annotations.is_empty() {
+            metadata.remove("annotations");
+        }
+    }
+    complete(&template.kind, &mut seen, facts);
+    (seen, applied)
+}
+
+/// The verdict on a prepared object; of an update only what it changed.
+pub(super) fn judge(
+    template: &Template,
+    seen: &Value,
+    applied: Option<&str>,
+    context: &Context<'_>,
+    since: Option<&Since<'_>>,
+) -> Recognition {
+    let kind = kind_differences(template, seen);
+    if !kind.is_empty() {
+        return Recognition::Differ(kind);
+    }
+    let namespace = Value::String(context.namespace.to_owned());
+    let shape = shape_of(&template.kind, context.facts);
+    let mut binder = Binder::new(&template.parameters, context.given);
+    if let Placement::Named(pattern) = &template.placement {
+        binder.aside("namespace", pattern, &namespace, Shape::UNKNOWN);
+    }
+    let found = binder.walk(template, seen, shape);
+    if let (Some(given), None) = (found.unknown, since) {
+        return Recognition::CouldNotTell(format!(
+            "the template uses ${{{}}}, which only the identity of the master's pod tells",
+            given.name()
+        ));
+    }
+    let settled = settle(&found, &template.parameters, context.given, context.form, since);
+    let mut differences = settled.failures.clone();
+    if since.is_none() {
+        differences.extend(unaccepted(template, &settled.bindings));
+    }
+    differences.extend(place_differences(template, seen, &settled.bindings, context));
+    let expected = match expected(template, seen, &settled, context) {
+        Ok(expected) => expected,
+        // What differs for sure differs whatever could not be told.
+        Err((_, reason)) if differences.is_empty() && since.is_none() => return Recognition::CouldNotTell(reason),
+        Err((expected, reason)) => {
+            if let Some(since) = since {
+                let changed = compare(&template.kind, &expected, seen, context.facts);
+                if changed.iter().any(|difference| since.touches(&difference.path)) {
+                    return Recognition::CouldNotTell(reason);
+                }
+            }
+            seen.clone()
+        }
+    };
+    let covered = |difference: &Difference| settled.failures.iter().any(|f| f.path.contains(&difference.path));
+    let compared = compare(&template.kind, &expected, seen, context.facts);
+    differences.extend(compared.into_iter().filter(|difference| !covered(difference)));
+    if let Some(since) = since {
+        differences.retain(|difference| since.touches(&difference.path));
+    }
+    if differences.is_empty()
+        && let Some(text) = applied
+    {
+        match applied::check(template, text, &settled.bindings, context) {
+            Ok(None) => {}
+            Ok(Some(difference)) => differences.push(difference),
+            Err(reason) => return Recognition::CouldNotTell(reason),
+        }
+    }
+    if differences.is_empty() {
+        return Recognition::Match(settled.bindings);
+    }
+    Recognition::Differ(report::finish(differences, &found, template, &settled.bindings))
+}
+
+/// What the template makes of the bindings, as the API server would show it.
+fn expected(
+    template: &Template,
+    seen: &Value,
+    settled: &Settled,
+    context: &Context<'_>,
+) -> Result<Value, (Value, String)> {
+    let rendered =
+        Renderer::new(&template.parameters, &settled.bindings).with(&settled.instead).value(&template.pattern);
+    let mut expected = rendered.unwrap_or_default();
+    settle_namespace(&mut expected, seen);
+    complete(&template.kind, &mut expected, context.facts);
+    let added = inject(&template.kind, &mut expected, seen, context.form, context.namespace, context.facts);
+    match added {
+        Ok(()) => Ok(expected),
+        Err(reason) => Err((expected, reason.to_string())),
+    }
+}
+
+/// The namespace was judged apart ([`place_differences`]).
+fn settle_namespace(expected: &mut Value, seen: &Value) {
+    let Some(namespace) = seen.pointer("/metadata/namespace") else { return };
+    if let Some(Value::Object(metadata)) = expected.get_mut("metadata") {
+        metadata.insert("namespace".into(), namespace.clone());
+    }
+}
+
+fn kind_differences(template: &Template, seen: &Value) -> Vec<Difference> {
+    let wanted = [("apiVersion", template.kind.api_version()), ("kind", template.kind.kind.clone())];
+    let differing = wanted.into_iter().filter(|(key, wanted)| seen.get(*key).and_then(Value::as_str) != Some(wanted));
+    differing
+        .map(|(key, wanted)| Difference {
+            path: Path::root().key(key),
+            expected: Expected::Value(Value::String(wanted)),
+            got: seen.get(key).map_or(Got::Nothing, |value| Got::Value(value.clone())),
+        })
+        .collect()
+}
+
+/// The object lives where the template says, and the request says the same.
+fn place_differences(template: &Template, seen: &Value, bindings: &Bindings, context: &Context<'_>) -> Vec<Difference> {
+    let wanted = match &template.placement {
+        Placement::MasterNamespace => context.given.get(&Given::MasterNamespace).cloned(),
+        Placement::Named(pattern) => {
+            let rendered = Renderer::new(&template.parameters, bindings).value(pattern);
+            Some(rendered.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned())
+        }
+    };
+    // Whose namespace it is may be unknown offline; then it is the request's.
+    let wanted = wanted.unwrap_or_else(|| context.namespace.to_owned());
+    let got = seen.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or(context.namespace);
+    let wrong = [got, context.namespace].into_iter().find(|got| *got != wanted);
+    let difference = wrong.map(|got| Difference {
+        path: Path::root().key("metadata").key("namespace"),
+        expected: Expected::Value(Value::String(wanted.clone())),
+        got: Got::Value(Value::String(got.to_owned())),
+    });
+    difference.into_iter().collect()
+}
+
+/// Values that their schema refuses, and holes that must have a value and have none. The walk proposes neither; this
+/// is what makes its being right unnecessary.
+fn unaccepted(template: &Template, bindings: &Bindings) -> Vec<Difference> {
+    let parameters = template.parameters.all.iter().zip(&bindings.declared);
+    let wrong = parameters
+        .filter(|(parameter, value)| value.as_ref().is_some_and(|value| parameter.schema.accepts(value).is_err()));
+    wrong
+        .map(|(parameter, _)| Difference {
+            path: Path::root(),
+            expected: Expected::Described(format!("${{{}}} to be {}", parameter.name, parameter.schema.describe())),
+            got: Got::Hidden,
+        })
+        .collect()
+}
