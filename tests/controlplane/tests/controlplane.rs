@@ -11,7 +11,9 @@ use controlplane::{ControlPlane, Error, Options};
 fn example() -> std::path::PathBuf {
     // target/debug/deps/this-test -> target/debug/examples/up, which `cargo test` builds with the tests.
     let test = std::env::current_exe().unwrap();
-    test.parent().unwrap().parent().unwrap().join("examples/up")
+    let example = test.parent().unwrap().parent().unwrap().join("examples/up");
+    assert!(example.is_file(), "build it first: cargo build -p retinue-controlplane --example up");
+    example
 }
 
 /// Waits until nothing runs whose command line names `folder`, and the folder is gone.
