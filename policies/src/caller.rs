@@ -1,5 +1,9 @@
 //! Who asks: a master's account, pod and owner chain, already verified by whoever gathered them.
 
+mod wish;
+
+pub use wish::WishError;
+
 use crate::lifetime::Lifetime;
 use crate::object::{NamespacedName, ObjectRef};
 

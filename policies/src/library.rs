@@ -1,8 +1,18 @@
 //! Compiled templates of every template ConfigMap, indexed by ConfigMap and kind: deciding never scans templates of
 //! other kinds or of other masters.
 
+mod annotations;
+mod load;
+
+pub(crate) use annotations::namespaced_names;
+
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+
+use serde_json::Value;
 
 use crate::lifetime::Lifetime;
 use crate::object::{Gvk, NamespacedName};
@@ -40,6 +50,24 @@ pub struct TemplateSet {
     pub templates: HashMap<Gvk, Vec<Arc<Template>>>,
     /// What did not compile, and warnings.
     pub problems: Vec<Problem>,
+}
+
+impl TemplateSet {
+    /// Reads a ConfigMap. Never fails: what is wrong is among its problems. A bad template is unusable alone; what is
+    /// wrong with the ConfigMap as a whole (an annotation, the parameters, a missing label) leaves it without any.
+    pub fn load(config_map: &Value) -> Self {
+        load::load(config_map)
+    }
+
+    /// Whether any template of it can be used.
+    pub fn usable(&self) -> bool {
+        !self.templates.is_empty()
+    }
+
+    /// Its errors: what keeps templates of it from being used.
+    pub fn errors(&self) -> impl Iterator<Item = &Problem> {
+        self.problems.iter().filter(|problem| problem.severity == Severity::Error)
+    }
 }
 
 /// Which accounts a ConfigMap admits.
@@ -82,6 +110,16 @@ pub struct Problem {
     pub line: Option<usize>,
     /// What is wrong and what to do.
     pub message: String,
+}
+
+impl Problem {
+    pub(crate) fn error(key: Option<&str>, line: Option<usize>, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Error, key: key.map(str::to_owned), line, message: message.into() }
+    }
+
+    pub(crate) fn warning(key: Option<&str>, line: Option<usize>, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, key: key.map(str::to_owned), line, message: message.into() }
+    }
 }
 
 /// What a library knows of live accounts, for rules that need it.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use kube::Client;
@@ -61,6 +62,11 @@ impl LiveFacts {
             pulse.fresh(resource)?;
         }
         Ok(self.published.load_full())
+    }
+
+    /// How old the oldest part may be; none before all were read.
+    pub(crate) fn age(&self) -> Option<Duration> {
+        self.pulses.iter().map(|pulse| pulse.age()).try_fold(Duration::ZERO, |oldest, age| Some(oldest.max(age?)))
     }
 
     /// Whether the accounts are known, whatever else is.

@@ -27,26 +27,42 @@ pub const DEADLINE: Duration = Duration::from_secs(3);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GatherError {
     /// A snapshot is missing or too old.
-    #[error("retinue cannot judge now: {0}; try again")]
+    #[error("{0}")]
     Stale(#[from] Stale),
     /// The API server has not answered anything yet.
-    #[error("retinue cannot judge now: the API server's clock is not known yet; try again")]
+    #[error("the API server's clock is not known yet")]
     NoClock,
     /// Who is a master is not known.
-    #[error("retinue cannot judge now: {0}; try again")]
+    #[error("{0}")]
     Masters(#[from] NotKnown),
     /// A lookup failed.
-    #[error("retinue cannot judge now: {0}")]
+    #[error("{0}")]
     Lookup(#[from] super::client::LookupError),
     /// Too much at once.
-    #[error("retinue cannot judge now: {0}")]
+    #[error("{0}")]
     Flooded(#[from] Flooded),
     /// It took too long.
-    #[error("retinue cannot judge now: the API server did not answer within {} s; try again", DEADLINE.as_secs())]
+    #[error("the API server did not answer within {} s", DEADLINE.as_secs())]
     Slow,
     /// The operating system gave no random bytes.
-    #[error("retinue cannot judge now: this machine gives no random bytes")]
+    #[error("this machine gives no random bytes")]
     NoRandom,
+}
+
+impl From<GatherError> for webhooks::GatherError {
+    fn from(error: GatherError) -> Self {
+        Self::Lookup { what: "what this request is judged by".into(), reason: error.to_string() }
+    }
+}
+
+impl webhooks::Asking for Cluster {
+    async fn gather(&self, request: &Request) -> Result<Situation, webhooks::GatherError> {
+        Ok(Self::gather(self, request).await?)
+    }
+
+    fn tell(&self, request: &Request, situation: &Situation, verdict: &Verdict) {
+        Self::tell(self, request, situation, verdict);
+    }
 }
 
 impl Cluster {

@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use webhooks::health::Readiness;
 
 use callers::{Callers, Live};
 use client::Connection;
@@ -43,6 +44,8 @@ pub struct Options {
     pub instance: String,
     /// Which webhook configurations must trust our certificate before we are ready; none in `dev` without them.
     pub trust: Option<Trust>,
+    /// Where readiness is told; its other conditions are left alone.
+    pub readiness: Option<Readiness>,
 }
 
 /// Everything that is known of a cluster.
@@ -100,8 +103,11 @@ impl Cluster {
         }
 
         let callers = Callers::new(Live(client.clone()));
-        let cluster = Self { client, clock, templates, facts, masters, dependents, callers, events, trusted };
-        (Arc::new(cluster), tasks)
+        let cluster = Arc::new(Self { client, clock, templates, facts, masters, dependents, callers, events, trusted });
+        if let Some(readiness) = options.readiness {
+            tasks.keep("the readiness", Arc::clone(&cluster).report(readiness));
+        }
+        (cluster, tasks)
     }
 
     /// The API server's clock.
@@ -117,6 +123,11 @@ impl Cluster {
     /// The facts.
     pub fn facts(&self) -> &Arc<LiveFacts> {
         &self.facts
+    }
+
+    /// Which accounts are masters.
+    pub fn masters(&self) -> &Arc<MasterAccounts> {
+        &self.masters
     }
 
     /// The dependents.

@@ -8,13 +8,20 @@ use arc_swap::ArcSwapOption;
 use base64::Engine;
 use kube::Client;
 use serde_json::Value;
+use webhooks::health::Readiness;
 
 use super::Cluster;
 use super::client::{Detail, path, read};
+use super::masters::NotKnown;
 
 /// How often the configurations are read while they do not trust us, and while they do.
 const SOON: Duration = Duration::from_secs(1);
 const LATER: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether all holds, in memory: the first right answer is due 0.3 s after the start, and a
+/// snapshot takes a minute to become too old.
+const EAGER: Duration = Duration::from_millis(5);
+const CALM: Duration = Duration::from_millis(500);
 
 /// Says whether a bundle of CA certificates (PEM) trusts the certificate that is served now.
 pub type Trusts = Arc<dyn Fn(&[u8]) -> Result<(), String> + Send + Sync>;
@@ -98,26 +105,47 @@ impl Trusted {
 }
 
 impl Cluster {
+    /// How old the oldest snapshot that verdicts need may be, for the metric; none before all were read.
+    pub fn oldest_proof_of_life(&self) -> Option<Duration> {
+        Some(self.templates.age()?.max(self.facts.age()?))
+    }
+
+    /// What must hold before requests are judged, and whether it does.
+    pub fn conditions(&self) -> [(&'static str, Result<(), String>); 6] {
+        let clock = self.clock.now().map(drop).ok_or_else(|| "the API server's clock is not known yet".to_owned());
+        let masters = if self.masters.ready() { Ok(()) } else { Err(NotKnown.to_string()) };
+        let dependents = match self.dependents.settling(&self.templates.last().kinds) {
+            Some(kind) => Err(format!("the dependents of kind {kind} have not been read yet")),
+            None => Ok(()),
+        };
+        let problem = self.trusted.as_ref().and_then(|trusted| trusted.problem.load_full());
+        [
+            ("templates", self.templates.snapshot().map(drop).map_err(|stale| stale.to_string())),
+            ("facts", self.facts.snapshot().map(drop).map_err(|stale| stale.to_string())),
+            ("clock", clock),
+            ("masters", masters),
+            ("dependents", dependents),
+            ("certificate", problem.map_or(Ok(()), |problem| Err(problem.as_ref().clone()))),
+        ]
+    }
+
     /// Whether requests can be judged now.
     ///
     /// # Errors
     /// Everything that is missing, for people.
     pub fn ready(&self) -> Result<(), Vec<String>> {
-        let mut missing = Vec::new();
-        missing.extend(self.templates.snapshot().err().map(|stale| stale.to_string()));
-        missing.extend(self.facts.snapshot().err().map(|stale| stale.to_string()));
-        if self.clock.now().is_none() {
-            missing.push("the API server's clock is not known yet".into());
-        }
-        if !self.masters.ready() {
-            missing.push("it is not known yet which accounts are masters".into());
-        }
-        if let Some(kind) = self.dependents.settling(&self.templates.last().kinds) {
-            missing.push(format!("the dependents of kind {kind} have not been read yet"));
-        }
-        let trusted = self.trusted.as_ref().and_then(|trusted| trusted.problem.load_full());
-        missing.extend(trusted.map(|problem| problem.as_ref().clone()));
+        let missing: Vec<String> = self.conditions().into_iter().filter_map(|(_, state)| state.err()).collect();
         if missing.is_empty() { Ok(()) } else { Err(missing) }
+    }
+
+    /// Keeps the webhook's readiness true, for ever.
+    pub(crate) async fn report(self: Arc<Self>, readiness: Readiness) {
+        loop {
+            for (condition, state) in self.conditions() {
+                readiness.set(condition, state);
+            }
+            tokio::time::sleep(if readiness.ready() { CALM } else { EAGER }).await;
+        }
     }
 }
 

@@ -95,6 +95,11 @@ impl Templates {
         self.changed.subscribe()
     }
 
+    /// How old the snapshot may be; none before it was read.
+    pub(crate) fn age(&self) -> Option<Duration> {
+        self.pulse.age()
+    }
+
     /// The last snapshot, however old.
     pub(crate) fn last(&self) -> Arc<Snapshot> {
         self.current.load_full()

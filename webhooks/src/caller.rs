@@ -20,6 +20,17 @@ pub trait Asking: Send + Sync + 'static {
     fn tell(&self, request: &Request, situation: &Situation, verdict: &Verdict);
 }
 
+/// What is shared with background tasks asks as well.
+impl<A: Asking> Asking for std::sync::Arc<A> {
+    fn gather(&self, request: &Request) -> impl Future<Output = Result<Situation, GatherError>> + Send {
+        A::gather(self, request)
+    }
+
+    fn tell(&self, request: &Request, situation: &Situation, verdict: &Verdict) {
+        A::tell(self, request, situation, verdict);
+    }
+}
+
 /// Why the situation could not be gathered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GatherError {

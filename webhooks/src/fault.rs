@@ -62,6 +62,11 @@ impl Fault {
         matches!(self, Self::TooLarge { .. } | Self::Busy { .. })
     }
 
+    /// Whether the trouble is ours, and not with what was sent.
+    pub fn is_ours(&self) -> bool {
+        !matches!(self, Self::Unreadable(_) | Self::TooLarge { .. })
+    }
+
     /// As the caller sees it.
     pub fn denial(&self) -> Denial {
         let message = self.to_string();

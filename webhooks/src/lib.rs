@@ -8,11 +8,14 @@
 //! Nothing here decides, and nothing here knows the cluster: the binary brings who-is-asking.
 
 pub mod caller;
+mod court;
 pub mod fault;
+mod handler;
 pub mod health;
 pub mod lint;
 pub mod metrics;
 pub mod review;
+pub mod server;
 pub mod shedding;
 
 pub use caller::{Asking, GatherError};

@@ -129,7 +129,7 @@ pub struct Metrics {
     refusals: Family<CauseLabel, Counter>,
     seconds: Family<PhaseLabel, Histogram>,
     shed: Counter,
-    pub(crate) in_flight: Gauge,
+    in_flight: Gauge,
     certificate_expiry: Gauge<f64, AtomicU64>,
     template_problems: Family<SeverityLabel, Gauge>,
 }
@@ -184,6 +184,11 @@ impl Metrics {
             Severity::Warning => "warning",
         });
         self.template_problems.get_or_create(&SeverityLabel { severity }).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Where bytes in flight are counted.
+    pub(crate) fn in_flight(&self) -> Gauge {
+        self.in_flight.clone()
     }
 
     /// One review was answered.

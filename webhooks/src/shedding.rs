@@ -15,6 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::court::Deadline;
 use crate::fault::Fault;
 use crate::review::{HEAD, uid_from_head};
 
@@ -64,7 +65,7 @@ pub(crate) struct Gate {
     waiting: AtomicUsize,
     in_flight: Gauge,
     /// Held while a large body is parsed or judged.
-    pub(crate) at_work: Semaphore,
+    pub(crate) at_work: Arc<Semaphore>,
 }
 
 /// Room for one review, given back when dropped.
@@ -129,7 +130,7 @@ impl Gate {
             large: Arc::new(Semaphore::new(limits.in_flight - small)),
             waiting: AtomicUsize::new(0),
             in_flight,
-            at_work: Semaphore::new(limits.large_at_once.max(1)),
+            at_work: Arc::new(Semaphore::new(limits.large_at_once.max(1))),
         }
     }
 
@@ -138,11 +139,10 @@ impl Gate {
         &self,
         mut payload: web::Payload,
         declared: Option<u64>,
-        deadline: Instant,
-        time: Duration,
+        deadline: Deadline,
     ) -> Result<Taken, Shed> {
         let mut body = BytesMut::new();
-        match self.fill(&mut payload, &mut body, declared, deadline, time).await {
+        match self.fill(&mut payload, &mut body, declared, deadline).await {
             Ok(room) => Ok(Taken { body: body.freeze(), room }),
             Err(why @ (Fault::TooLarge { .. } | Fault::Busy { .. })) => {
                 let mut head = body;
@@ -159,8 +159,7 @@ impl Gate {
         payload: &mut web::Payload,
         body: &mut BytesMut,
         declared: Option<u64>,
-        deadline: Instant,
-        time: Duration,
+        deadline: Deadline,
     ) -> Result<Room, Fault> {
         let limit = self.limits.body;
         let too_large = |size: u64| Fault::TooLarge { size, limit };
@@ -172,8 +171,8 @@ impl Gate {
         // The memory is the kernel's to give when it is written to, not when it is asked for.
         body.reserve(expected);
         loop {
-            let chunk = match timeout_at(deadline, payload.next()).await {
-                Err(_) => return Err(Fault::Deadline(time)),
+            let chunk = match timeout_at(deadline.at, payload.next()).await {
+                Err(_) => return Err(Fault::Deadline(deadline.time)),
                 Ok(None) => break,
                 Ok(Some(Err(_))) => return Err(Fault::BrokenOff(body.len())),
                 Ok(Some(Ok(chunk))) => chunk,

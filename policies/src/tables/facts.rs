@@ -247,25 +247,18 @@ impl PriorityClass {
 }
 
 impl LimitRange {
-    /// As the API server completes it: limits default to the maximum, requests to the limits, then to the minimum.
     fn read(object: &Value) -> Self {
         let mut out = Self::default();
         for item in object.pointer("/spec/limits").and_then(Value::as_array).into_iter().flatten() {
-            if text(item, "/type") != "Container" {
+            let Some(mut item) = item.as_object().cloned() else { continue };
+            if item.get("type").and_then(Value::as_str) != Some("Container") {
                 continue;
             }
-            let list = |name: &str| item.get(name).and_then(Value::as_object).cloned().unwrap_or_default();
-            let mut limits = list("default");
-            for (resource, amount) in list("max") {
-                limits.entry(resource).or_insert(amount);
-            }
-            let mut requests = list("defaultRequest");
-            for (resource, amount) in limits.clone().into_iter().chain(list("min")) {
-                requests.entry(resource).or_insert(amount);
-            }
+            super::rules::range_defaults(&mut item);
+            let amounts = |list: &str| item.get(list).and_then(Value::as_object).cloned().unwrap_or_default();
             let canonical = |(resource, amount): (String, Value)| (resource, super::canonical::milli(amount));
-            out.limits.extend(limits.into_iter().map(canonical));
-            out.requests.extend(requests.into_iter().map(canonical));
+            out.limits.extend(amounts("default").into_iter().map(canonical));
+            out.requests.extend(amounts("defaultRequest").into_iter().map(canonical));
         }
         out
     }

@@ -34,6 +34,7 @@ pub(super) fn named(name: &str) -> Option<Rule> {
         "claim-templates" => claim_templates,
         "policy-types" => policy_types,
         "scaling-behavior" => scaling_behavior,
+        "range-defaults" => range_defaults,
         _ => return None,
     })
 }
@@ -167,7 +168,7 @@ fn pod_host_ports(pod: &mut Object) {
     for list in CONTAINERS {
         for container in objects_mut(spec, list) {
             for port in objects_mut(container, "ports") {
-                if port.get("hostPort").and_then(Value::as_i64).unwrap_or_default() == 0
+                if port.get("hostPort").is_none_or(|port| port.is_null() || port.as_f64() == Some(0.0))
                     && let Some(number) = port.get("containerPort").cloned()
                 {
                     port.insert("hostPort".into(), number);
@@ -393,6 +394,24 @@ fn scaling_behavior(spec: &mut Object) {
     let percent = json!({"type": "Percent", "value": 100, "periodSeconds": 15});
     fill("scaleUp", Some(0), json!([{"type": "Pods", "value": 4, "periodSeconds": 15}, percent]));
     fill("scaleDown", None, json!([percent]));
+}
+
+/// For containers, limits that are not said are the largest allowed, and requests the limits, then the smallest.
+pub(super) fn range_defaults(item: &mut Object) {
+    if item.get("type").and_then(Value::as_str) != Some("Container") {
+        return;
+    }
+    let given = |item: &Object, list: &str| object(item, list).cloned().unwrap_or_default();
+    let mut limits = given(item, "default");
+    for (resource, amount) in given(item, "max") {
+        default(&mut limits, &resource, amount);
+    }
+    let mut requests = given(item, "defaultRequest");
+    for (resource, amount) in limits.clone().into_iter().chain(given(item, "min")) {
+        default(&mut requests, &resource, amount);
+    }
+    item.insert("default".into(), Value::Object(limits));
+    item.insert("defaultRequest".into(), Value::Object(requests));
 }
 
 #[cfg(test)]

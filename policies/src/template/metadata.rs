@@ -116,7 +116,10 @@ impl Reader<'_> {
                         self.error(&at.key(key), format!("metadata.{key} cannot be optional: an object has a name"));
                     }
                 }
-                _ => self.error(&at.key(key), format!("metadata.{key} is text")),
+                _ => self.error(
+                    &at.key(key),
+                    format!("metadata.{key} is text, and not empty (quote what looks like a boolean or a number)"),
+                ),
             }
         }
         if !found {

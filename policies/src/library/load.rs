@@ -1,0 +1,223 @@
+//! Reads one ConfigMap.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+
+use super::annotations::{self, Settings};
+use super::{Masters, Problem, Severity, TemplateSet};
+use crate::keys;
+use crate::object::{Gvk, NamespacedName};
+use crate::parameter::Parameters;
+use crate::template::{self, Element, Given, Hole, Pattern, Placement, Template};
+use crate::text::Part;
+
+pub(super) fn load(config_map: &Value) -> TemplateSet {
+    let metadata = &config_map["metadata"];
+    let text = |key: &str| metadata[key].as_str().unwrap_or_default().to_owned();
+    let name = NamespacedName::new(text("namespace"), text("name"));
+    let nothing = Map::new();
+    let annotations = metadata["annotations"].as_object().unwrap_or(&nothing);
+    let mut problems = Vec::new();
+    if metadata["labels"][keys::TEMPLATES] != "true" {
+        problems.push(Problem::error(
+            None,
+            None,
+            format!("not labelled {}=\"true\": without the label this is no template ConfigMap", keys::TEMPLATES),
+        ));
+    }
+    let settings = annotations::read(annotations, &name.namespace, &mut problems);
+    let data = texts(config_map, &mut problems);
+    let parameters = parameters(&data, &mut problems);
+    let mut set = TemplateSet {
+        name,
+        uid: text("uid"),
+        version: text("resourceVersion"),
+        hash: hash(&data, annotations),
+        masters: settings.masters.clone(),
+        duration: settings.duration,
+        max_dependents: settings.max_dependents,
+        allow: settings.allow.clone(),
+        allow_masters: settings.allow_masters,
+        templates: HashMap::new(),
+        problems,
+    };
+    if set.errors().next().is_none() {
+        compile(&mut set, &settings, &data, &parameters);
+    }
+    // Stable: what is wrong first, then what will be regretted, each in order of key and line.
+    set.problems
+        .sort_by(|one, other| (one.severity, &one.key, one.line).cmp(&(other.severity, &other.key, other.line)));
+    set
+}
+
+fn texts<'a>(config_map: &'a Value, problems: &mut Vec<Problem>) -> BTreeMap<&'a str, &'a str> {
+    let mut found = BTreeMap::new();
+    match &config_map["data"] {
+        Value::Object(data) => {
+            for (key, value) in data {
+                match value.as_str() {
+                    Some(text) => {
+                        found.insert(key.as_str(), text);
+                    }
+                    None => problems.push(Problem::error(
+                        Some(key),
+                        None,
+                        "the value of a data key is text: write it as a block (key: |)",
+                    )),
+                }
+            }
+        }
+        Value::Null => {}
+        _ => problems.push(Problem::error(None, None, "data is a map of texts")),
+    }
+    if config_map["binaryData"].as_object().is_some_and(|binary| !binary.is_empty()) {
+        problems.push(Problem::warning(None, None, "binaryData is not read: templates are text, under data"));
+    }
+    if found.keys().all(|key| *key == keys::PARAMETERS_KEY) {
+        problems.push(Problem::warning(None, None, "no template is here: write manifests under data"));
+    }
+    found
+}
+
+fn parameters(data: &BTreeMap<&str, &str>, problems: &mut Vec<Problem>) -> Arc<Parameters> {
+    let parsed = data.get(keys::PARAMETERS_KEY).map(|text| Parameters::parse(text));
+    match parsed {
+        None => Arc::default(),
+        Some(Ok(parameters)) => Arc::new(parameters),
+        Some(Err(errors)) => {
+            problems.extend(
+                errors
+                    .into_iter()
+                    .map(|error| Problem::error(Some(keys::PARAMETERS_KEY), Some(error.line), error.message)),
+            );
+            Arc::default()
+        }
+    }
+}
+
+/// Hex of the first half of SHA-256 over the data and retinue's annotations: what decides what is admitted.
+fn hash(data: &BTreeMap<&str, &str>, annotations: &Map<String, Value>) -> String {
+    let mut hash = Sha256::new();
+    let mut add = |text: &str| {
+        hash.update(text.len().to_le_bytes());
+        hash.update(text);
+    };
+    for (key, text) in data {
+        add(key);
+        add(text);
+    }
+    add("");
+    let mut ours: Vec<_> = annotations.iter().filter(|(key, _)| key.starts_with(keys::PREFIX)).collect();
+    ours.sort_by_key(|(key, _)| key.as_str());
+    for (key, value) in ours {
+        add(key);
+        add(value.as_str().unwrap_or_default());
+    }
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn compile(set: &mut TemplateSet, settings: &Settings, data: &BTreeMap<&str, &str>, parameters: &Arc<Parameters>) {
+    for (key, text) in data.iter().filter(|(key, _)| **key != keys::PARAMETERS_KEY) {
+        let compiled = template::compile(key, text, parameters);
+        set.problems.extend(
+            compiled.errors.into_iter().map(|error| Problem::error(Some(key), Some(error.line), error.message)),
+        );
+        for template in compiled.templates {
+            match runs_as_master(&template, settings, &set.name.namespace) {
+                Some(message) => set.problems.push(Problem::error(Some(key), Some(template.line), message)),
+                None => {
+                    let of_kind: &mut Vec<_> = set.templates.entry(template.kind.clone()).or_default();
+                    of_kind.push(Arc::new(template));
+                }
+            }
+        }
+    }
+    if set.problems.iter().all(|problem| problem.severity != Severity::Error) {
+        unused(&set.templates, parameters, &mut set.problems);
+    }
+}
+
+/// Parameters that no template uses: a typo in a hole, most often.
+fn unused(templates: &HashMap<Gvk, Vec<Arc<Template>>>, parameters: &Parameters, problems: &mut Vec<Problem>) {
+    let mut used = vec![false; parameters.all.len()];
+    for template in templates.values().flatten() {
+        let placement = match &template.placement {
+            Placement::Named(pattern) => Some(pattern),
+            Placement::MasterNamespace => None,
+        };
+        let patterns =
+            [Some(&template.pattern), placement, template.duration.as_ref(), template.keep_finished.as_ref()];
+        for hole in patterns.into_iter().flatten().flat_map(Pattern::holes) {
+            if let Hole::Declared(position) = hole {
+                used[position] = true;
+            }
+        }
+    }
+    for (parameter, _) in parameters.all.iter().zip(used).filter(|(_, used)| !used) {
+        problems.push(Problem::warning(
+            Some(keys::PARAMETERS_KEY),
+            Some(parameter.line),
+            format!(
+                "parameter {} is not used: write ${{{}}} in a template, or remove it",
+                parameter.name, parameter.name
+            ),
+        ));
+    }
+}
+
+/// Why a template would let a master start a pod under a master's account; none where it would not, or may.
+fn runs_as_master(template: &Template, settings: &Settings, namespace: &str) -> Option<String> {
+    if settings.allow_masters {
+        return None;
+    }
+    let lives_in = match &template.placement {
+        Placement::MasterNamespace => None,
+        Placement::Named(pattern) => Some(pattern.as_str().unwrap_or(namespace)),
+    };
+    let of_master = |account: &str| match &settings.masters {
+        Masters::Named(names) => names
+            .iter()
+            .any(|master| master.name == account && lives_in.is_none_or(|namespace| namespace == master.namespace)),
+        Masters::OwnNamespace => false,
+    };
+    pod_accounts(&template.pattern).into_iter().find_map(|account| {
+        let name = match account {
+            Some(Pattern::Literal(value)) => value.as_str().filter(|name| of_master(name))?.to_owned(),
+            Some(Pattern::Text(text)) if text.parts == [Part::Hole(Hole::Given(Given::MasterName))] => {
+                "${master.name}".into()
+            }
+            None => Some("default").filter(|name| of_master(name))?.to_owned(),
+            Some(_) => return None,
+        };
+        Some(format!(
+            "its pods run under the master's own account ({name}), so they would be masters themselves: name another \
+             serviceAccountName, or say {}: \"true\"",
+            keys::ALLOW_MASTERS
+        ))
+    })
+}
+
+/// What each pod spec in a manifest says of its account.
+fn pod_accounts(pattern: &Pattern) -> Vec<Option<&Pattern>> {
+    let mut found = Vec::new();
+    match pattern {
+        Pattern::Map(entries) => {
+            if pattern.get("containers").is_some() {
+                found.push(pattern.get("serviceAccountName").or_else(|| pattern.get("serviceAccount")));
+            }
+            found.extend(entries.iter().flat_map(|(_, value)| pod_accounts(value)));
+        }
+        Pattern::List(elements) => {
+            for element in elements {
+                if let Element::One(pattern) = element {
+                    found.extend(pod_accounts(pattern));
+                }
+            }
+        }
+        _ => {}
+    }
+    found
+}

@@ -1,0 +1,136 @@
+#![allow(clippy::unwrap_used, clippy::panic, clippy::allow_attributes, reason = "tests")]
+use serde_json::json;
+
+use super::*;
+
+const JOB: &str = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: \"post-${run}\"}\nspec: {parallelism: 1}\n";
+
+fn config_map(annotations: Value, data: Value) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "post-trade", "namespace": "trading", "uid": "u", "resourceVersion": "7",
+            "labels": {"fledged.io/templates": "true"}, "annotations": annotations},
+        "data": data,
+    })
+}
+
+fn pod(account: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec:\n  serviceAccountName: {account}\n  containers: []\n"
+    )
+}
+
+#[test]
+fn a_whole_config_map_is_read() {
+    let set = TemplateSet::load(&config_map(
+        json!({"fledged.io/masters": "eod, other/eod", "fledged.io/duration": "1h", "fledged.io/max-dependents": "20",
+            "fledged.io/allow": "pods/exec, deployments/scale", "fledged.io/allow-masters": "true", "mine": "x"}),
+        json!({"parameters": "run: {type: string, pattern: '[0-9]{8}'}", "job.yaml": JOB}),
+    ));
+    assert_eq!(set.problems, []);
+    assert_eq!(set.name.to_string(), "trading/post-trade");
+    assert_eq!((set.uid.as_str(), set.version.as_str()), ("u", "7"));
+    let masters = ["trading/eod", "other/eod"].map(|name| name.split_once('/').unwrap());
+    assert_eq!(
+        set.masters,
+        Masters::Named(masters.iter().map(|(namespace, name)| NamespacedName::new(*namespace, *name)).collect())
+    );
+    assert_eq!((set.duration, set.max_dependents), (Some(Lifetime::Seconds(3600)), Some(20)));
+    assert!(set.allow.contains(&("pods".into(), "exec".into())) && set.allow.len() == 2 && set.allow_masters);
+    assert_eq!(set.templates[&Gvk::new("batch", "v1", "Job")][0].key, "job.yaml");
+    assert!(set.usable());
+}
+
+#[test]
+fn a_bad_template_is_unusable_alone() {
+    let set = TemplateSet::load(&config_map(
+        json!({}),
+        json!({"parameters": "run: {type: string}", "a.yaml": "kind: [", "b.yaml": JOB, "c.yaml": "apiVersion: v1\nkind: Namespace\nmetadata: {name: ns}\n"}),
+    ));
+    assert!(set.usable());
+    let shown: Vec<_> =
+        set.problems.iter().map(|problem| (problem.severity, problem.key.as_deref(), problem.line)).collect();
+    assert_eq!(shown, [(Severity::Error, Some("a.yaml"), Some(1)), (Severity::Error, Some("c.yaml"), Some(2))]);
+    assert!(set.problems[1].message.contains("not in a namespace"), "{}", set.problems[1].message);
+}
+
+#[test]
+fn what_is_wrong_with_the_whole_leaves_nothing_usable() {
+    let data = json!({"parameters": "run: {type: string}", "job.yaml": JOB});
+    let mut unlabelled = config_map(json!({}), data.clone());
+    unlabelled["metadata"]["labels"] = json!({"fledged.io/templates": "yes"});
+    for (config_map, message) in [
+        (unlabelled, "not labelled fledged.io/templates=\"true\""),
+        (config_map(json!({"fledged.io/duration": "1 fortnight"}), data.clone()), "is no duration"),
+        (config_map(json!({"fledged.io/duration": "none"}), data.clone()), "none is for manifests only"),
+        (config_map(json!({"fledged.io/masters": " "}), data.clone()), "names no account"),
+        (config_map(json!({"fledged.io/masters": "a/b/c"}), data.clone()), "does not name a ServiceAccount"),
+        (config_map(json!({"fledged.io/max-dependents": "0"}), data.clone()), "1 or more"),
+        (config_map(json!({"fledged.io/max-dependents": 20}), data.clone()), "quote the value"),
+        (config_map(json!({"fledged.io/allow": "pods/status"}), data.clone()), "can never be allowed"),
+        (config_map(json!({"fledged.io/allow": "serviceaccounts/token"}), data.clone()), "can never be allowed"),
+        (config_map(json!({"fledged.io/allow": "exec"}), data.clone()), "write pods/exec"),
+        (config_map(json!({"fledged.io/allow-masters": "yes"}), data.clone()), "write \"true\""),
+        (config_map(json!({}), json!({"parameters": "run: {type: text}", "job.yaml": JOB})), "unknown type \"text\""),
+        (config_map(json!({}), json!({"parameters": "a: 1\na: 2", "job.yaml": JOB})), "twice"),
+        (config_map(json!({}), json!({"job.yaml": {}})), "is text"),
+    ] {
+        let set = TemplateSet::load(&config_map);
+        assert!(!set.usable(), "{config_map}");
+        let error = set.errors().next().unwrap_or_else(|| panic!("no error for {config_map}"));
+        assert!(error.message.contains(message), "{config_map}\ngave {}", error.message);
+    }
+}
+
+#[test]
+fn what_will_be_regretted_is_a_warning() {
+    let mut binary = config_map(json!({}), json!({"parameters": "run: {type: string}", "job.yaml": JOB}));
+    binary["binaryData"] = json!({"x": "AA=="});
+    for (config_map, message) in [
+        (binary, "binaryData is not read"),
+        (
+            config_map(json!({}), json!({"parameters": "run: {type: string}\nrnu: {type: string}", "job.yaml": JOB})),
+            "parameter rnu is not used",
+        ),
+        (
+            config_map(json!({"fledged.io/master": "x"}), json!({"parameters": "run: {type: string}", "j": JOB})),
+            "means nothing",
+        ),
+        (config_map(json!({}), json!({})), "no template is here"),
+    ] {
+        let set = TemplateSet::load(&config_map);
+        assert_eq!(set.errors().count(), 0, "{config_map}");
+        assert!(set.problems.iter().any(|problem| problem.message.contains(message)), "{:?}", set.problems);
+    }
+}
+
+#[test]
+fn threat_20_a_pod_under_the_masters_account_is_refused_when_loaded() {
+    let masters = json!({"fledged.io/masters": "eod, other/spark"});
+    for (annotations, pod, usable) in [
+        (masters.clone(), pod("eod"), false),
+        (masters.clone(), pod("spark"), false),
+        (masters.clone(), pod("batch"), true),
+        (masters.clone(), pod("${master.name}"), false),
+        (json!({}), pod("${master.name}"), false),
+        (json!({"fledged.io/masters": "default"}), pod("eod").replace("  serviceAccountName: eod\n", ""), false),
+        (json!({"fledged.io/masters": "eod", "fledged.io/allow-masters": "true"}), pod("eod"), true),
+        (masters, pod("spark").replace("{name: p}", "{name: p, namespace: trading}"), true),
+    ] {
+        let set = TemplateSet::load(&config_map(annotations.clone(), json!({"p.yaml": pod})));
+        assert_eq!(set.usable(), usable, "{annotations} {pod}: {:?}", set.problems);
+    }
+}
+
+#[test]
+fn the_hash_follows_what_decides_and_nothing_else() {
+    let data = json!({"parameters": "run: {type: string}", "job.yaml": JOB});
+    let hash = |config_map: &Value| TemplateSet::load(config_map).hash;
+    let base = config_map(json!({"mine": "x"}), data.clone());
+    let mut later = config_map(json!({"mine": "y"}), data.clone());
+    later["metadata"]["resourceVersion"] = json!("8");
+    assert_eq!(hash(&base), hash(&later));
+    assert_eq!(hash(&base).len(), 16);
+    assert_ne!(hash(&base), hash(&config_map(json!({"fledged.io/duration": "1h"}), data)));
+    assert_ne!(hash(&base), hash(&config_map(json!({}), json!({"job.yaml": JOB}))));
+}

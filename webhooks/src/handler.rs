@@ -1,0 +1,241 @@
+//! One HTTP request: take in, read, judge, answer, count, say.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::Bytes;
+use policies::request::{Operation, Phase, Request};
+use tokio::time::Instant;
+use tracing::field::{Empty, display};
+use tracing::{Instrument, Span, error, info, info_span, warn};
+
+use crate::court::{Court, Deadline, Judged, Size};
+use crate::fault::Fault;
+use crate::health::Readiness;
+use crate::metrics::{Door, Metrics, Outcome, Why, operation_word};
+use crate::review::{self, Review, uid_from_head};
+use crate::shedding::{LARGE, Shed, Taken, drain};
+
+/// Kept from the webhook configuration's timeout for the way back.
+const WAY_BACK: Duration = Duration::from_millis(500);
+
+/// What every handler needs.
+pub(crate) struct Service {
+    pub(crate) court: Arc<Court>,
+    pub(crate) readiness: Readiness,
+    pub(crate) metrics: Metrics,
+    /// The longest a review may take.
+    pub(crate) deadline: Duration,
+    /// The most that is read of a body that is not taken in.
+    pub(crate) drained: usize,
+}
+
+/// A review that came to no verdict, with as much of it as is known.
+struct Failed {
+    uid: Option<String>,
+    operation: Option<Operation>,
+    fault: Fault,
+}
+
+/// A review that did.
+struct Done {
+    uid: String,
+    operation: Operation,
+    judged: Judged,
+}
+
+/// Answers a review.
+pub(crate) async fn review(
+    door: Door,
+    http: HttpRequest,
+    payload: web::Payload,
+    service: web::Data<Service>,
+) -> HttpResponse {
+    let started = Instant::now();
+    let span = info_span!(
+        "review",
+        phase = door.as_str(),
+        uid = Empty,
+        operation = Empty,
+        kind = Empty,
+        namespace = Empty,
+        name = Empty,
+        account = Empty,
+        verdict = Empty,
+        cause = Empty,
+        template = Empty,
+        ms = Empty
+    );
+    async {
+        let time = time_for(http.query_string(), service.deadline);
+        let deadline = Deadline { at: started + time, time };
+        let result = service.process(door, declared_length(&http), payload, deadline).await;
+        service.conclude(door, result, started)
+    }
+    .instrument(span)
+    .await
+}
+
+impl Service {
+    async fn process(
+        &self,
+        door: Door,
+        declared: Option<u64>,
+        payload: web::Payload,
+        deadline: Deadline,
+    ) -> Result<Done, Failed> {
+        // Lint needs nothing but the ConfigMap: it never waits for watches.
+        if door != Door::Lint && !self.readiness.ready() {
+            let uid = drain(payload, Bytes::new(), self.drained).await;
+            let fault = Fault::NotReady(self.readiness.missing().join(", "));
+            return Err(Failed { uid, operation: None, fault });
+        }
+        let gate = &self.court.gate;
+        let Taken { body, mut room } = gate
+            .take(payload, declared, deadline)
+            .await
+            .map_err(|Shed { uid, why: fault }| Failed { uid, operation: None, fault })?;
+
+        let size = if body.len() < LARGE { Size::Small } else { Size::Large };
+        let Review { request, footprint } = self.read(door, body, size, deadline).await?;
+        describe(&request);
+        let (uid, operation) = (request.uid.clone(), request.operation);
+        let failed = |fault| Failed { uid: Some(uid.clone()), operation: Some(operation), fault };
+        gate.resize(&mut room, footprint).map_err(failed)?;
+
+        let judged = match door {
+            Door::Mutating | Door::Validating => self.court.judge(request, size, deadline).await,
+            Door::Lint => self.court.lint(request, size, deadline).await,
+        };
+        let judged = judged.map_err(failed)?;
+        Ok(Done { uid, operation, judged })
+    }
+
+    async fn read(&self, door: Door, body: Bytes, size: Size, deadline: Deadline) -> Result<Review, Failed> {
+        let phase = if door == Door::Mutating { Phase::Mutating } else { Phase::Validating };
+        let text = body.clone();
+        match self.court.guarded(size, deadline, move |_| review::parse(phase, &text)).await {
+            Ok(Ok(review)) => Ok(review),
+            Ok(Err(rejected)) => {
+                Err(Failed { uid: rejected.uid, operation: None, fault: Fault::Unreadable(rejected.why) })
+            }
+            Err(fault) => Err(Failed { uid: uid_from_head(&body), operation: None, fault }),
+        }
+    }
+
+    /// Counts, says and answers.
+    fn conclude(&self, door: Door, result: Result<Done, Failed>, started: Instant) -> HttpResponse {
+        let took = started.elapsed();
+        let span = Span::current();
+        span.record("ms", took.as_secs_f64() * 1e3);
+        match result {
+            Ok(Done { uid, operation, judged }) => {
+                let outcome = if judged.answer.allowed() { Outcome::Admitted } else { Outcome::Refused };
+                self.count(door, Some(operation), outcome, judged.why, took);
+                if let Some(template) = &judged.template {
+                    span.record("template", display(template));
+                }
+                info!("review answered");
+                respond(&uid, &judged.answer)
+            }
+            Err(Failed { uid, operation, fault }) => {
+                self.count(door, operation, Outcome::Failed, Some(Why::from(&fault)), took);
+                if fault.is_shed() {
+                    self.metrics.shed();
+                }
+                if let Some(uid) = &uid {
+                    span.record("uid", display(uid));
+                }
+                match fault {
+                    Fault::Panicked => error!("a panic while judging; refused"),
+                    _ => warn!("no verdict: {fault}"),
+                }
+                let denial = fault.denial();
+                match uid {
+                    // An admin is kept from editing by what is wrong with the ConfigMap, never by our own trouble:
+                    // without an answer, the webhook configuration's `failurePolicy: Ignore` decides.
+                    Some(uid) if door != Door::Lint || !fault.is_ours() => respond(&uid, &denial.into()),
+                    _ => text(denial.code, denial.message),
+                }
+            }
+        }
+    }
+
+    fn count(&self, door: Door, operation: Option<Operation>, outcome: Outcome, why: Option<Why>, took: Duration) {
+        let span = Span::current();
+        span.record("verdict", outcome.as_str());
+        self.metrics.answered(door, operation, outcome, took);
+        if let Some(why) = why {
+            span.record("cause", why.as_str());
+            self.metrics.refused(why);
+        }
+    }
+}
+
+/// Names only: objects are never logged.
+fn describe(request: &Request) {
+    let span = Span::current();
+    span.record("uid", display(&request.uid));
+    span.record("operation", operation_word(Some(request.operation)));
+    match &request.subresource {
+        None => span.record("kind", display(&request.kind)),
+        Some(subresource) => span.record("kind", display(format_args!("{}/{subresource}", request.resource))),
+    };
+    if let Some(namespace) = &request.namespace {
+        span.record("namespace", display(namespace));
+    }
+    let stored = || request.old_object.as_ref().and_then(|object| object["metadata"]["name"].as_str());
+    if let Some(name) = request.name.as_deref().or_else(stored) {
+        span.record("name", display(name));
+    }
+    span.record("account", display(&request.user.username));
+}
+
+fn respond(uid: &str, answer: &review::Answer) -> HttpResponse {
+    match answer.to_json(uid) {
+        Ok(json) => HttpResponse::Ok().content_type("application/json").body(json),
+        Err(error) => text(500, format!("the answer cannot be written: {error}")),
+    }
+}
+
+fn text(code: u16, message: String) -> HttpResponse {
+    let code = StatusCode::from_u16(code).unwrap_or(StatusCode::BAD_REQUEST);
+    HttpResponse::build(code).content_type("text/plain; charset=utf-8").body(format!("{message}\n"))
+}
+
+fn declared_length(http: &HttpRequest) -> Option<u64> {
+    http.headers().get("content-length")?.to_str().ok()?.parse().ok()
+}
+
+/// The API server writes its timeout into the query (`?timeout=10s`): an answer after it is heard by nobody.
+fn time_for(query: &str, most: Duration) -> Duration {
+    let seconds = query.split('&').find_map(|pair| pair.strip_prefix("timeout=")?.strip_suffix('s')?.parse().ok());
+    match seconds.map(Duration::from_secs) {
+        Some(theirs) => most.min(theirs.saturating_sub(WAY_BACK).max(WAY_BACK)),
+        None => most,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_for_an_answer_ends_before_the_api_server_stops_listening() {
+        let most = Duration::from_secs(8);
+        let cases = [
+            ("timeout=5s", 4500),
+            ("timeout=30s", 8000),
+            ("timeout=1s", 500),
+            ("a=b&timeout=2s", 1500),
+            ("", 8000),
+            ("timeout=1m", 8000),
+            ("timeout=-5s", 8000),
+        ];
+        for (query, millis) in cases {
+            assert_eq!(time_for(query, most), Duration::from_millis(millis), "{query}");
+        }
+    }
+}

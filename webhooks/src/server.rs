@@ -1,0 +1,266 @@
+//! The servers: reviews over TLS, and beside them health and metrics over plain HTTP.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use prometheus_client::registry::Registry;
+use rustls::RootCertStore;
+use rustls::server::{ResolvesServerCert, ServerConfig, VerifierBuilderError, WebPkiClientVerifier};
+use tokio_util::sync::CancellationToken;
+
+use crate::caller::Asking;
+use crate::court::Court;
+pub use crate::court::Decide;
+use crate::handler::{self, Service};
+use crate::health::Readiness;
+use crate::lint::Linting;
+use crate::metrics::{self, Door, Metrics};
+use crate::shedding::{Gate, Limits};
+
+/// HTTP/2 window of one stream, bytes: what a body that waits for room may hold.
+const STREAM_WINDOW: u32 = 256 << 10;
+/// HTTP/2 window of one connection: as many streams as may wait ([`Limits::waiting`]) and as many again, so that
+/// those which wait never keep those which are read from being read.
+const CONNECTION_WINDOW: u32 = 256 * STREAM_WINDOW;
+/// Longer than the 90 s after which the API server drops an idle connection: who closes first must not be us, in the
+/// moment in which a review is sent.
+const KEEP_ALIVE: Duration = Duration::from_secs(120);
+
+/// How to serve.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where reviews are answered, over TLS. Port 0: any free one.
+    pub listen: SocketAddr,
+    /// Where health and metrics are answered, over plain HTTP; none: on the TLS port only.
+    pub plain: Option<SocketAddr>,
+    /// Certificates and protocol versions; see [`tls`].
+    pub tls: ServerConfig,
+    /// Threads that serve.
+    pub workers: usize,
+    /// Bounds of what is taken in.
+    pub limits: Limits,
+    /// The longest a review may take, below the webhook configuration's timeout. The API server says its own with
+    /// each request, which counts if it is shorter.
+    pub deadline: Duration,
+    /// How long answers under way may take when the server stops.
+    pub grace: Duration,
+}
+
+impl Config {
+    /// On these addresses, everything else as usual.
+    pub fn new(listen: SocketAddr, plain: Option<SocketAddr>, tls: ServerConfig) -> Self {
+        Self {
+            listen,
+            plain,
+            tls,
+            workers: std::thread::available_parallelism().map_or(2, usize::from),
+            limits: Limits::default(),
+            deadline: Duration::from_secs(8),
+            grace: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What the server works with.
+pub struct Parts<A, L> {
+    /// Who is asking.
+    pub asking: A,
+    /// The problems of template ConfigMaps.
+    pub linting: L,
+    /// Whether it may answer.
+    pub readiness: Readiness,
+    /// What it counts.
+    pub metrics: Metrics,
+    /// What `/metrics` shows.
+    pub registry: Arc<Registry>,
+    /// [`policies::verdict::decide`]; tests put faults in its place.
+    pub decide: Decide,
+}
+
+impl<A: Asking, L: Linting> Parts<A, L> {
+    /// With the one right [`Decide`].
+    pub fn new(asking: A, linting: L, readiness: Readiness, metrics: Metrics, registry: Arc<Registry>) -> Self {
+        Self { asking, linting, readiness, metrics, registry, decide: Arc::new(policies::verdict::decide) }
+    }
+}
+
+/// Why there is no server.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address is taken, or not ours.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// It ended with an error.
+    #[error("the server ended: {0}")]
+    Ended(#[source] io::Error),
+}
+
+/// Why there is no TLS.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// No protocol version.
+    #[error("TLS cannot be set up: {0}")]
+    Rustls(#[from] rustls::Error),
+    /// The client CA.
+    #[error("the CA for client certificates cannot be used: {0}")]
+    ClientCa(#[from] VerifierBuilderError),
+}
+
+/// TLS with the certificates of `resolver`. With a client CA, only clients with a certificate of it are served.
+pub fn tls(resolver: Arc<dyn ResolvesServerCert>, client_ca: Option<RootCertStore>) -> Result<ServerConfig, TlsError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+    let builder = match client_ca {
+        None => builder.with_no_client_auth(),
+        Some(roots) => builder
+            .with_client_cert_verifier(WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build()?),
+    };
+    Ok(builder.with_cert_resolver(resolver))
+}
+
+/// A server that is bound; [`Bound::run`] serves.
+pub struct Bound {
+    /// Where reviews are answered.
+    pub address: SocketAddr,
+    /// Where health and metrics are answered over plain HTTP.
+    pub plain_address: Option<SocketAddr>,
+    reviews: Server,
+    plain: Option<Server>,
+    /// Ends the plain server, after the other.
+    plain_stop: CancellationToken,
+}
+
+/// Binds both addresses. The server stops when `shutdown` is cancelled, after what is under way is answered.
+pub fn bind<A: Asking, L: Linting>(
+    config: Config,
+    parts: Parts<A, L>,
+    shutdown: CancellationToken,
+) -> Result<Bound, ServeError> {
+    let Parts { asking, linting, readiness, metrics, registry, decide } = parts;
+    let gate = Gate::new(config.limits, metrics.in_flight());
+    let court = Court { asking: Box::new(asking), linting: Box::new(linting), decide, gate };
+    let service = web::Data::new(Service {
+        court: Arc::new(court),
+        readiness: readiness.clone(),
+        metrics,
+        deadline: config.deadline,
+        drained: 2 * config.limits.body,
+    });
+    let status = web::Data::new(Status { readiness, registry, stopping: shutdown.clone() });
+
+    let listening = |address: SocketAddr| move |source: io::Error| ServeError::Listen { address, source };
+    let grace = config.grace.as_secs();
+    let reviews = HttpServer::new({
+        let status = status.clone();
+        move || {
+            App::new()
+                .app_data(service.clone())
+                .app_data(status.clone())
+                .configure(reviews_routes)
+                .configure(status_routes)
+        }
+    })
+    .workers(config.workers.max(1))
+    // Nagle's algorithm holds the second segment of an answer with a patch back for 40 ms.
+    .tcp_nodelay(true)
+    .keep_alive(KEEP_ALIVE)
+    .h2_initial_window_size(STREAM_WINDOW)
+    .h2_initial_connection_window_size(CONNECTION_WINDOW)
+    .shutdown_signal(shutdown.cancelled_owned())
+    .shutdown_timeout(grace)
+    .bind_rustls_0_23(config.listen, config.tls)
+    .map_err(listening(config.listen))?;
+    let address = reviews.addrs().first().copied().unwrap_or(config.listen);
+
+    let plain_stop = CancellationToken::new();
+    let plain = match config.plain {
+        None => None,
+        Some(plain) => Some(
+            HttpServer::new(move || App::new().app_data(status.clone()).configure(status_routes))
+                .workers(1)
+                .tcp_nodelay(true)
+                .shutdown_signal(plain_stop.clone().cancelled_owned())
+                .shutdown_timeout(grace.min(1))
+                .bind(plain)
+                .map_err(listening(plain))?,
+        ),
+    };
+    let plain_address = plain.as_ref().and_then(|plain| plain.addrs().first().copied());
+    Ok(Bound { address, plain_address, reviews: reviews.run(), plain: plain.map(HttpServer::run), plain_stop })
+}
+
+impl Bound {
+    /// Serves until the token given to [`bind`] is cancelled. If either server ends by itself, so does the other.
+    pub async fn run(self) -> Result<(), ServeError> {
+        let Self { reviews, plain, plain_stop, .. } = self;
+        let reviews_handle = reviews.handle();
+        let reviews = async {
+            let end = reviews.await;
+            plain_stop.cancel();
+            end
+        };
+        let plain = async {
+            let Some(plain) = plain else { return Ok(()) };
+            let end = plain.await;
+            if !plain_stop.is_cancelled() {
+                reviews_handle.stop(true).await;
+            }
+            end
+        };
+        let (reviews, plain) = futures::join!(reviews, plain);
+        reviews.and(plain).map_err(ServeError::Ended)
+    }
+}
+
+/// What health and metrics show.
+struct Status {
+    readiness: Readiness,
+    registry: Arc<Registry>,
+    stopping: CancellationToken,
+}
+
+fn reviews_routes(app: &mut web::ServiceConfig) {
+    for (path, door) in [("/mutate", Door::Mutating), ("/validate", Door::Validating), ("/lint", Door::Lint)] {
+        let answer = move |http: HttpRequest, payload: web::Payload, service: web::Data<Service>| {
+            handler::review(door, http, payload, service)
+        };
+        app.route(path, web::post().to(answer));
+    }
+}
+
+fn status_routes(app: &mut web::ServiceConfig) {
+    app.route("/healthz", web::get().to(async || HttpResponse::Ok().body("ok\n")));
+    app.route("/readyz", web::get().to(readyz));
+    app.route("/metrics", web::get().to(show_metrics));
+}
+
+async fn readyz(status: web::Data<Status>) -> HttpResponse {
+    // Reviews that still arrive are answered, but no new ones should be sent here.
+    if status.stopping.is_cancelled() {
+        return HttpResponse::ServiceUnavailable().body("[-] stopping\n");
+    }
+    let report = status.readiness.report();
+    if status.readiness.ready() {
+        HttpResponse::Ok().body(format!("{report}ready\n"))
+    } else {
+        HttpResponse::ServiceUnavailable().body(format!("{report}not ready\n"))
+    }
+}
+
+async fn show_metrics(status: web::Data<Status>) -> HttpResponse {
+    match metrics::text(&status.registry) {
+        Ok(text) => {
+            HttpResponse::Ok().content_type("application/openmetrics-text; version=1.0.0; charset=utf-8").body(text)
+        }
+        Err(error) => HttpResponse::InternalServerError().body(error.to_string()),
+    }
+}
