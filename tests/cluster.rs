@@ -3,6 +3,8 @@
 
 #[path = "cluster/callers.rs"]
 mod callers;
+#[path = "cluster/gathering.rs"]
+mod gathering;
 #[path = "cluster/snapshots.rs"]
 mod snapshots;
 

@@ -40,7 +40,7 @@ pub use watch::{STALE_AFTER, Stale};
 /// What is left to the operator.
 #[derive(Clone, Default)]
 pub struct Options {
-    /// The name under which Events are reported: the pod's.
+    /// The name under which Events are reported: the pod's; empty: `retinue`.
     pub instance: String,
     /// Which webhook configurations must trust our certificate before we are ready; none in `dev` without them.
     pub trust: Option<Trust>,

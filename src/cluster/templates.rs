@@ -187,7 +187,7 @@ async fn compile(config_map: Value, before: Option<&Compiled>) -> Compiled {
     }
     let (name, identity) = (name_of(&config_map), config_map["metadata"].clone());
     // On a thread of its own: compiling is work, and a template that makes us panic is out alone.
-    let set = match tokio::task::spawn_blocking(move || load(&config_map)).await {
+    let set = match tokio::task::spawn_blocking(move || TemplateSet::load(&config_map)).await {
         Ok(set) => set,
         Err(_) => broken(name.clone(), &identity),
     };
@@ -202,10 +202,6 @@ async fn compile(config_map: Value, before: Option<&Compiled>) -> Compiled {
         }
     }
     Compiled { content, set: Arc::new(set) }
-}
-
-fn load(config_map: &Value) -> TemplateSet {
-    broken(name_of(config_map), &config_map["metadata"])
 }
 
 /// A ConfigMap of which nothing can be used.

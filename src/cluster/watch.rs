@@ -35,7 +35,7 @@ const BEGIN_DEADLINE: Duration = Duration::from_secs(5);
 const PAGE: u32 = 500;
 /// The pause after a failure, doubled up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// What to watch.
 #[derive(Clone, Debug)]

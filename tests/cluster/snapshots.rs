@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use policies::object::NamespacedName;
+use policies::object::{Gvk, NamespacedName, ObjectRef};
 use retinue::cluster::STALE_AFTER;
+use retinue::cluster::dependents::ledger::Master;
+use serde_json::json;
 
 use super::{connection, plane, started, until};
 
@@ -63,14 +65,15 @@ async fn threat_33_the_clock_is_the_api_servers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quiet_watch_gives_proof_of_life_well_within_the_bound() {
     let (cluster, _guard) = started().await;
-    // Nothing needs to happen: bookmarks come before each watch's own end.
-    let deadline = std::time::Instant::now() + Duration::from_secs(45);
+    // Nothing needs to happen: a bookmark comes 18 s after each watch began. Without them the lists of the start would
+    // be 28 s old at the end.
+    let deadline = std::time::Instant::now() + Duration::from_secs(28);
     while std::time::Instant::now() < deadline {
         cluster.templates().snapshot().unwrap();
         cluster.facts().snapshot().unwrap();
         tokio::time::sleep(Duration::from_millis(200)).await;
         let oldest = cluster.oldest_proof_of_life().unwrap();
-        assert!(oldest < STALE_AFTER / 2, "{oldest:?}");
+        assert!(oldest < Duration::from_secs(24) && oldest < STALE_AFTER, "{oldest:?}");
     }
 }
 
@@ -119,4 +122,65 @@ subjects: [{{kind: ServiceAccount, name: wild, namespace: {namespace}}}]
     let of_namespace: Vec<&str> =
         masters.iter().filter(|name| name.namespace == namespace).map(|name| name.name.as_str()).collect();
     assert_eq!(of_namespace, ["eod"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dependents_are_counted_by_their_stamp_and_forgotten_when_they_are_gone() {
+    let (cluster, _guard) = started().await;
+    let namespace = plane().namespace().unwrap();
+    plane().apply(&template(&namespace, "t", LABELLED)).unwrap();
+    let stamped = |name: &str, of: &str| {
+        let record = json!({
+            "object": {"apiVersion": "v1", "kind": "ConfigMap", "namespace": namespace, "name": of},
+            "account": {"namespace": namespace, "name": "eod"},
+            "pod": {"name": "eod-1", "uid": "p"},
+            "workload": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "eod", "uid": "d"},
+            "template": {
+                "configMap": {"namespace": namespace, "name": "t"}, "key": "config.yaml", "uid": "c", "version": "1",
+                "hash": "h",
+            },
+        });
+        let object = json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {
+                "name": name, "labels": {"fledged.io/master": "eod"},
+                "annotations": {"fledged.io/admission": record.to_string()},
+            },
+        });
+        let path = format!("/api/v1/namespaces/{namespace}/configmaps");
+        assert_eq!(plane().request("POST", &path, Some(&object)).unwrap().0, 201);
+    };
+    stamped("a", "a");
+    stamped("b", "b");
+    stamped("a-copy", "a");
+    let workload =
+        ObjectRef { api_version: "apps/v1".into(), kind: "Deployment".into(), name: "eod".into(), uid: "later".into() };
+    let master = Master::new(&NamespacedName::new(&namespace, "eod"), &workload);
+    let counted = |expected: u32| {
+        let counts = cluster.dependents().ledger.count(&master, None, std::time::Instant::now());
+        let count = counts.get(&NamespacedName::new(&namespace, "t")).copied().unwrap_or(0);
+        if count == expected { Ok(()) } else { Err(format!("{count} instead of {expected}")) }
+    };
+    until("two dependents and no copy", || counted(2)).await;
+    cluster.dependents().countable([&Gvk::new("", "v1", "ConfigMap")]).unwrap();
+    assert!(cluster.dependents().countable([&Gvk::new("", "v1", "Secret")]).is_err(), "nobody asked for Secrets");
+    plane().request("DELETE", &format!("/api/v1/namespaces/{namespace}/configmaps/a"), None).unwrap();
+    until("one dependent", || counted(1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_templates_are_known_soon_after_the_start() {
+    let namespace = plane().namespace().unwrap();
+    let all: Vec<String> = (0..100).map(|number| template(&namespace, &format!("t{number}"), LABELLED)).collect();
+    plane().apply(&all.join("---")).unwrap();
+    let begun = std::time::Instant::now();
+    let (cluster, _guard) = started().await;
+    let took = begun.elapsed();
+    let known = cluster.templates().snapshot().unwrap();
+    let ours = known.library.sets.values().filter(|set| set.name.namespace == namespace && set.usable());
+    assert_eq!(ours.count(), 100);
+    // 0.3 s is the aim (issue: from process start, in a release build, alone on its machine); this is a debug build
+    // beside other tests.
+    println!("ready after {took:?}");
+    assert!(took < Duration::from_secs(2), "{took:?}");
 }

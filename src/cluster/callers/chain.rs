@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use policies::caller::{Caller, CallerPod, Unidentified, Wish};
+use policies::caller::{Caller, CallerPod, Unidentified, Wish, WishError};
 use policies::object::{Gvk, NamespacedName, ObjectRef};
 use policies::stamp::{self, Marks};
 use serde_json::Value;
@@ -83,7 +83,7 @@ pub async fn climb<R: Reads>(reads: &R, token: &Token, hints: &[ObjectRef]) -> R
         });
     }
     let wish = wish(&pod["metadata"]["annotations"], namespace)
-        .map_err(|reason| Unidentified::Wish { pod: pod_name.clone(), reason })?;
+        .map_err(|error| Unidentified::Wish { pod: pod_name.clone(), reason: error.to_string() })?;
 
     let mut members = vec![(
         ObjectRef { api_version: "v1".into(), kind: "Pod".into(), name: token.pod.clone(), uid: live.into() },
@@ -202,17 +202,8 @@ fn failed(what: &str, error: LookupError) -> Unidentified {
 }
 
 /// What the deployer wrote on the pod.
-fn wish(annotations: &Value, namespace: &str) -> Result<Wish, String> {
-    let text = |key: &str| annotations[key].as_str();
-    let manifests = text(policies::keys::MANIFESTS).unwrap_or_default().split(',').map(str::trim);
-    let manifests = manifests.filter(|name| !name.is_empty()).map(|name| match name.split_once('/') {
-        Some((namespace, name)) => NamespacedName::new(namespace, name),
-        None => NamespacedName::new(namespace, name),
-    });
-    let duration = text(policies::keys::DURATION).map(policies::lifetime::Lifetime::parse).transpose();
-    Ok(Wish {
-        manifests: manifests.collect(),
-        chart: text(policies::keys::HELM_CHART).map(Into::into),
-        duration: duration.map_err(|error| error.to_string())?,
-    })
+fn wish(annotations: &Value, namespace: &str) -> Result<Wish, WishError> {
+    let pairs = annotations.as_object().into_iter().flatten();
+    let text = pairs.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
+    Wish::from_annotations(&text.collect(), namespace)
 }

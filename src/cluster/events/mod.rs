@@ -137,8 +137,9 @@ impl Events {
     pub(crate) fn new(client: Client, clock: Arc<Clock>, instance: &str) -> (Self, Writer) {
         let (notes, waiting) = mpsc::channel(WAITING);
         let dropped = Arc::new(AtomicU64::new(0));
-        let writer =
-            Writer { client, clock, waiting, instance: shortened(instance, 128), dropped: Arc::clone(&dropped) };
+        // The API server refuses an Event without it.
+        let instance = shortened(if instance.is_empty() { "retinue" } else { instance }, 128);
+        let writer = Writer { client, clock, waiting, instance, dropped: Arc::clone(&dropped) };
         (Self { notes, dropped }, writer)
     }
 
@@ -180,7 +181,7 @@ impl Writer {
             for write in writes {
                 if let Err(reason) = self.write(&write).await {
                     self.dropped.fetch_add(1, Ordering::Relaxed);
-                    tracing::debug!(reason, "an Event could not be written");
+                    tracing::warn!(reason, "an Event could not be written");
                 }
             }
         }

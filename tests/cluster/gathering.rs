@@ -1,0 +1,208 @@
+//! What a verdict is judged by, what is told of it, and what happens when the API server is not there.
+
+use std::time::{Duration, Instant};
+
+use policies::object::{Gvk, Gvr, NamespacedName};
+use policies::request::{Operation, Phase, Request, User};
+use policies::verdict::{Admission, Asked, Cause, Ground, Refusal, Situation, Verdict};
+use retinue::cluster::{Cluster, Options};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::{connection_to, plane, started, until, user_of, watch_over};
+
+/// A create of a Job, validating.
+fn create(user: &User, namespace: &str, name: &str) -> Request {
+    Request {
+        uid: "review".into(),
+        phase: Phase::Validating,
+        operation: Operation::Create,
+        kind: Gvk::new("batch", "v1", "Job"),
+        resource: Gvr { group: "batch".into(), version: "v1".into(), resource: "jobs".into() },
+        subresource: None,
+        namespace: Some(namespace.into()),
+        name: Some(name.into()),
+        user: user.clone(),
+        object: Some(
+            json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name, "namespace": namespace}}),
+        ),
+        old_object: None,
+        options: None,
+        dry_run: false,
+    }
+}
+
+/// A running bare pod under the account `eod` of a new namespace, and the user that its token makes.
+fn master() -> (String, User) {
+    let namespace = plane().namespace().unwrap();
+    plane().service_account(&namespace, "eod").unwrap();
+    plane()
+        .apply(&format!(
+            "
+apiVersion: v1
+kind: Pod
+metadata: {{name: eod, namespace: {namespace}, annotations: {{fledged.io/manifests: post-trade}}}}
+spec: {{serviceAccountName: eod, containers: [{{name: main, image: registry.example/eod}}]}}
+"
+        ))
+        .unwrap();
+    let pod = plane().get(&format!("/api/v1/namespaces/{namespace}/pods/eod")).unwrap();
+    let uid = pod["metadata"]["uid"].as_str().unwrap();
+    let token = plane().token(&namespace, "eod", Some(("eod", uid))).unwrap();
+    (namespace, user_of(&token))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_situation_is_gathered_with_the_caller_and_the_servers_time() {
+    let (cluster, _guard) = started().await;
+    let (namespace, user) = master();
+    let situation = cluster.gather(&create(&user, &namespace, "a")).await.unwrap();
+    assert_eq!(situation.caller.unwrap().workload().to_string(), "Pod eod");
+    assert!(situation.now.duration_since(jiff::Timestamp::now()).abs().as_secs() < 2);
+    assert_ne!(situation.seed, [0; 32]);
+    assert_eq!(situation.asked, Asked::NotNeeded);
+
+    let nobody = User { username: format!("system:serviceaccount:{namespace}:eod"), ..User::default() };
+    let situation = cluster.gather(&create(&nobody, &namespace, "a")).await.unwrap();
+    assert!(situation.caller.is_err(), "who cannot be identified is part of the situation, and refused by the verdict");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_subresource_is_of_is_read_live_and_without_its_content() {
+    let (cluster, _guard) = started().await;
+    let (namespace, user) = master();
+    let exec = |resource: &str, name: &str| Request {
+        operation: Operation::Connect,
+        resource: Gvr { group: String::new(), version: "v1".into(), resource: resource.into() },
+        subresource: Some("exec".into()),
+        object: None,
+        ..create(&user, &namespace, name)
+    };
+    let Asked::Found(pod) = cluster.gather(&exec("pods", "eod")).await.unwrap().asked else { panic!("no pod") };
+    assert_eq!((&pod["kind"], &pod["metadata"]["name"]), (&json!("Pod"), &json!("eod")));
+    assert_eq!(pod.get("spec"), None);
+    assert_eq!(cluster.gather(&exec("pods", "none")).await.unwrap().asked, Asked::Absent);
+    plane().apply(&format!("{{apiVersion: v1, kind: Secret, metadata: {{name: s, namespace: {namespace}}}}}")).unwrap();
+    let secret = cluster.gather(&exec("secrets", "s")).await.unwrap().asked;
+    assert!(matches!(secret, Asked::Failed(_)), "threat 15: {secret:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_owns_a_deleted_object_is_found_up_to_its_deployment() {
+    let (cluster, _guard) = started().await;
+    let (namespace, user) = master();
+    plane()
+        .apply(&format!(
+            "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: web, namespace: {namespace}}}
+spec:
+  selector: {{matchLabels: {{app: web}}}}
+  template:
+    metadata: {{labels: {{app: web}}}}
+    spec: {{containers: [{{name: main, image: registry.example/web}}]}}
+"
+        ))
+        .unwrap();
+    let pod = plane().running_pod(&namespace, "app=web").unwrap();
+    let stored = plane().get(&format!("/api/v1/namespaces/{namespace}/pods/{pod}")).unwrap();
+    let delete = |stored: Value| Request {
+        operation: Operation::Delete,
+        kind: Gvk::new("", "v1", "Pod"),
+        object: None,
+        old_object: Some(stored),
+        ..create(&user, &namespace, &pod)
+    };
+    let lineage = cluster.gather(&delete(stored.clone())).await.unwrap().lineage;
+    let kinds: Vec<&str> = lineage.iter().map(|owner| owner["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["ReplicaSet", "Deployment"]);
+
+    let mut forged = stored;
+    forged["metadata"]["ownerReferences"][0]["uid"] = "another".into();
+    assert_eq!(cluster.gather(&delete(forged)).await.unwrap().lineage, Vec::<Value>::new());
+}
+
+fn events(namespace: &str) -> Vec<Value> {
+    let listed = plane().get(&format!("/apis/events.k8s.io/v1/namespaces/{namespace}/events")).unwrap();
+    let ours = |event: &&Value| event["reportingController"] == "fledged.io/retinue";
+    listed["items"].as_array().unwrap().iter().filter(ours).cloned().collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verdicts_are_told_on_the_workload_and_repetitions_are_counted() {
+    let (cluster, _guard) = started().await;
+    let (namespace, user) = master();
+    let request = create(&user, &namespace, "a");
+    let situation = cluster.gather(&request).await.unwrap();
+    let refused = Verdict::Refuse(Refusal::new(Cause::Template, "no").about_request(&request));
+    for _ in 0..50 {
+        cluster.tell(&request, &situation, &refused);
+    }
+    cluster.tell(&request, &situation, &Verdict::Admit(Admission::on(Ground::Template)));
+    let dry = Request { dry_run: true, name: Some("dry".into()), ..request.clone() };
+    cluster.tell(&dry, &situation, &refused);
+
+    let (told, _) = until("two Events, one of them a series", || {
+        let told = events(&namespace);
+        let counted = told.iter().any(|event| event["series"]["count"] == 50);
+        if told.len() == 2 && counted { Ok(told) } else { Err(format!("{told:#?}")) }
+    })
+    .await;
+    let of = |reason: &str| told.iter().find(|event| event["reason"] == reason).unwrap();
+    assert_eq!(of("DependentRefused")["type"], "Warning");
+    assert_eq!(of("DependentAdmitted")["regarding"]["kind"], "Pod");
+    assert_eq!(of("DependentAdmitted")["regarding"]["name"], "eod");
+    assert!(of("DependentRefused")["note"].as_str().unwrap().contains(&format!("Job {namespace}/a")));
+    assert_eq!(cluster.events_dropped(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn threat_18_without_an_api_server_nothing_is_judged_and_afterwards_all_is_known_again() {
+    let plane = controlplane::Options::api_only().start().unwrap();
+    plane.namespace_named("trading").unwrap();
+    plane.service_account("trading", "eod").unwrap();
+    let template = |name: &str| {
+        format!(
+            "{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {name}, namespace: trading, \
+             labels: {{fledged.io/templates: 'true'}}}}}}"
+        )
+    };
+    plane.apply(&template("before")).unwrap();
+    plane
+        .apply(
+            "{apiVersion: v1, kind: Pod, metadata: {name: eod, namespace: trading}, \
+             spec: {serviceAccountName: eod, containers: [{name: main, image: x}]}}",
+        )
+        .unwrap();
+    let pod = plane.get("/api/v1/namespaces/trading/pods/eod").unwrap();
+    let token = plane.token("trading", "eod", Some(("eod", pod["metadata"]["uid"].as_str().unwrap()))).unwrap();
+    let user = super::user_of_at(&plane, &token);
+
+    let shutdown = CancellationToken::new();
+    let (cluster, tasks) = Cluster::start(connection_to(&plane).await, Options::default(), shutdown.clone());
+    watch_over(tasks);
+    let _guard = shutdown.drop_guard();
+    let request = create(&user, "trading", "a");
+    assert!(cluster.gather(&request).await.is_err(), "nothing is known yet");
+    until("ready", || cluster.ready().map_err(|missing| missing.join("; "))).await;
+    assert!(cluster.gather(&request).await.unwrap().caller.is_ok());
+
+    plane.stop_apiserver();
+    tokio::time::sleep(retinue::cluster::callers::FRESH).await;
+    let begun = Instant::now();
+    let situation: Situation = cluster.gather(&request).await.unwrap();
+    assert!(situation.caller.unwrap_err().to_string().contains("pod trading/eod"));
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+
+    plane.start_apiserver().unwrap();
+    plane.kubectl(&["-n", "trading", "delete", "configmap", "before"]).unwrap().ok().unwrap();
+    plane.apply(&template("after")).unwrap();
+    until("what changed meanwhile is known", || {
+        let snapshot = cluster.templates().snapshot().map_err(|stale| stale.to_string())?;
+        let there = |name: &str| snapshot.library.sets.contains_key(&NamespacedName::new("trading", name));
+        if there("after") && !there("before") { Ok(()) } else { Err("not yet".into()) }
+    })
+    .await;
+    assert!(cluster.gather(&request).await.unwrap().caller.is_ok());
+}
