@@ -12,6 +12,7 @@ mod tests;
 use serde_json::Value;
 
 pub use compile::{Compiled, TemplateError, compile};
+pub(crate) use holes::split;
 pub use holes::{Mention, mentions};
 pub use rules::is_reserved_key;
 

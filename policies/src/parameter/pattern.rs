@@ -171,11 +171,16 @@ fn ascii_classes(source: &str) -> Result<String, PatternError> {
                 let mut rest = characters.clone();
                 rest.next();
                 match rest.next() {
+                    Some('s') if rest.next() == Some(':') => out.push('('),
                     Some(':' | 'P' | '<') if !matches!(rest.next(), Some('=' | '!')) => out.push('('),
                     Some('=' | '!' | '<') => {
                         return Err(PatternError::Unsupported("look-around, which has no linear time: say it without"));
                     }
-                    _ => return Err(PatternError::Unsupported("flags (?…): write the characters out, such as [aA]")),
+                    _ => {
+                        return Err(PatternError::Unsupported(
+                            "flags other than (?s:…): write the characters out, such as [aA]",
+                        ));
+                    }
                 }
             }
             other => out.push(other),

@@ -68,19 +68,8 @@ pub(super) fn parameters(text: &str) -> Result<Parameters, Problems> {
     let mut problems = Problems::new();
     let mut all = Vec::with_capacity(entries.len());
     for entry in entries {
-        if !is_name(&entry.key) {
-            problems.push(ParameterError {
-                line: entry.line,
-                message: format!(
-                    "{:?} is no name of a parameter: letters, digits, _ and -, beginning with a letter, at most 63{}",
-                    entry.key,
-                    if crate::template::Given::ALL.iter().any(|given| given.name() == entry.key) {
-                        " (this one is given by the caller's identity: use it without declaring it)"
-                    } else {
-                        ""
-                    }
-                ),
-            });
+        if let Some(message) = wrong_name(&entry.key) {
+            problems.push(ParameterError { line: entry.line, message });
             continue;
         }
         let mut found = Problems::new();
@@ -106,11 +95,22 @@ pub(super) fn parameters(text: &str) -> Result<Parameters, Problems> {
     if problems.is_empty() { Ok(Parameters { all }) } else { Err(problems) }
 }
 
-/// Whether a text can name a parameter.
-fn is_name(text: &str) -> bool {
-    text.len() <= 63
-        && text.starts_with(|character: char| character.is_ascii_alphabetic())
-        && text.chars().all(|character| character.is_ascii_alphanumeric() || matches!(character, '_' | '-'))
+/// Why a text cannot name a parameter; none where it can.
+fn wrong_name(name: &str) -> Option<String> {
+    if matches!(name, "true" | "false") {
+        return Some(format!(
+            "this name is the boolean {name} for YAML, as are y, n, yes, no, on and off: quote it, or take another"
+        ));
+    }
+    if crate::template::Given::ALL.iter().any(|given| given.name() == name) {
+        return Some(format!("{name} is given by the caller's identity: use ${{{name}}} without declaring it"));
+    }
+    let fits = name.len() <= 63
+        && name.starts_with(|character: char| character.is_ascii_alphabetic())
+        && name.chars().all(|character| character.is_ascii_alphanumeric() || matches!(character, '_' | '-'));
+    (!fits).then(|| {
+        format!("{name:?} is no name of a parameter: letters, digits, _ and -, beginning with a letter, at most 63")
+    })
 }
 
 fn schema(node: &Node, place: Place, depth: usize, problems: &mut Problems) -> Option<(Schema, Read)> {
@@ -204,6 +204,7 @@ fn beside(words: &mut Keywords<'_, '_>, place: Place) -> Read {
         read.generated = words.take("generated").and_then(|node| generated(node, words.problems));
         if read.generated.is_some() && (read.optional || read.default.is_some()) {
             words.problem_at("generated", "a generated parameter is neither optional nor has it a default");
+            read.default = None;
         }
     }
     read
@@ -243,7 +244,9 @@ fn generated_schema(generated: &Generated, beside: &Schema, node: &Node, problem
     }
     let class: String =
         generated.alphabet.chars().map(|character| format!(r"\x{:02X}", u32::from(character))).collect();
-    match Pattern::new(&format!("[{class}]{{{}}}", generated.length)) {
+    // Read twice, so that messages show 0-9A-Za-z and not sixty-two letters.
+    let spelt_out = Pattern::unbounded(&format!("[{class}]{{{}}}", generated.length));
+    match spelt_out.and_then(|pattern| Pattern::unbounded(pattern.language())) {
         Ok(pattern) => {
             Some(Schema::of(SchemaNode::Text(TextSchema { pattern: Some(pattern), ..TextSchema::default() })))
         }

@@ -28,8 +28,11 @@ impl Schema {
                 "false" => Value::Bool(false),
                 _ => return None,
             },
-            SchemaNode::Number(_) => {
+            SchemaNode::Number(schema) => {
                 let number: serde_json::Number = text.parse().ok()?;
+                if schema.integer && number.is_f64() {
+                    return None;
+                }
                 // Only the one spelling that rendering writes: 3, not 03 or 3.0.
                 Some(Value::Number(number)).filter(|value| text_of_value(value).as_deref() == Some(text))?
             }

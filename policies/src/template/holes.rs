@@ -17,7 +17,7 @@ pub(super) fn named(name: &str, parameters: &Parameters) -> Option<Hole> {
 }
 
 /// Splits text into literals and holes; `$${name}` of a known name is the literal `${name}`.
-pub(super) fn split(text: &str, parameters: &Parameters) -> Vec<Part> {
+pub(crate) fn split(text: &str, parameters: &Parameters) -> Vec<Part> {
     let mut parts = Vec::new();
     let mut literal = String::new();
     let mut rest = text;

@@ -264,6 +264,7 @@ impl<'n, 'p> Keywords<'n, 'p> {
             None | Some((_, Value::Bool(false))) => {}
             Some((node, Value::Bool(true))) => {
                 self.problem(node.line, "additionalProperties: true would admit anything: write a schema");
+                return None;
             }
             Some((node, _)) => {
                 map.additional = Some(Box::new(schema(node, Place::Inner, depth + 1, self.problems)?.0));

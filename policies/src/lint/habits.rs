@@ -1,0 +1,163 @@
+//! Habits that an author will regret.
+
+use crate::library::Problem;
+use crate::parameter::{Parameter, Parameters};
+use crate::template::{Given, Hole, mentions, split};
+use crate::text::Part;
+use crate::yaml::{self, Content, Node, Style};
+
+/// The most warnings of one text: beyond, nobody reads them.
+const MOST: usize = 100;
+
+struct Habits<'a> {
+    key: &'a str,
+    parameters: &'a Parameters,
+    problems: Vec<Problem>,
+}
+
+/// The warnings of one key's text; of a text that is no YAML, none: loading says that.
+pub(super) fn of(key: &str, text: &str, parameters: &Parameters) -> Vec<Problem> {
+    let mut habits = Habits { key, parameters, problems: Vec::new() };
+    for document in yaml::documents(text).unwrap_or_default() {
+        habits.node(&document, None);
+        habits.stateful_sets(&document);
+    }
+    habits.problems
+}
+
+impl Habits<'_> {
+    fn warn(&mut self, line: usize, message: impl Into<String>) {
+        if self.problems.len() < MOST {
+            self.problems.push(Problem::warning(Some(self.key), Some(line), message));
+        }
+    }
+
+    /// `field` is the nearest key above.
+    fn node(&mut self, node: &Node, field: Option<&str>) {
+        match &node.content {
+            Content::Map(entries) => {
+                for entry in entries {
+                    self.typos(&entry.key, entry.line);
+                    self.whole_env(&entry.key, &entry.value);
+                    self.node(&entry.value, Some(&entry.key));
+                }
+            }
+            Content::List(items) => items.iter().for_each(|item| self.node(item, field)),
+            Content::Scalar(scalar) => {
+                if scalar.style == Style::Plain && yaml::is_short_boolean(&scalar.text) {
+                    let meaning = scalar.value.to_string();
+                    let message = format!("{} is the boolean {meaning}: quote it if text is meant", scalar.text);
+                    self.warn(node.line, message);
+                }
+                let Some(text) = scalar.value.as_str() else { return };
+                self.typos(text, node.line);
+                self.free_text(text, field, node.line);
+            }
+        }
+    }
+
+    fn declared(&self, text: &str) -> Vec<&Parameter> {
+        split(text, self.parameters)
+            .into_iter()
+            .filter_map(|part| match part {
+                Part::Hole(Hole::Declared(position)) => self.parameters.all.get(position),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn free_text(&mut self, text: &str, field: Option<&str>, line: usize) {
+        let Some(field @ ("command" | "args" | "image")) = field else { return };
+        let free: Vec<_> = self
+            .declared(text)
+            .into_iter()
+            .filter(|parameter| parameter.schema.is_free_text())
+            .map(|parameter| parameter.name.clone())
+            .collect();
+        for name in free {
+            let fix = if field == "image" { "format: image, or an enum" } else { "a pattern or an enum" };
+            self.warn(
+                line,
+                format!("{name} is free text in {field}: the master decides what runs there; give it {fix}"),
+            );
+        }
+    }
+
+    fn whole_env(&mut self, key: &str, value: &Node) {
+        let lists = value.as_str().is_some_and(|text| self.declared(text).iter().any(|found| found.schema.is_list()));
+        if key == "env" && lists {
+            self.warn(
+                value.line,
+                "the whole env list is one hole: the master decides every variable; write the fixed ones out, and the \
+                 hole as one element among them",
+            );
+        }
+    }
+
+    /// A `${…}` that is nearly a known name.
+    fn typos(&mut self, text: &str, line: usize) {
+        for mention in mentions(text, self.parameters) {
+            let name = mention.name.trim();
+            let parameters = self.parameters;
+            let near = parameters
+                .all
+                .iter()
+                .map(|parameter| parameter.name.as_str())
+                .chain(Given::ALL.iter().map(|given| given.name()))
+                .filter_map(|known| Some((distance(name, known)?, known)))
+                .min();
+            if let Some((_, known)) = near {
+                let message = format!("${{{}}} is plain text; did you mean ${{{known}}}?", mention.name);
+                self.warn(line, message);
+            }
+        }
+    }
+
+    /// A StatefulSet that is deleted leaves its claims behind, unless it says otherwise.
+    fn stateful_sets(&mut self, document: &Node) {
+        for item in document.get("items").and_then(Node::items).unwrap_or_default() {
+            self.stateful_sets(item);
+        }
+        let Some(spec) = document.get("spec").filter(|_| super::kind(document) == "StatefulSet") else { return };
+        let deletes = spec
+            .get("persistentVolumeClaimRetentionPolicy")
+            .and_then(|policy| policy.get("whenDeleted"))
+            .and_then(Node::as_str)
+            == Some("Delete");
+        if let Some(claims) = spec.get("volumeClaimTemplates").filter(|_| !deletes) {
+            self.warn(
+                claims.line,
+                "the claims of this StatefulSet stay when it is deleted: say persistentVolumeClaimRetentionPolicy: \
+                 {whenDeleted: Delete} if they should go with it",
+            );
+        }
+    }
+}
+
+/// How many letters differ (added, removed, changed, or two swapped), case aside; none if it is too many for a typo.
+fn distance(name: &str, known: &str) -> Option<usize> {
+    let letters = |text: &str| text.to_ascii_lowercase().into_bytes();
+    let (name, known) = (letters(name), letters(known));
+    let most = match known.len() {
+        0..=2 => 0,
+        3..=5 => 1,
+        _ => 2,
+    };
+    if name.len().abs_diff(known.len()) > most {
+        return None;
+    }
+    let mut before: Vec<usize> = Vec::new();
+    let mut row: Vec<usize> = (0..=known.len()).collect();
+    for (i, letter) in name.iter().enumerate() {
+        let mut next = vec![i + 1];
+        for (j, other) in known.iter().enumerate() {
+            let mut best = (row[j] + usize::from(letter != other)).min(row[j + 1] + 1).min(next[j] + 1);
+            if i > 0 && j > 0 && *letter == known[j - 1] && name[i - 1] == *other {
+                best = best.min(before[j - 1] + 1);
+            }
+            next.push(best);
+        }
+        before = std::mem::replace(&mut row, next);
+    }
+    row.last().copied().filter(|distance| *distance <= most)
+}
