@@ -264,7 +264,7 @@ fn what_is_wrong_is_told_with_line_and_name() {
         assert_eq!(errors[0].line, line, "{text} gave {errors:?}");
         assert_eq!(errors.len(), 1, "{text} gave {errors:?}");
     }
-    let both = Parameters::parse("a: {type: x}\nb: {type: y}").unwrap_err();
+    let both = Parameters::parse("a: {type: xx}\nb: {type: zz}").unwrap_err();
     assert_eq!(both.len(), 2, "every problem is told, not the first only");
     let long = format!("a: {{type: string, pattern: {}}}", "x".repeat(5000));
     assert!(Parameters::parse(&long).unwrap_err()[0].message.contains("5000 bytes"));
