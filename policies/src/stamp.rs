@@ -89,6 +89,9 @@ pub struct Record {
     /// The granted duration, `3600s` or `none`; absent: as long as its master lives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<String>,
+    /// How long a finished Job is kept, `600s`; absent: as long as it lives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_finished: Option<String>,
 }
 
 impl Record {

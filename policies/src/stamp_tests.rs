@@ -34,6 +34,7 @@ pub(crate) fn record() -> Record {
         parameters: BTreeMap::from([("run".to_owned(), Value::from("20261120"))]),
         parameters_omitted: false,
         duration: Some("3600s".into()),
+        keep_finished: None,
     }
 }
 

@@ -1,6 +1,336 @@
-use super::{Admission, Cause, Refusal, Situation};
-use crate::request::Request;
+//! CREATE. Mutating: recognise and stamp. Validating: recognise the final object again from scratch and check the
+//! stamp; nothing is taken over from the first phase.
 
-pub(crate) fn judge(_request: &Request, _situation: &Situation) -> Result<Admission, Refusal> {
-    Err(Refusal::new(Cause::Internal, "not built yet"))
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::caller::Caller;
+use crate::difference::{Difference, Expected, Got, Path};
+use crate::lifetime::Lifetime;
+use crate::parameter::Bindings;
+use crate::recognise::{self, Context, Recognition};
+use crate::request::{Phase, Request};
+use crate::stamp::{self, Marking, Marks, Record, StampedObject, StampedPod, StampedTemplate};
+use crate::template::{Owner, Placement, Template};
+use crate::{keys, render};
+
+use super::grant::{self, Candidate, Instructed};
+use super::own::name_of;
+use super::{Admission, Cause, Ground, Identity, Refusal, Situation, Subject, caller, form, generated, inspect, owner};
+
+/// How far a deadline may lie beyond what this phase computes: the API server's clock is read from a header with whole
+/// seconds, and each phase may have read another one.
+const CLOCK_GRAIN_SECONDS: i64 = 2;
+
+pub(crate) fn judge(request: &Request, situation: &Situation) -> Result<Admission, Refusal> {
+    let caller = caller(situation)?;
+    let Some(object) = &request.object else {
+        return Err(Refusal::new(Cause::Malformed, "the review carries no object"));
+    };
+    let namespace = request.namespace.as_deref().unwrap_or_default();
+    if caller.pod.terminating {
+        return Err(Refusal::new(
+            Cause::Identity,
+            format!(
+                "pod {} is being deleted; it may still delete what it launched, but launch nothing",
+                caller.pod.name
+            ),
+        ));
+    }
+    inspect::never(&request.kind, object)?;
+    let candidates = grant::candidates(situation, caller, &request.kind)?;
+    let accepted = owner::sent(object, namespace, caller, situation)?;
+    let bare = bare(object);
+    let stamp = read_stamp(request, situation, object, namespace)?;
+    let mut nearest: Option<(usize, Candidate<'_>, Vec<Difference>)> = None;
+    for candidate in candidates {
+        if let Some(stamp) = &stamp {
+            let named = &stamp.record.template;
+            if named.config_map != candidate.set.name || named.key != candidate.template.key {
+                continue;
+            }
+        }
+        match attempt(request, situation, caller, &candidate, object, &bare)? {
+            Attempt::Matches(bindings, instructed) => {
+                let grant = Grant { candidate, bindings, instructed, owner: accepted, stamp: stamp.as_ref() };
+                return grant.admit(request, situation, caller, object);
+            }
+            Attempt::Differs(differences) => {
+                let distance = distance(&differences);
+                if nearest.as_ref().is_none_or(|(best, ..)| distance < *best) {
+                    nearest = Some((distance, candidate, differences));
+                }
+            }
+        }
+    }
+    Err(match nearest {
+        Some((_, candidate, differences)) => refused_by(&candidate, differences),
+        None => Refusal::new(
+            Cause::Stamp,
+            "its stamp names a template that this pod may not use; only the mutating webhook writes stamps",
+        ),
+    })
+}
+
+/// The refusal by the nearest template.
+pub(crate) fn refused_by(candidate: &Candidate<'_>, differences: Vec<Difference>) -> Refusal {
+    let (name, key) = (candidate.set.name.clone(), candidate.template.key.as_str());
+    let reason = format!("no template admits it. The nearest is {key} of ConfigMap {name}:");
+    Refusal::new(Cause::Template, reason)
+        .by_template(name.clone(), key, differences)
+        .advise(&format!("Send what the template describes, or ask the admin of {name} to describe this."))
+}
+
+/// How telling a set of differences is: a template for another name is further away than one with another field.
+fn distance(differences: &[Difference]) -> usize {
+    let name = Path::root().key("metadata").key("name");
+    differences.iter().map(|difference| if difference.path == name { 10 } else { 1 }).sum()
+}
+
+/// The stamp in the validating phase, which must be there; none in the mutating phase, which writes it.
+fn read_stamp(
+    request: &Request,
+    situation: &Situation,
+    object: &Value,
+    namespace: &str,
+) -> Result<Option<stamp::Stamp>, Refusal> {
+    if request.phase == Phase::Mutating || situation.identity == Identity::Assumed {
+        return Ok(None);
+    }
+    let name = request.name.as_deref().filter(|name| !name.is_empty()).unwrap_or(name_of(object));
+    match stamp::read(Marks::of(object), &request.kind, namespace, name) {
+        Ok(Some(stamp)) => Ok(Some(stamp)),
+        Ok(None) => Err(Refusal::new(
+            Cause::Stamp,
+            "it carries no stamp; the mutating webhook writes it, is its configuration installed?",
+        )),
+        Err(error) => Err(Refusal::new(Cause::Stamp, error.to_string())),
+    }
+}
+
+/// The object as recognition sees it: without stamp, instructions, and owners (judged by identity).
+pub(crate) fn bare(object: &Value) -> Value {
+    let mut bare = object.clone();
+    stamp::strip(&mut bare);
+    if let Some(metadata) = bare.get_mut("metadata").and_then(Value::as_object_mut) {
+        stamp::remove_keys(metadata, "annotations", &grant::INSTRUCTIONS);
+        metadata.remove("ownerReferences");
+    }
+    bare
+}
+
+enum Attempt {
+    Matches(Bindings, Instructed),
+    Differs(Vec<Difference>),
+}
+
+fn attempt(
+    request: &Request,
+    situation: &Situation,
+    caller: &Caller,
+    candidate: &Candidate<'_>,
+    object: &Value,
+    bare: &Value,
+) -> Result<Attempt, Refusal> {
+    let template = candidate.template;
+    let namespace = request.namespace.as_deref().unwrap_or_default();
+    let given = situation.given(caller);
+    let context = Context { form: form(request, situation), namespace, given: &given, facts: &situation.facts };
+    let mut bindings = match recognise::recognise(template, bare, &context) {
+        Recognition::Match(bindings) => bindings,
+        Recognition::Differ(differences) => return Ok(Attempt::Differs(differences)),
+        Recognition::CouldNotTell(reason) => return Err(Refusal::new(Cause::CouldNotTell, reason)),
+    };
+    let mut differences = misplaced(template, &bindings, namespace, caller);
+    let instructed = match grant::instructed(template, object, &mut bindings) {
+        Ok(instructed) => instructed,
+        Err(more) => {
+            differences.extend(more);
+            return Ok(Attempt::Differs(differences));
+        }
+    };
+    if differences.is_empty() { Ok(Attempt::Matches(bindings, instructed)) } else { Ok(Attempt::Differs(differences)) }
+}
+
+/// The difference of an object that is not where its template puts it.
+fn misplaced(template: &Template, bindings: &Bindings, namespace: &str, caller: &Caller) -> Vec<Difference> {
+    let expected = match &template.placement {
+        Placement::MasterNamespace => Ok(Some(Value::from(caller.account.namespace.as_str()))),
+        Placement::Named(pattern) => render::value(pattern, &template.parameters, bindings),
+    };
+    let expected = match expected {
+        Ok(Some(place)) if place == namespace => return Vec::new(),
+        Ok(Some(place)) => Expected::Value(place),
+        Ok(None) => Expected::Nothing,
+        Err(error) => Expected::Described(error.to_string()),
+    };
+    let path = Path::root().key("metadata").key("namespace");
+    vec![Difference { path, expected, got: Got::Value(namespace.into()) }]
+}
+
+struct Grant<'a> {
+    candidate: Candidate<'a>,
+    bindings: Bindings,
+    instructed: Instructed,
+    owner: owner::Sent,
+    stamp: Option<&'a stamp::Stamp>,
+}
+
+impl Grant<'_> {
+    fn admit(
+        mut self,
+        request: &Request,
+        situation: &Situation,
+        caller: &Caller,
+        object: &Value,
+    ) -> Result<Admission, Refusal> {
+        let set = self.candidate.set;
+        let template = self.candidate.template;
+        inspect::bound(template, &self.bindings)?;
+        let namespace = request.namespace.as_deref().unwrap_or_default();
+        inspect::accounts(object, namespace, set, caller, &situation.masters)?;
+        if let Some(most) = set.max_dependents
+            && situation.live_dependents.get(&set.name).copied().unwrap_or(0) >= most
+        {
+            return Err(Refusal::new(
+                Cause::Quota,
+                format!(
+                    "{} {} already has {most} live dependents by ConfigMap {}, the most that its annotation {} allows; \
+                     wait until some end, or delete some",
+                    caller.workload().kind,
+                    caller.workload().name,
+                    set.name,
+                    keys::MAX_DEPENDENTS
+                ),
+            ));
+        }
+        let filled = generated::fill(template, object, &mut self.bindings, &situation.seed, request.phase)?;
+        let granted = grant::granted(set, caller, &self.instructed);
+        let record = record(request, object, caller, &self.candidate, &self.bindings, granted, &self.instructed);
+        let deadline = grant::latest(granted, situation.now, caller);
+        let wanted = owner::wanted(template.owner, granted, namespace, caller, situation);
+        let marking = Marking { record, deadline, owner: self.owner.to_add(wanted) };
+        let subject = Subject {
+            config_map: Some(set.name.clone()),
+            key: Some(template.key.clone()),
+            parameters: marking.record.parameters.clone(),
+            deadline: self.stamp.map_or(deadline, |stamp| stamp.deadline),
+        };
+        let mut admission = Admission::on(Ground::Template).about(subject);
+        match self.stamp {
+            Some(stamp) => check(stamp, &marking, object)?,
+            None if request.phase == Phase::Mutating => {
+                admission.patch = Some(patch(object, filled, &marking));
+            }
+            None => {}
+        }
+        Ok(admission)
+    }
+}
+
+/// The JSON patch that stamps `object`. Only metadata is compared, unless generated values were put elsewhere.
+fn patch(object: &Value, filled: Option<Value>, marking: &Marking) -> json_patch::Patch {
+    match filled {
+        Some(mut filled) => {
+            marking.put_on(&mut filled);
+            json_patch::diff(object, &filled)
+        }
+        None => {
+            let before = json!({ "metadata": object["metadata"] });
+            let mut after = before.clone();
+            marking.put_on(&mut after);
+            json_patch::diff(&before, &after)
+        }
+    }
+}
+
+/// The parameters that may be shown and stored.
+pub(crate) fn shown_parameters(template: &Template, bindings: &Bindings) -> BTreeMap<String, Value> {
+    let parameters = template.parameters.all.iter().zip(&bindings.declared);
+    parameters
+        .filter(|(parameter, _)| !parameter.sensitive && parameter.generated.is_none())
+        .filter_map(|(parameter, value)| Some((parameter.name.clone(), value.clone()?)))
+        .collect()
+}
+
+fn record(
+    request: &Request,
+    object: &Value,
+    caller: &Caller,
+    candidate: &Candidate<'_>,
+    bindings: &Bindings,
+    granted: Option<Lifetime>,
+    instructed: &Instructed,
+) -> Record {
+    let text = |key: &str| object["metadata"][key].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    // With generateName the mutating phase knows no name yet, and both phases must record the same.
+    let generate_name = text("generateName");
+    let name = if generate_name.is_some() { None } else { text("name") };
+    Record {
+        object: StampedObject {
+            api_version: request.kind.api_version(),
+            kind: request.kind.kind.clone(),
+            namespace: request.namespace.clone().unwrap_or_default(),
+            name,
+            generate_name,
+        },
+        account: caller.account.clone(),
+        pod: StampedPod { name: caller.pod.name.clone(), uid: caller.pod.uid.clone() },
+        workload: caller.workload(),
+        template: StampedTemplate {
+            config_map: candidate.set.name.clone(),
+            key: candidate.template.key.clone(),
+            uid: candidate.set.uid.clone(),
+            version: candidate.set.version.clone(),
+            hash: candidate.set.hash.clone(),
+        },
+        parameters: shown_parameters(candidate.template, bindings),
+        parameters_omitted: false,
+        duration: stamp::duration_text(granted),
+        keep_finished: instructed.keep_finished.map(|lifetime| lifetime.to_string()),
+    }
+    .bounded()
+}
+
+/// Checks the stamp of the final object against the one that this phase would write.
+fn check(stamp: &stamp::Stamp, marking: &Marking, object: &Value) -> Result<(), Refusal> {
+    let wrong = |what: &str| {
+        Refusal::new(
+            Cause::Stamp,
+            format!("{what} of its stamp is not what retinue writes; something changed it after us"),
+        )
+    };
+    let (found, expected) = (&stamp.record, &marking.record);
+    if found.template != expected.template {
+        return Err(Refusal::new(
+            Cause::Changed,
+            format!("ConfigMap {} changed while the object was being created; try again", expected.template.config_map),
+        ));
+    }
+    if found != expected {
+        return Err(wrong("the admission record"));
+    }
+    for (key, value) in marking.labels() {
+        if key != keys::EXPIRES_AT && object["metadata"]["labels"][key] != value.as_str() {
+            return Err(wrong(&format!("the label {key}")));
+        }
+    }
+    let in_time = match (stamp.deadline, marking.deadline) {
+        (None, None) => true,
+        (Some(found), Some(latest)) => found.as_second() <= latest.as_second() + CLOCK_GRAIN_SECONDS,
+        _ => false,
+    };
+    if !in_time {
+        return Err(wrong(&format!("the label {}", keys::EXPIRES_AT)));
+    }
+    if marking.owner.is_some() {
+        return Err(wrong("the ownerReference"));
+    }
+    Ok(())
+}
+
+/// Whether `template` puts its objects under nobody.
+pub(crate) fn ownerless(owner: Owner, granted: Option<Lifetime>) -> bool {
+    owner == Owner::None || granted == Some(Lifetime::Unlimited)
 }

@@ -3,16 +3,20 @@
 //! [`decide`] is total: every request gets an answer, and whatever could not be found out is a refusal. What it needs
 //! to know is in [`Situation`]; it looks nothing up.
 //!
-//! The rooms: [`create`] for new objects, [`update`] for changed ones and renewals, [`delete`] for deletions and
-//! evictions, [`subresource`] for the rest; [`own`] says what is a master's own; [`refusal`] words the answers.
+//! The rooms: `create` for new objects, `update` for changed ones and renewals, `delete` for deletions and evictions,
+//! `subresource` for the rest; `grant` says what both sides consent to, `own` what is a master's own, `owner` which
+//! references may be sent, `inspect` what is never admitted, `generated` fills credentials; [`refusal`] words answers.
 
-pub mod create;
-pub mod delete;
-
-pub mod own;
+mod create;
+mod delete;
+mod generated;
+mod grant;
+mod inspect;
+mod own;
+mod owner;
 pub mod refusal;
-pub mod subresource;
-pub mod update;
+mod subresource;
+mod update;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -250,7 +254,7 @@ fn judge(request: &Request, situation: &Situation) -> Result<Admission, Refusal>
     }
     // Deletion is judged by ownership alone: what a master owns was admitted once.
     if request.operation != Operation::Delete
-        && let Some(reason) = None::<&str>
+        && let Some(reason) = crate::tables::forbidden(&request.kind)
     {
         return Err(Refusal::new(Cause::Forbidden, format!("{reason}; no template can allow it")));
     }

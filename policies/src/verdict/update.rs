@@ -1,6 +1,302 @@
-use super::{Admission, Cause, Refusal, Situation};
-use crate::request::Request;
+//! UPDATE, PATCH and apply: only a master's own dependent, by the current content of its stamped template. Only what
+//! the update itself changes is held against it.
 
-pub(crate) fn judge(_request: &Request, _situation: &Situation) -> Result<Admission, Refusal> {
-    Err(Refusal::new(Cause::Internal, "not built yet"))
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::caller::Caller;
+use crate::difference::{Difference, Expected, Got, Path};
+use crate::keys;
+use crate::lifetime::{self, Lifetime};
+use crate::object::Gvk;
+use crate::parameter::Bindings;
+use crate::recognise::{self, Context, Recognition};
+use crate::request::{Phase, Request};
+use crate::stamp::{Record, Stamp};
+use crate::template::Template;
+
+use super::grant::{self, Candidate};
+use super::{Admission, Cause, Ground, Refusal, Situation, Subject, caller, create, delete, form, inspect, own};
+
+/// Metadata that the API server alone writes; it is no change.
+const SERVER_OWNED: [&str; 3] = ["resourceVersion", "generation", "managedFields"];
+
+pub(crate) fn judge(request: &Request, situation: &Situation) -> Result<Admission, Refusal> {
+    let caller = caller(situation)?;
+    let (Some(old), Some(new)) = (&request.old_object, &request.object) else {
+        return Err(Refusal::new(Cause::Malformed, "the review lacks the stored or the new object"));
+    };
+    if unchanged(old, new) {
+        // Not even a stranger's object is harmed by writing back what it is: apply does so all the time.
+        return Ok(Admission::on(Ground::Unchanged));
+    }
+    let stamp = own::own(caller, &request.kind, old)?;
+    inspect::never(&request.kind, new)?;
+    let candidate = current(situation, caller, &request.kind, &stamp)?;
+    let renewed = guard_stamp(request, &candidate, caller, old, new, &stamp)?;
+    let change = Change { request, situation, caller, candidate, stamp: &stamp };
+    let parameters = change.recognised(old, new)?;
+    let ground = if create::bare(old) == create::bare(new) { Ground::Renewal } else { Ground::Update };
+    let patch = change.record(parameters.as_ref(), old, new)?;
+    let subject = Subject { deadline: renewed, ..delete::subject(stamp.clone()) };
+    let mut admission = Admission::on(ground).about(subject);
+    admission.patch = patch;
+    Ok(admission)
+}
+
+/// Whether nothing changes but what the API server itself counts.
+fn unchanged(old: &Value, new: &Value) -> bool {
+    let reduced = |object: &Value| {
+        let mut object = object.clone();
+        if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.retain(|key, _| !SERVER_OWNED.contains(&key.as_str()));
+        }
+        object
+    };
+    reduced(old) == reduced(new)
+}
+
+/// The dependent's template as it is today.
+///
+/// # Errors
+/// A refusal where consent was withdrawn, or the ConfigMap has it no more.
+pub(crate) fn current<'a>(
+    situation: &'a Situation,
+    caller: &Caller,
+    kind: &Gvk,
+    stamp: &Stamp,
+) -> Result<Candidate<'a>, Refusal> {
+    let (name, key) = (&stamp.record.template.config_map, &stamp.record.template.key);
+    let withdrawn = |why: String| {
+        Refusal::new(
+            Cause::Consent,
+            format!("the template that admitted it, {key} of ConfigMap {name}, is withdrawn: {why}"),
+        )
+    };
+    let set = grant::consent(situation, caller, name).map_err(withdrawn)?;
+    let found = set.templates.get(kind).into_iter().flatten().find(|template| template.key == *key);
+    let template = found.ok_or_else(|| {
+        withdrawn(format!(
+            "the ConfigMap has no usable template of that name for {kind} any more; its other rights remain"
+        ))
+    })?;
+    Ok(Candidate { set, template })
+}
+
+/// Checks what an update may never touch: the stamp save its deadline, owners, finalizers, instructions. Returns the
+/// deadline after the update.
+fn guard_stamp(
+    request: &Request,
+    candidate: &Candidate<'_>,
+    caller: &Caller,
+    old: &Value,
+    new: &Value,
+    stamp: &Stamp,
+) -> Result<Option<Timestamp>, Refusal> {
+    let refuse = |cause: Cause, path: Path, before: &Value, after: &Value, reason: &str| {
+        let shown = |value: &Value| if value.is_null() { Got::Nothing } else { Got::Value(value.clone()) };
+        let expected = if before.is_null() { Expected::Nothing } else { Expected::Value(before.clone()) };
+        let difference = Difference { path, expected, got: shown(after) };
+        let template = &stamp.record.template;
+        Err(Refusal::new(cause, reason).by_template(template.config_map.clone(), &template.key, vec![difference]))
+    };
+    let metadata = Path::root().key("metadata");
+    for key in ["ownerReferences", "finalizers"] {
+        let (before, after) = (&old["metadata"][key], &new["metadata"][key]);
+        if before != after {
+            let reason = "a master does not change what keeps or ends its dependents:";
+            return refuse(Cause::Owner, metadata.key(key), before, after, reason);
+        }
+    }
+    let labels = [keys::MASTER, keys::TEMPLATE].map(|key| ("labels", key));
+    let annotations = grant::INSTRUCTIONS.map(|key| ("annotations", key));
+    let admission = ("annotations", keys::ADMISSION);
+    for (map, key) in labels.into_iter().chain(annotations).chain([admission]) {
+        let (before, after) = (&old["metadata"][map][key], &new["metadata"][map][key]);
+        // The webhook itself re-records parameters between the two phases; `Change::record` checks what it wrote.
+        let rerecorded = key == keys::ADMISSION && request.phase == Phase::Validating && after.is_string();
+        if before != after && !rerecorded {
+            let reason =
+                "only retinue writes the stamp, and it stays as it is (the deadline may be moved within the cap):";
+            return refuse(Cause::Stamp, metadata.key(map).key(key), before, after, reason);
+        }
+    }
+    let (before, after) = (&old["metadata"]["labels"][keys::EXPIRES_AT], &new["metadata"]["labels"][keys::EXPIRES_AT]);
+    if before == after {
+        return Ok(stamp.deadline);
+    }
+    renewed(candidate, caller, old, after, stamp).map(Some).or_else(|(expected, reason)| {
+        let path = metadata.key("labels").key(keys::EXPIRES_AT);
+        let got = if after.is_null() { Got::Nothing } else { Got::Value(after.clone()) };
+        let template = &stamp.record.template;
+        Err(Refusal::new(Cause::Deadline, reason).by_template(
+            template.config_map.clone(),
+            &template.key,
+            vec![Difference { path, expected, got }],
+        ))
+    })
+}
+
+/// The new deadline: never past creation plus cap, nor past that of a caller which is itself a dependent.
+fn renewed(
+    candidate: &Candidate<'_>,
+    caller: &Caller,
+    old: &Value,
+    after: &Value,
+    stamp: &Stamp,
+) -> Result<Timestamp, (Expected, String)> {
+    let created = old["metadata"]["creationTimestamp"].as_str().and_then(|text| text.parse::<Timestamp>().ok());
+    let Some(created) = created else {
+        return Err((Expected::Nothing, "the stored object tells no creation time, so its cap is unknown:".into()));
+    };
+    let granted = granted_today(candidate, caller, stamp);
+    let latest = grant::latest(granted, created, caller);
+    let bound = || match latest {
+        Some(latest) => Expected::Described(format!("a deadline up to {}", lifetime::label(latest))),
+        None => Expected::Described("a deadline like 2026-11-20T153000Z".into()),
+    };
+    let Some(text) = after.as_str() else {
+        return Err((bound(), "a deadline may be moved, not removed:".into()));
+    };
+    let wanted = lifetime::read_label(text).map_err(|error| (bound(), format!("{error}:")))?;
+    match latest {
+        Some(latest) if wanted > latest => {
+            Err((bound(), "a deadline may be moved to the dependent's creation plus its cap, and no further:".into()))
+        }
+        _ => Ok(wanted),
+    }
+}
+
+/// The cap of a dependent as the template and the pod say today; what a hole was granted is in the record.
+fn granted_today(candidate: &Candidate<'_>, caller: &Caller, stamp: &Stamp) -> Option<Lifetime> {
+    let written = match &candidate.template.duration {
+        Some(crate::template::Pattern::Literal(Value::String(text))) => Lifetime::parse(text).ok(),
+        Some(crate::template::Pattern::Literal(Value::Number(number))) => Lifetime::parse(&number.to_string()).ok(),
+        Some(_) => stamp.record.duration.as_deref().and_then(|text| Lifetime::parse(text).ok()),
+        None => None,
+    };
+    match (written, grant::cap(candidate.set, caller)) {
+        (Some(Lifetime::Unlimited), _) => Some(Lifetime::Unlimited),
+        (Some(written), Some(cap)) => Some(written.shorter(cap)),
+        (written, cap) => written.or(cap),
+    }
+}
+
+/// One update under judgement.
+pub(crate) struct Change<'a> {
+    pub(crate) request: &'a Request,
+    pub(crate) situation: &'a Situation,
+    pub(crate) caller: &'a Caller,
+    pub(crate) candidate: Candidate<'a>,
+    pub(crate) stamp: &'a Stamp,
+}
+
+impl Change<'_> {
+    /// The bindings after the update, or none where only the deadline moves.
+    pub(crate) fn recognised(&self, old: &Value, new: &Value) -> Result<Option<Bindings>, Refusal> {
+        let (old_bare, new_bare) = (create::bare(old), create::bare(new));
+        if unchanged(&old_bare, &new_bare) {
+            return Ok(None);
+        }
+        let template = self.candidate.template;
+        let given = self.situation.given(self.caller);
+        let context = Context {
+            form: form(self.request, self.situation),
+            namespace: self.request.namespace.as_deref().unwrap_or_default(),
+            given: &given,
+            facts: &self.situation.facts,
+        };
+        let recorded = recorded(template, &self.stamp.record);
+        let bindings = match recognise::update(template, &old_bare, &new_bare, &recorded, &context) {
+            Recognition::Match(bindings) => bindings,
+            Recognition::CouldNotTell(reason) => return Err(Refusal::new(Cause::CouldNotTell, reason)),
+            Recognition::Differ(differences) => {
+                let name = &self.candidate.set.name;
+                let key = &template.key;
+                let reason =
+                    format!("{key} of ConfigMap {name}, which admitted the object, does not admit this change:");
+                return Err(Refusal::new(Cause::Template, reason)
+                    .by_template(name.clone(), key, differences)
+                    .advise(&format!("Leave it as it is, or ask the admin of {name} to describe this.")));
+            }
+        };
+        inspect::bound(template, &bindings)?;
+        let namespace = self.request.namespace.as_deref().unwrap_or_default();
+        inspect::accounts(new, namespace, self.candidate.set, self.caller, &self.situation.masters)?;
+        Ok(Some(bindings))
+    }
+
+    /// Re-records parameters that the update changes: the patch in the mutating phase, a check in the validating one.
+    fn record(
+        &self,
+        bindings: Option<&Bindings>,
+        old: &Value,
+        new: &Value,
+    ) -> Result<Option<json_patch::Patch>, Refusal> {
+        let mut record = self.stamp.record.clone();
+        if let Some(bindings) = bindings {
+            let parameters = create::shown_parameters(self.candidate.template, bindings);
+            if parameters != record.parameters {
+                record.parameters = parameters;
+                record.parameters_omitted = false;
+                record.template.version.clone_from(&self.candidate.set.version);
+                record.template.hash.clone_from(&self.candidate.set.hash);
+                record.template.uid.clone_from(&self.candidate.set.uid);
+                record = record.bounded();
+            }
+        }
+        if record == self.stamp.record {
+            let same =
+                old["metadata"]["annotations"][keys::ADMISSION] == new["metadata"]["annotations"][keys::ADMISSION];
+            return if same { Ok(None) } else { Err(rewritten()) };
+        }
+        let text = serde_json::to_string(&record)
+            .map_err(|error| Refusal::new(Cause::Internal, format!("the record cannot be written: {error}")))?;
+        if self.request.phase == Phase::Mutating {
+            let before = json!({ "metadata": new["metadata"] });
+            let mut after = before.clone();
+            after["metadata"]["annotations"][keys::ADMISSION] = text.into();
+            return Ok(Some(json_patch::diff(&before, &after)));
+        }
+        let found: Option<Record> =
+            new["metadata"]["annotations"][keys::ADMISSION].as_str().and_then(|text| serde_json::from_str(text).ok());
+        if found.as_ref() == Some(&record) { Ok(None) } else { Err(rewritten()) }
+    }
+}
+
+fn rewritten() -> Refusal {
+    Refusal::new(Cause::Stamp, "the admission record is not what retinue writes; something changed it after us")
+}
+
+/// The bindings that the record holds, by position; sensitive and generated ones are not in it.
+pub(crate) fn recorded(template: &Template, record: &Record) -> Bindings {
+    let declared =
+        template.parameters.all.iter().map(|parameter| record.parameters.get(&parameter.name).cloned()).collect();
+    Bindings { declared, ..Bindings::default() }
+}
+
+/// Applies a Scale to the dependent that it scales, so that the template judges its replicas.
+///
+/// # Errors
+/// A refusal where the Scale or the object is not of that shape.
+pub(crate) fn judge_scale(
+    request: &Request,
+    situation: &Situation,
+    caller: &Caller,
+    stamp: &Stamp,
+) -> Result<Admission, Refusal> {
+    let stored = delete::asked(situation)?;
+    let replicas = request.object.as_ref().map_or(&Value::Null, |scale| &scale["spec"]["replicas"]);
+    // A Scale omits zero replicas (autoscaling/v1 ScaleSpec, omitempty).
+    let replicas = if replicas.is_null() { json!(0) } else { replicas.clone() };
+    if !stored["spec"].is_object() {
+        return Err(Refusal::new(Cause::Malformed, "the object has no spec to scale"));
+    }
+    let mut scaled = stored.clone();
+    scaled["spec"]["replicas"] = replicas;
+    let kind = own::kind_of(stored);
+    let candidate = current(situation, caller, &kind, stamp)?;
+    let change = Change { request, situation, caller, candidate, stamp };
+    change.recognised(stored, &scaled)?;
+    Ok(Admission::on(Ground::Subresource).about(delete::subject(stamp.clone())))
 }

@@ -1,0 +1,273 @@
+//! What a master was granted: which templates both sides consent to, and for how long.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::caller::Caller;
+use crate::difference::{Difference, Expected, Got, Path};
+use crate::keys;
+use crate::library::{Severity, TemplateSet};
+use crate::lifetime::Lifetime;
+use crate::object::{Gvk, NamespacedName};
+use crate::parameter::{Bindings, text_of_value};
+use crate::render;
+use crate::template::{Hole, Pattern, Template};
+use crate::text::Part;
+
+use super::{Cause, Refusal, Situation};
+
+/// The annotations of a manifest that are instructions to retinue, not part of the object.
+pub(crate) const INSTRUCTIONS: [&str; 3] = [keys::DURATION, keys::OWNER, keys::KEEP_FINISHED];
+
+/// A template that both sides consent to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Candidate<'a> {
+    /// Its ConfigMap.
+    pub(crate) set: &'a Arc<TemplateSet>,
+    /// The template.
+    pub(crate) template: &'a Arc<Template>,
+}
+
+/// The template ConfigMap `name`, if the pod asks for it and it admits the account.
+///
+/// # Errors
+/// What is missing, and on which side.
+pub(crate) fn consent<'a>(
+    situation: &'a Situation,
+    caller: &Caller,
+    name: &NamespacedName,
+) -> Result<&'a Arc<TemplateSet>, String> {
+    if !caller.wish.manifests.contains(name) {
+        return Err(format!(
+            "pod {} does not ask for ConfigMap {name}; its deployer names it in the annotation {}",
+            caller.pod.name,
+            keys::MANIFESTS
+        ));
+    }
+    let Some(set) = situation.library.sets.get(name) else {
+        return Err(format!("ConfigMap {name} is absent, or does not carry the label {}=\"true\"", keys::TEMPLATES));
+    };
+    if !set.masters.admit(&name.namespace, &caller.account) {
+        return Err(format!(
+            "ConfigMap {name} does not admit the account {}; its annotation {} says whom it admits",
+            caller.account,
+            keys::MASTERS
+        ));
+    }
+    Ok(set)
+}
+
+/// Every template for `kind` that both sides consent to, in the order in which the pod names the ConfigMaps.
+///
+/// # Errors
+/// A refusal where there is none, saying why.
+pub(crate) fn candidates<'a>(
+    situation: &'a Situation,
+    caller: &Caller,
+    kind: &Gvk,
+) -> Result<Vec<Candidate<'a>>, Refusal> {
+    if caller.wish.manifests.is_empty() && caller.wish.chart.is_none() {
+        return Err(Refusal::new(
+            Cause::Consent,
+            format!(
+                "pod {} asks for no templates: its deployer must name template ConfigMaps in the annotation {} of the pod \
+                 template",
+                caller.pod.name,
+                keys::MANIFESTS
+            ),
+        ));
+    }
+    let mut found = Vec::new();
+    let mut obstacles = Vec::new();
+    let mut kinds = std::collections::BTreeSet::new();
+    for name in &caller.wish.manifests {
+        match consent(situation, caller, name) {
+            Err(obstacle) => obstacles.push(obstacle),
+            Ok(set) => {
+                found.extend(set.templates.get(kind).into_iter().flatten().map(|template| Candidate { set, template }));
+                kinds.extend(set.templates.keys().map(ToString::to_string));
+                obstacles.extend(broken(set));
+            }
+        }
+    }
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let cause = if kinds.is_empty() { Cause::Consent } else { Cause::Template };
+    let mut reason = if kinds.is_empty() {
+        format!("none of the templates that pod {} asks for can be used", caller.pod.name)
+    } else {
+        let kinds: Vec<String> = kinds.into_iter().collect();
+        format!("no template of pod {} describes a {kind}, they describe: {}", caller.pod.name, kinds.join(", "))
+    };
+    if caller.wish.chart.is_some() {
+        obstacles.push(format!("the Helm chart of annotation {} is not read yet; use ConfigMaps", keys::HELM_CHART));
+    }
+    for obstacle in obstacles {
+        reason.push_str("\n  ");
+        reason.push_str(&obstacle);
+    }
+    Err(Refusal::new(cause, reason))
+}
+
+/// What of a ConfigMap is unusable.
+fn broken(set: &TemplateSet) -> impl Iterator<Item = String> {
+    set.problems.iter().filter(|problem| problem.severity == Severity::Error).map(|problem| {
+        let place = match (&problem.key, problem.line) {
+            (Some(key), Some(line)) => format!(" {key}:{line}"),
+            (Some(key), None) => format!(" {key}"),
+            _ => String::new(),
+        };
+        format!("ConfigMap {}{place}: {}", set.name, problem.message)
+    })
+}
+
+/// What the instructions of a manifest come to for one object.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Instructed {
+    /// The lifetime that the manifest (or, through a hole, the master) asks for.
+    pub(crate) duration: Option<Asked>,
+    /// The time to keep a finished Job.
+    pub(crate) keep_finished: Option<Lifetime>,
+}
+
+/// A lifetime asked for, and by whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// The admin wrote it into the template.
+    Admin(Lifetime),
+    /// The master sent it through a hole.
+    Master(Lifetime),
+}
+
+impl Asked {
+    fn lifetime(self) -> Lifetime {
+        match self {
+            Self::Admin(lifetime) | Self::Master(lifetime) => lifetime,
+        }
+    }
+}
+
+/// Reads the instructions for `object`, which may repeat them in its annotations; holes in them are bound.
+///
+/// # Errors
+/// The differences, where an annotation is not what the template says.
+pub(crate) fn instructed(
+    template: &Template,
+    object: &Value,
+    bindings: &mut Bindings,
+) -> Result<Instructed, Vec<Difference>> {
+    let mut differences = Vec::new();
+    let mut read = |key: &'static str, pattern: Option<&Pattern>| {
+        let sent = sent_annotation(object, key);
+        let outcome = instruction(template, pattern, sent, bindings).and_then(|text| {
+            text.map(|text| Lifetime::parse(&text).map_err(|error| Expected::Described(error.to_string()))).transpose()
+        });
+        outcome.unwrap_or_else(|expected| {
+            differences.push(annotation_difference(key, expected, sent));
+            None
+        })
+    };
+    let duration = read(keys::DURATION, template.duration.as_ref());
+    let keep_finished = read(keys::KEEP_FINISHED, template.keep_finished.as_ref());
+    let owner = match template.owner {
+        crate::template::Owner::Workload => "workload",
+        crate::template::Owner::Pod => "pod",
+        crate::template::Owner::None => "none",
+    };
+    if let Some(sent) = sent_annotation(object, keys::OWNER)
+        && sent != owner
+    {
+        differences.push(annotation_difference(keys::OWNER, Expected::Value(owner.into()), Some(sent)));
+    }
+    if !differences.is_empty() {
+        return Err(differences);
+    }
+    let by_admin = matches!(template.duration, Some(Pattern::Literal(_)));
+    let duration = duration.map(|lifetime| if by_admin { Asked::Admin(lifetime) } else { Asked::Master(lifetime) });
+    Ok(Instructed { duration, keep_finished })
+}
+
+fn sent_annotation<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
+    object["metadata"]["annotations"].get(key).and_then(Value::as_str)
+}
+
+fn annotation_difference(key: &str, expected: Expected, sent: Option<&str>) -> Difference {
+    let got = sent.map_or(Got::Nothing, |sent| Got::Value(sent.into()));
+    Difference { path: Path::root().key("metadata").key("annotations").key(key), expected, got }
+}
+
+/// One instruction's text: the literal, what the object sends for its hole, or the hole's default.
+fn instruction(
+    template: &Template,
+    pattern: Option<&Pattern>,
+    sent: Option<&str>,
+    bindings: &mut Bindings,
+) -> Result<Option<String>, Expected> {
+    let Some(pattern) = pattern else {
+        return if sent.is_none() { Ok(None) } else { Err(Expected::Nothing) };
+    };
+    if let Some(position) = sole_hole(pattern) {
+        let parameter = &template.parameters.all[position];
+        if let (Some(sent), None) = (sent, &bindings.declared[position]) {
+            let value = parameter.schema.value_of_text(sent);
+            let value = value.ok_or_else(|| Expected::Described(parameter.schema.describe()))?;
+            bindings.declared[position] = Some(value);
+        } else if bindings.declared[position].is_none() {
+            bindings.declared[position].clone_from(&parameter.default);
+            if parameter.default.is_none() {
+                return Ok(None);
+            }
+        }
+    }
+    let rendered = render::value(pattern, &template.parameters, bindings)
+        .map_err(|error| Expected::Described(error.to_string()))?
+        .and_then(|value| text_of_value(&value));
+    match (rendered, sent) {
+        (Some(text), Some(sent)) if text != sent => Err(Expected::Value(text.into())),
+        (None, Some(_)) => Err(Expected::Nothing),
+        (rendered, _) => Ok(rendered),
+    }
+}
+
+fn sole_hole(pattern: &Pattern) -> Option<usize> {
+    match pattern {
+        Pattern::Hole(Hole::Declared(position)) => Some(*position),
+        Pattern::Text(text) => match text.parts.as_slice() {
+            [Part::Hole(Hole::Declared(position))] => Some(*position),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The cap on lifetime: the smaller of the ConfigMap's and the pod's.
+pub(crate) fn cap(set: &TemplateSet, caller: &Caller) -> Option<Lifetime> {
+    match (set.duration, caller.wish.duration) {
+        (Some(one), Some(other)) => Some(one.shorter(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// The granted lifetime: what is asked for, within the cap. `none` written by the admin stands, whatever the cap, since
+/// it is for what must outlive its master.
+pub(crate) fn granted(set: &TemplateSet, caller: &Caller, instructed: &Instructed) -> Option<Lifetime> {
+    match (instructed.duration, cap(set, caller)) {
+        (Some(Asked::Admin(Lifetime::Unlimited)), _) => Some(Lifetime::Unlimited),
+        (Some(asked), Some(cap)) => Some(asked.lifetime().shorter(cap)),
+        (Some(asked), None) => Some(asked.lifetime()),
+        (None, cap) => cap,
+    }
+}
+
+/// The latest deadline of something that begins at `start`: by what is granted, and never past that of a caller which
+/// is itself a dependent.
+pub(crate) fn latest(granted: Option<Lifetime>, start: Timestamp, caller: &Caller) -> Option<Timestamp> {
+    let own = granted.and_then(|lifetime| lifetime.deadline(start));
+    match (own, caller.deadline) {
+        (Some(own), Some(callers)) => Some(own.min(callers)),
+        (own, callers) => own.or(callers),
+    }
+}
