@@ -286,5 +286,5 @@ pub(crate) fn caller(situation: &Situation) -> Result<&Caller, Refusal> {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
+#[path = "tests/mod.rs"]
 mod tests;
