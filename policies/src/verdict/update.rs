@@ -125,7 +125,7 @@ fn guard_stamp(
     if before == after {
         return Ok(stamp.deadline);
     }
-    renewed(candidate, caller, old, after, stamp).map(Some).or_else(|(expected, reason)| {
+    renewed(candidate, caller, old, after).map(Some).or_else(|(expected, reason)| {
         let path = metadata.key("labels").key(keys::EXPIRES_AT);
         let got = if after.is_null() { Got::Nothing } else { Got::Value(after.clone()) };
         let template = &stamp.record.template;
@@ -143,13 +143,12 @@ fn renewed(
     caller: &Caller,
     old: &Value,
     after: &Value,
-    stamp: &Stamp,
 ) -> Result<Timestamp, (Expected, String)> {
     let created = old["metadata"]["creationTimestamp"].as_str().and_then(|text| text.parse::<Timestamp>().ok());
     let Some(created) = created else {
         return Err((Expected::Nothing, "the stored object tells no creation time, so its cap is unknown:".into()));
     };
-    let granted = granted_today(candidate, caller, stamp);
+    let granted = granted_today(candidate, caller);
     let latest = grant::latest(granted, created, caller);
     let bound = || match latest {
         Some(latest) => Expected::Described(format!("a deadline up to {}", lifetime::label(latest))),
@@ -167,13 +166,13 @@ fn renewed(
     }
 }
 
-/// The cap of a dependent as the template and the pod say today; what a hole was granted is in the record.
-fn granted_today(candidate: &Candidate<'_>, caller: &Caller, stamp: &Stamp) -> Option<Lifetime> {
+/// The cap of a dependent, as the template and the pod say today.
+fn granted_today(candidate: &Candidate<'_>, caller: &Caller) -> Option<Lifetime> {
     let written = match &candidate.template.duration {
         Some(crate::template::Pattern::Literal(Value::String(text))) => Lifetime::parse(text).ok(),
         Some(crate::template::Pattern::Literal(Value::Number(number))) => Lifetime::parse(&number.to_string()).ok(),
-        Some(_) => stamp.record.duration.as_deref().and_then(|text| Lifetime::parse(text).ok()),
-        None => None,
+        // Through a hole the master asked for less than it might have: the cap is what it might have asked for.
+        Some(_) | None => None,
     };
     match (written, grant::cap(candidate.set, caller)) {
         (Some(Lifetime::Unlimited), _) => Some(Lifetime::Unlimited),

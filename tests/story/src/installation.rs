@@ -1,0 +1,163 @@
+//! retinue installed into a control plane, as its README says.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+use anyhow::{Context, Result, bail};
+use controlplane::ControlPlane;
+
+use crate::manifests;
+use crate::process::Server;
+
+/// The namespace that retinue is installed into.
+pub(crate) const NAMESPACE: &str = "retinue";
+
+/// retinue, installed and running.
+#[derive(Debug)]
+pub struct Installation {
+    // Before the cluster, so that the servers go first.
+    webhook: Mutex<Option<Server>>,
+    controller: Mutex<Option<Server>>,
+    binary: PathBuf,
+    folder: tempfile::TempDir,
+    port: u16,
+    /// The control plane.
+    pub cluster: ControlPlane,
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+impl Installation {
+    /// Starts a control plane with controllers, scheduler and a node, and installs retinue into it.
+    ///
+    /// # Errors
+    /// Whatever did not work, with the log that tells.
+    pub fn start(binary: &Path) -> Result<Self> {
+        Self::into(ControlPlane::start()?, binary)
+    }
+
+    /// Installs retinue into `cluster`.
+    ///
+    /// # Errors
+    /// As [`Installation::start`].
+    pub fn into(cluster: ControlPlane, binary: &Path) -> Result<Self> {
+        let installation = Self {
+            webhook: Mutex::default(),
+            controller: Mutex::default(),
+            binary: binary.to_owned(),
+            folder: tempfile::tempdir()?,
+            port: free_port()?,
+            cluster,
+        };
+        installation.install()?;
+        installation.start_webhook()?;
+        installation.start_controller()?;
+        Ok(installation)
+    }
+
+    fn install(&self) -> Result<()> {
+        let certificates = self.certificates();
+        self.retinue(&["certs", "--out", &certificates, "--dns", "localhost", "--ip", "127.0.0.1"])?;
+        let url = format!("https://127.0.0.1:{}", self.port);
+        let authority = format!("{certificates}/ca.crt");
+        let manifests = self.retinue(&["install", "--url", &url, "--ca-bundle", &authority])?;
+        let applied = self.cluster.kubectl_with(
+            &self.cluster.kubeconfig(),
+            &["apply", "--server-side", "-f", "-"],
+            &manifests,
+        )?;
+        applied.ok().context("applying the install manifest")?;
+        Ok(())
+    }
+
+    fn certificates(&self) -> String {
+        self.folder.path().join("certs").display().to_string()
+    }
+
+    /// A scratch folder that goes with this.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Runs the command line of retinue as the admin; it must succeed.
+    ///
+    /// # Errors
+    /// With what it wrote to standard error.
+    pub fn retinue(&self, args: &[&str]) -> Result<String> {
+        let output = Command::new(&self.binary).args(args).env("KUBECONFIG", self.cluster.kubeconfig()).output()?;
+        if !output.status.success() {
+            bail!("retinue {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    fn serve(&self, account: &str, args: &[&str]) -> Result<Server> {
+        let token = self.cluster.token(NAMESPACE, account, None)?;
+        let kubeconfig = self.cluster.kubeconfig_with_token(&token)?;
+        let mut all: Vec<String> = args.iter().map(ToString::to_string).collect();
+        let health = format!("127.0.0.1:{}", free_port()?);
+        all.extend(["--kubeconfig".into(), kubeconfig.display().to_string(), "--health".into(), health]);
+        Server::start(&self.binary, &all, self.folder.path())
+    }
+
+    /// Starts the webhook and waits until it is ready.
+    ///
+    /// # Errors
+    /// With the tail of its log.
+    pub fn start_webhook(&self) -> Result<()> {
+        let listen = format!("127.0.0.1:{}", self.port);
+        let server =
+            self.serve("retinue-webhook", &["webhook", "--certs", &self.certificates(), "--listen", &listen])?;
+        *self.webhook.lock().map_err(|_| anyhow::anyhow!("poisoned"))? = Some(server);
+        Ok(())
+    }
+
+    /// Kills the webhook.
+    pub fn stop_webhook(&self) {
+        if let Ok(mut webhook) = self.webhook.lock() {
+            *webhook = None;
+        }
+    }
+
+    /// Starts the controller and waits until it is ready.
+    ///
+    /// # Errors
+    /// With the tail of its log.
+    pub fn start_controller(&self) -> Result<()> {
+        let server = self.serve("retinue-controller", &["controller"])?;
+        *self.controller.lock().map_err(|_| anyhow::anyhow!("poisoned"))? = Some(server);
+        Ok(())
+    }
+
+    /// Kills the controller.
+    pub fn stop_controller(&self) {
+        if let Ok(mut controller) = self.controller.lock() {
+            *controller = None;
+        }
+    }
+
+    /// What the servers logged.
+    pub fn logs(&self) -> String {
+        let read = |role: &str| {
+            std::fs::read_to_string(self.folder.path().join(format!("retinue-{role}.log"))).unwrap_or_default()
+        };
+        format!("--- webhook\n{}\n--- controller\n{}", read("webhook"), read("controller"))
+    }
+
+    /// Makes `namespace` with a master in it (account, rights, Deployment with a running pod) and the templates of
+    /// [`manifests`]; returns the kubeconfig with the token that is bound to its pod.
+    ///
+    /// # Errors
+    /// Whatever the API server refused.
+    pub fn master(&self, namespace: &str) -> Result<PathBuf> {
+        self.cluster.namespace_named(namespace)?;
+        self.cluster.apply(&manifests::templates(namespace))?;
+        self.cluster.apply(&manifests::master(namespace))?;
+        let pod = self.cluster.running_pod(namespace, "app=eod")?;
+        Ok(self.cluster.kubeconfig_of_pod(namespace, &pod)?)
+    }
+}

@@ -1,0 +1,186 @@
+//! What the admin, the deployer and the master write in the story.
+
+/// The template ConfigMap, as the admin applies it.
+pub fn templates(namespace: &str) -> String {
+    format!(
+        r#"apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: post-trade
+  namespace: {namespace}
+  labels:
+    fledged.io/templates: "true"
+  annotations:
+    fledged.io/masters: eod
+    fledged.io/duration: "3600"
+    fledged.io/max-dependents: "20"
+data:
+  parameters: |
+    run:      {{type: string, pattern: "[0-9]{{8}}", description: trading day}}
+    workers:  {{type: integer, minimum: 1, maximum: 8, default: 2}}
+    lifetime: {{type: string, format: duration, default: 1h}}
+    level:    {{type: string, enum: [info, debug]}}
+    password: {{type: string, generated: {{length: 24}}}}
+    part:     {{type: string, pattern: "[a-z]{{1,8}}"}}
+  job.yaml: |
+    apiVersion: batch/v1
+    kind: Job
+    metadata:
+      name: "post-trade-${{run}}"
+    spec:
+      parallelism: ${{workers}}
+      completions: 1
+      template:
+        spec:
+          restartPolicy: Never
+          containers:
+          - name: main
+            image: registry.example/post-trade:1.4
+            args: ["--run", "${{run}}"]
+            resources:
+              requests: {{cpu: 0.5, memory: 1Gi}}
+  report.yaml: |
+    apiVersion: v1
+    kind: ConfigMap
+    metadata:
+      name: "report-${{part}}"
+      annotations:
+        fledged.io/duration: "${{lifetime}}"
+    data:
+      level: ${{level}}
+  credentials.yaml: |
+    apiVersion: v1
+    kind: Secret
+    metadata:
+      name: post-trade-db
+    stringData:
+      password: "${{password}}"
+  worker.yaml: |
+    apiVersion: v1
+    kind: Pod
+    metadata:
+      generateName: worker-
+    spec:
+      containers:
+      - name: main
+        image: registry.example/worker:2
+"#
+    )
+}
+
+/// The master: its account, which may launch, and which RBAC lets do far more than that; its Deployment.
+pub fn master(namespace: &str) -> String {
+    format!(
+        r#"apiVersion: v1
+kind: ServiceAccount
+metadata: {{name: eod, namespace: {namespace}}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {{name: eod-launch, namespace: {namespace}}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: retinue-launch}}
+subjects: [{{kind: ServiceAccount, name: eod, namespace: {namespace}}}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {{name: eod-edit, namespace: {namespace}}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: edit}}
+subjects: [{{kind: ServiceAccount, name: eod, namespace: {namespace}}}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {{name: eod-more, namespace: {namespace}}}
+rules:
+- apiGroups: [""]
+  resources: [serviceaccounts/token, pods/exec, pods/eviction, pods/status, pods/binding, pods/ephemeralcontainers]
+  verbs: [create, get, update, patch]
+- apiGroups: [apps]
+  resources: [deployments/finalizers]
+  verbs: [update]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {{name: eod-more, namespace: {namespace}}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: eod-more}}
+subjects: [{{kind: ServiceAccount, name: eod, namespace: {namespace}}}]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: eod, namespace: {namespace}, labels: {{app: eod}}}}
+spec:
+  replicas: 1
+  selector: {{matchLabels: {{app: eod}}}}
+  template:
+    metadata:
+      labels: {{app: eod}}
+      annotations:
+        fledged.io/manifests: post-trade
+    spec:
+      serviceAccountName: eod
+      containers:
+      - {{name: main, image: "registry.example/eod:9"}}
+"#
+    )
+}
+
+/// A Job as the master sends it.
+pub fn job(run: &str) -> String {
+    format!(
+        r#"apiVersion: batch/v1
+kind: Job
+metadata:
+  name: post-trade-{run}
+spec:
+  parallelism: 3
+  completions: 1
+  template:
+    spec:
+      restartPolicy: Never
+      containers:
+      - name: main
+        image: registry.example/post-trade:1.4
+        args: ["--run", "{run}"]
+        resources:
+          requests: {{cpu: 500m, memory: 1Gi}}
+"#
+    )
+}
+
+/// A report, whose lifetime the master asks for.
+pub fn report(part: &str, lifetime: &str) -> String {
+    format!(
+        r#"apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: report-{part}
+  annotations:
+    fledged.io/duration: "{lifetime}"
+data:
+  level: info
+"#
+    )
+}
+
+/// A worker pod, named by the API server.
+pub const WORKER: &str = r#"apiVersion: v1
+kind: Pod
+metadata:
+  generateName: worker-
+spec:
+  containers:
+  - name: main
+    image: registry.example/worker:2
+"#;
+
+/// Credentials, whose password retinue makes.
+pub const CREDENTIALS: &str = r#"apiVersion: v1
+kind: Secret
+metadata:
+  name: post-trade-db
+"#;
+
+/// `manifest` with one piece of text replaced; the piece must be there.
+pub fn with(manifest: &str, from: &str, to: &str) -> String {
+    assert!(manifest.contains(from), "{from:?} is not in the manifest");
+    manifest.replacen(from, to, 1)
+}

@@ -1,0 +1,217 @@
+//! The play: what retinue is for, scene by scene.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::manifests::{self, job, report, with};
+use crate::stage::{Stage, Who};
+
+/// How the deadline label is written.
+const DEADLINE: &str = "%Y-%m-%dT%H%M%SZ";
+
+/// Plays every scene. A check that fails is noted on the stage, and the play goes on.
+///
+/// # Errors
+/// Something could not be run at all.
+pub fn play(stage: &mut Stage<'_>) -> Result<()> {
+    consent(stage)?;
+    launch(stage)?;
+    beyond_the_template(stage)?;
+    beyond_its_own(stage)?;
+    deadlines(stage)?;
+    withdrawal(stage)?;
+    outage(stage)?;
+    the_end(stage)
+}
+
+fn consent(stage: &mut Stage<'_>) -> Result<()> {
+    stage.scene("An admin says what may be launched; a bad template is refused where it is written");
+    let namespace = stage.namespace.clone();
+    stage.admits(
+        Who::Admin,
+        &["get", "configmap", "post-trade", "-o", "jsonpath={.metadata.annotations}"],
+        None,
+        &["eod"],
+    )?;
+    let bad = with(&manifests::templates(&namespace), "parallelism: ${workers}", "parallelism: ${workers}${run}");
+    let bad = with(&bad, "name: post-trade", "name: bad");
+    let bad = with(&bad, "fledged.io/duration: \"3600\"", "fledged.io/duration: 1 fortnight");
+    let answer = stage.run(Who::Admin, &["apply", "-f", "-"], Some(&bad))?;
+    let told = !answer.success && answer.text.contains("fortnight");
+    stage.check(told, "refused when it is applied, with its reason");
+    Ok(())
+}
+
+fn launch(stage: &mut Stage<'_>) -> Result<()> {
+    stage.scene("The master launches what the template describes, with its own parameters");
+    stage.admits(Who::Master, &["create", "-f", "-"], Some(&job("20261120")), &["created"])?;
+    let stamp = stage.admits(
+        Who::Admin,
+        &["get", "job", "post-trade-20261120", "-o", "jsonpath={.metadata.labels}{\"\\n\"}{.metadata.ownerReferences}{\"\\n\"}{.metadata.annotations.fledged\\.io/admission}"],
+        None,
+        &["fledged.io/master", "\"kind\":\"Deployment\"", "\"run\":\"20261120\"", "\"workers\":3"],
+    )?;
+    stage.check(stamp.text.contains("fledged.io/expires-at"), "it carries its deadline");
+    stage.scene(
+        "Names made by the API server, credentials made by retinue, server-side apply, dry run: all judged alike",
+    );
+    stage.admits(Who::Master, &["create", "-f", "-"], Some(manifests::WORKER), &["created"])?;
+    stage.admits(Who::Master, &["create", "-f", "-"], Some(manifests::CREDENTIALS), &["created"])?;
+    let length = stage.run(
+        Who::Admin,
+        &["get", "secret", "post-trade-db", "-o", "go-template={{len (base64decode .data.password)}}"],
+        None,
+    )?;
+    stage.check(length.text == "24", "the password has 24 characters");
+    stage.admits(
+        Who::Master,
+        &["apply", "--server-side", "-f", "-"],
+        Some(&report("applied", "10m")),
+        &["serverside-applied"],
+    )?;
+    stage.admits(
+        Who::Master,
+        &["apply", "--server-side", "-f", "-"],
+        Some(&report("applied", "10m")),
+        &["serverside-applied"],
+    )?;
+    stage.admits(
+        Who::Master,
+        &["create", "--dry-run=server", "-f", "-"],
+        Some(&job("20261121")),
+        &["server dry run"],
+    )?;
+    let absent = stage.run(Who::Admin, &["get", "job", "post-trade-20261121"], None)?;
+    stage.check(!absent.success, "a dry run left nothing");
+    Ok(())
+}
+
+fn beyond_the_template(stage: &mut Stage<'_>) -> Result<()> {
+    stage.scene("Anything else is refused, with what differs");
+    let good = job("20261122");
+    let privileged = with(
+        &good,
+        "        image: registry.example/post-trade:1.4\n",
+        "        image: registry.example/post-trade:1.4\n        securityContext: {privileged: true}\n",
+    );
+    let create = ["create", "-f", "-"];
+    stage.refuses(&create, Some(&privileged), &["containers[name=main].securityContext", "expected nothing"])?;
+    let image = with(&good, "registry.example/post-trade:1.4", "registry.example/miner:latest");
+    stage.refuses(
+        &create,
+        Some(&image),
+        &["image", "registry.example/post-trade:1.4", "registry.example/miner:latest"],
+    )?;
+    let volume = with(
+        &good,
+        "      restartPolicy: Never\n",
+        "      restartPolicy: Never\n      volumes: [{name: host, hostPath: {path: /}}]\n",
+    );
+    stage.refuses(&create, Some(&volume), &["volumes"])?;
+    let workers = with(&good, "parallelism: 3", "parallelism: 300");
+    stage.refuses(&create, Some(&workers), &["spec.parallelism", "from 1 to 8", "got 300"])?;
+    stage.refuses(&["apply", "--server-side", "-f", "-"], Some(&workers), &["spec.parallelism"])?;
+    stage.refuses(&["create", "--dry-run=server", "-f", "-"], Some(&workers), &["spec.parallelism"])?;
+    let worker = with(manifests::WORKER, "image: registry.example/worker:2", "image: registry.example/worker:3");
+    stage.refuses(&create, Some(&worker), &["worker:2", "worker:3"])?;
+    Ok(())
+}
+
+fn beyond_its_own(stage: &mut Stage<'_>) -> Result<()> {
+    stage.scene("What the master launched is not its to free, nor is anybody else's to touch");
+    let job = "post-trade-20261120";
+    stage.refuses(
+        &["label", "job", job, "--overwrite", "fledged.io/expires-at=2099-01-01T000000Z"],
+        None,
+        &["expires-at", "a deadline up to"],
+    )?;
+    let strip = r#"[{"op":"remove","path":"/metadata/ownerReferences"}]"#;
+    stage.refuses(&["patch", "job", job, "--type=json", "-p", strip], None, &["ownerReferences"])?;
+    stage.run(Who::Admin, &["create", "configmap", "strangers", "--from-literal=a=b"], None)?;
+    stage.refuses(&["delete", "configmap", "strangers"], None, &["carries no stamp"])?;
+    stage.refuses(&["delete", "job", job, "--cascade=orphan"], None, &["propagationPolicy=Background"])?;
+    let pod = stage.installation.cluster.running_pod(&stage.namespace, "app=eod")?;
+    stage.refuses(&["exec", &pod, "--", "id"], None, &["pods/exec"])?;
+    stage.refuses(&["create", "token", "eod"], None, &["serviceaccounts/token"])?;
+    let other = format!("{}-other", stage.namespace);
+    stage.installation.cluster.namespace_named(&other)?;
+    let account = format!("--serviceaccount={}:eod", stage.namespace);
+    stage.run(Who::Admin, &["-n", &other, "create", "rolebinding", "eod", "--clusterrole=edit", &account], None)?;
+    stage.refuses(&["-n", &other, "create", "-f", "-"], Some(&report("other", "10m")), &["metadata.namespace"])?;
+    stage.refuses(&["create", "configmap", "anything"], None, &["no template admits it"])?;
+    Ok(())
+}
+
+fn deadlines(stage: &mut Stage<'_>) -> Result<()> {
+    stage.scene("A dependent goes when its deadline passes; one that was renewed stays");
+    stage.admits(Who::Master, &["create", "-f", "-"], Some(&report("brief", "6s")), &["created"])?;
+    stage.admits(Who::Master, &["create", "-f", "-"], Some(&report("renewed", "6s")), &["created"])?;
+    let deadline = expires_at(stage, "report-brief")?;
+    let later = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(10);
+    let label = format!("fledged.io/expires-at={}", later.strftime(DEADLINE));
+    stage.admits(Who::Master, &["label", "configmap", "report-renewed", "--overwrite", &label], None, &["labeled"])?;
+    stage.run(Who::Admin, &["wait", "--for=delete", "configmap/report-brief", "--timeout=30s"], None)?;
+    let deleted = stage.installation.cluster.audit_event(|event| {
+        event["verb"] == "delete"
+            && event["objectRef"]["name"] == "report-brief"
+            && event["stage"] == "ResponseComplete"
+    })?;
+    let at = deleted["requestReceivedTimestamp"].as_str().context("a time in the audit log")?.to_owned();
+    let at: jiff::Timestamp = at.parse()?;
+    let lag = at.duration_since(deadline).as_secs_f64();
+    stage.check((0.0..1.0).contains(&lag), &format!("deleted {lag:.3} s after its deadline"));
+    stage.admits(Who::Admin, &["get", "configmap", "report-renewed"], None, &["report-renewed"])?;
+    Ok(())
+}
+
+fn expires_at(stage: &Stage<'_>, name: &str) -> Result<jiff::Timestamp> {
+    let path = format!("/api/v1/namespaces/{}/configmaps/{name}", stage.namespace);
+    let object: Value = stage.installation.cluster.get(&path)?;
+    let label = object["metadata"]["labels"]["fledged.io/expires-at"].as_str().context("a deadline")?;
+    let civil = jiff::civil::DateTime::strptime(DEADLINE, label)?;
+    Ok(civil.to_zoned(jiff::tz::TimeZone::UTC)?.timestamp())
+}
+
+fn withdrawal(stage: &mut Stage<'_>) -> Result<()> {
+    stage.scene("A withdrawn template launches nothing more, within a second");
+    stage.run(Who::Admin, &["label", "configmap", "post-trade", "fledged.io/templates-"], None)?;
+    let start = Instant::now();
+    let refused = loop {
+        let answer =
+            stage.run(Who::Master, &["create", "--dry-run=server", "-f", "-"], Some(&report("late", "10m")))?;
+        if !answer.success {
+            break answer.text.contains("absent");
+        }
+        if start.elapsed() > Duration::from_secs(5) {
+            break false;
+        }
+    };
+    stage.check(refused && start.elapsed() < Duration::from_secs(1), &format!("refused after {:?}", start.elapsed()));
+    stage.run(Who::Admin, &["label", "configmap", "post-trade", "fledged.io/templates=true"], None)?;
+    Ok(())
+}
+
+fn outage(stage: &mut Stage<'_>) -> Result<()> {
+    stage.scene("With the webhook down the master is refused at once, and nobody else notices");
+    stage.installation.stop_webhook();
+    stage.say("    (the webhook is killed)");
+    let answer = stage.refuses(&["create", "-f", "-"], Some(&report("down", "10m")), &["failed calling webhook"])?;
+    stage.check(answer.took < Duration::from_secs(2), &format!("answered in {:?}", answer.took));
+    stage.admits(Who::Admin, &["create", "configmap", "admins", "--from-literal=a=b"], None, &["created"])?;
+    stage.installation.start_webhook()?;
+    stage.say("    (the webhook is started again)");
+    stage.admits(Who::Master, &["create", "-f", "-"], Some(&report("up", "10m")), &["created"])?;
+    Ok(())
+}
+
+fn the_end(stage: &mut Stage<'_>) -> Result<()> {
+    stage.scene("When the master is gone, Kubernetes collects what it launched");
+    stage.run(Who::Admin, &["delete", "deployment", "eod", "--wait=false"], None)?;
+    for dependent in ["job/post-trade-20261120", "secret/post-trade-db", "configmap/report-renewed"] {
+        let gone = stage.run(Who::Admin, &["wait", "--for=delete", dependent, "--timeout=60s"], None)?;
+        stage.check(gone.success, &format!("{dependent} is gone"));
+    }
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! A server process of retinue: started, awaited by its `ready` line, stopped.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+/// How long a server may take to become ready. It takes well under a second; a loaded machine takes longer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running server. Dropping it kills it.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Server {
+    /// Starts `binary` with `args`, its log in `folder`, and waits for its `ready` line.
+    ///
+    /// # Errors
+    /// It cannot be started, ends, or is not ready in time; the message holds the tail of its log.
+    pub fn start(binary: &Path, args: &[String], folder: &Path) -> Result<Self> {
+        let role = args.first().context("a role")?.clone();
+        let log = folder.join(format!("retinue-{role}.log"));
+        let errors = std::fs::File::options().create(true).append(true).open(&log)?;
+        let mut child = Command::new(binary)
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(errors)
+            .env_remove("KUBECONFIG")
+            .spawn()
+            .with_context(|| format!("starting {} {role}", binary.display()))?;
+        let output = child.stdout.take().context("its standard output")?;
+        let mut server = Self { child, log };
+        let (told, heard) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if line.starts_with("ready") {
+                    // Nobody listens any more once it has been heard; the rest is drained so that the pipe stays open.
+                    let _heard = told.send(());
+                }
+            }
+        });
+        if heard.recv_timeout(PATIENCE).is_err() {
+            let ended = server.child.try_wait()?;
+            bail!("retinue {role} did not become ready ({ended:?}); its log ends:\n{}", server.log_tail());
+        }
+        Ok(server)
+    }
+
+    /// The last lines of its log.
+    pub fn log_tail(&self) -> String {
+        let text = self.log();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+
+    /// Its whole log.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Kills it, as a node that dies would.
+    pub fn kill(&mut self) {
+        let _gone = self.child.kill();
+        let _status = self.child.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

@@ -1,0 +1,164 @@
+//! The stage: commands that somebody runs, with what is expected of the answer. The demo prints them; a test collects.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use crate::Installation;
+
+/// Who runs a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// The cluster's admin.
+    Admin,
+    /// The master, with the token of its pod.
+    Master,
+}
+
+/// What a command answered.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Whether it succeeded.
+    pub success: bool,
+    /// Standard output and standard error.
+    pub text: String,
+    /// How long it took, kubectl's own start included.
+    pub took: Duration,
+}
+
+/// The stage.
+pub struct Stage<'a> {
+    /// What it plays on.
+    pub installation: &'a Installation,
+    /// The master's kubeconfig.
+    pub master: PathBuf,
+    /// The master's namespace.
+    pub namespace: String,
+    print: Box<dyn FnMut(&str) + 'a>,
+    shown: Vec<String>,
+    wrong: Vec<String>,
+    checks: usize,
+}
+
+impl std::fmt::Debug for Stage<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stage").field("namespace", &self.namespace).field("wrong", &self.wrong).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Stage<'a> {
+    /// A stage for the master of `namespace`; `print` gets every line of the play.
+    pub fn new(installation: &'a Installation, namespace: &str, master: &Path, print: impl FnMut(&str) + 'a) -> Self {
+        Self {
+            installation,
+            master: master.to_owned(),
+            namespace: namespace.to_owned(),
+            print: Box::new(print),
+            shown: Vec::new(),
+            wrong: Vec::new(),
+            checks: 0,
+        }
+    }
+
+    /// A scene, and what it shows.
+    pub fn scene(&mut self, shows: &str) {
+        self.shown.push(shows.to_owned());
+        (self.print)("");
+        (self.print)(&format!("== {shows}"));
+    }
+
+    /// One line of the play.
+    pub fn say(&mut self, line: &str) {
+        (self.print)(line);
+    }
+
+    /// Runs kubectl in the master's namespace and prints command and answer.
+    ///
+    /// # Errors
+    /// kubectl could not be run at all.
+    pub fn run(&mut self, who: Who, args: &[&str], input: Option<&str>) -> Result<Answer> {
+        let cluster = &self.installation.cluster;
+        let kubeconfig = match who {
+            Who::Admin => cluster.kubeconfig(),
+            Who::Master => self.master.clone(),
+        };
+        let name = match who {
+            Who::Admin => "admin",
+            Who::Master => "master",
+        };
+        (self.print)(&format!("{name}$ kubectl {}", args.join(" ")));
+        for line in input.unwrap_or_default().lines() {
+            (self.print)(&format!("    | {line}"));
+        }
+        let mut all = vec!["-n", &self.namespace];
+        all.extend(args);
+        let start = Instant::now();
+        let output = match input {
+            Some(input) => cluster.kubectl_with(&kubeconfig, &all, input)?,
+            None => cluster.kubectl_as(&kubeconfig, &all)?,
+        };
+        let took = start.elapsed();
+        let text = format!("{}{}", output.stdout, output.stderr);
+        for line in text.trim_end().lines() {
+            (self.print)(&format!("    {line}"));
+        }
+        Ok(Answer { success: output.success(), text, took })
+    }
+
+    /// Checks something, and says so.
+    pub fn check(&mut self, holds: bool, what: &str) {
+        self.checks += 1;
+        if holds {
+            (self.print)(&format!("  ✓ {what}"));
+        } else {
+            (self.print)(&format!("  ✗ {what}"));
+            self.wrong.push(format!("{}: {what}", self.shown.last().map_or("", String::as_str)));
+        }
+    }
+
+    /// The command succeeds, and its answer has these words.
+    ///
+    /// # Errors
+    /// As [`Stage::run`].
+    pub fn admits(&mut self, who: Who, args: &[&str], input: Option<&str>, words: &[&str]) -> Result<Answer> {
+        let answer = self.run(who, args, input)?;
+        let missing: Vec<&&str> = words.iter().filter(|word| !answer.text.contains(**word)).collect();
+        if answer.success && missing.is_empty() {
+            self.check(true, "admitted");
+        } else {
+            self.check(false, &format!("expected success with {words:?}; missing: {missing:?}"));
+        }
+        Ok(answer)
+    }
+
+    /// The command is refused by retinue, and its answer has these words.
+    ///
+    /// # Errors
+    /// As [`Stage::run`].
+    pub fn refuses(&mut self, args: &[&str], input: Option<&str>, words: &[&str]) -> Result<Answer> {
+        let answer = self.run(Who::Master, args, input)?;
+        let missing: Vec<&&str> = words.iter().filter(|word| !answer.text.contains(**word)).collect();
+        if !answer.success && answer.text.contains("retinue") && missing.is_empty() {
+            self.check(true, "refused");
+        } else {
+            self.check(false, &format!("expected a refusal by retinue with {words:?}; missing: {missing:?}"));
+        }
+        Ok(answer)
+    }
+
+    /// What was shown, by scene.
+    pub fn shown(&self) -> &[String] {
+        &self.shown
+    }
+
+    /// How many checks were made.
+    pub fn checks(&self) -> usize {
+        self.checks
+    }
+
+    /// What answered otherwise than expected.
+    pub fn wrong(&self) -> &[String] {
+        &self.wrong
+    }
+}
