@@ -106,6 +106,14 @@ impl Lifetime {
     }
 }
 
+impl std::str::FromStr for Lifetime {
+    type Err = DurationError;
+
+    fn from_str(text: &str) -> Result<Self, DurationError> {
+        Self::parse(text)
+    }
+}
+
 impl fmt::Display for Lifetime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -157,7 +157,7 @@ fn attempt(
 fn misplaced(template: &Template, bindings: &Bindings, namespace: &str, caller: &Caller) -> Vec<Difference> {
     let expected = match &template.placement {
         Placement::MasterNamespace => Ok(Some(Value::from(caller.account.namespace.as_str()))),
-        Placement::Named(pattern) => render::value(pattern, &template.parameters, bindings),
+        Placement::Named(pattern) => render::render_pattern(template, pattern, bindings),
     };
     let expected = match expected {
         Ok(Some(place)) if place == namespace => return Vec::new(),
@@ -205,7 +205,7 @@ impl Grant<'_> {
                 ),
             ));
         }
-        let filled = generated::fill(template, object, &mut self.bindings, &situation.seed, request.phase)?;
+        let filled = generated::fill(template, object, &mut self.bindings, situation, request.phase)?;
         let granted = grant::granted(set, caller, &self.instructed);
         let record = record(request, object, caller, &self.candidate, &self.bindings, granted, &self.instructed);
         let deadline = grant::latest(granted, situation.now, caller);

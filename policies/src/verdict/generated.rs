@@ -8,7 +8,7 @@ use crate::recognise;
 use crate::request::Phase;
 use crate::template::Template;
 
-use super::{Cause, Refusal};
+use super::{Cause, Refusal, Situation};
 
 /// Puts generated values where the object lacks them. `None`: nothing was missing.
 ///
@@ -18,10 +18,11 @@ pub(crate) fn fill(
     template: &Template,
     object: &Value,
     bindings: &mut Bindings,
-    seed: &[u8; 32],
+    situation: &Situation,
     phase: Phase,
 ) -> Result<Option<Value>, Refusal> {
-    if bindings.missing.is_empty() {
+    let missing = recognise::missing(template, bindings);
+    if missing.is_empty() {
         return Ok(None);
     }
     if phase == Phase::Validating {
@@ -30,13 +31,14 @@ pub(crate) fn fill(
             "a generated value is missing; the mutating webhook fills it, is it configured?",
         ));
     }
-    for position in std::mem::take(&mut bindings.missing) {
+    bindings.declared.resize(template.parameters.all.len(), None);
+    for position in missing {
         let parameter = &template.parameters.all[position];
         if let Some(generated) = &parameter.generated {
-            bindings.declared[position] = Some(text(generated, seed, &parameter.name).into());
+            bindings.declared[position] = Some(text(generated, &situation.seed, &parameter.name).into());
         }
     }
-    Ok(Some(recognise::fill(template, object, bindings)))
+    Ok(Some(recognise::fill(template, object, bindings, &situation.facts)))
 }
 
 /// `length` characters of the alphabet, each equally likely: bytes of SHA-256 in counter mode over the fresh seed and

@@ -12,9 +12,9 @@ use crate::library::{Severity, TemplateSet};
 use crate::lifetime::Lifetime;
 use crate::object::{Gvk, NamespacedName};
 use crate::parameter::{Bindings, text_of_value};
+use crate::recognise;
 use crate::render;
-use crate::template::{Hole, Pattern, Template};
-use crate::text::Part;
+use crate::template::{Pattern, Template};
 
 use super::{Cause, Refusal, Situation};
 
@@ -209,38 +209,21 @@ fn instruction(
     let Some(pattern) = pattern else {
         return if sent.is_none() { Ok(None) } else { Err(Expected::Nothing) };
     };
-    if let Some(position) = sole_hole(pattern) {
+    if let Some(sent) = sent {
+        recognise::bind_instruction(template, pattern, sent, bindings).map_err(Expected::Described)?;
+        return Ok(Some(sent.to_owned()));
+    }
+    for position in recognise::uses(pattern) {
         let parameter = &template.parameters.all[position];
-        if let (Some(sent), None) = (sent, &bindings.declared[position]) {
-            let value = parameter.schema.value_of_text(sent);
-            let value = value.ok_or_else(|| Expected::Described(parameter.schema.describe()))?;
-            bindings.declared[position] = Some(value);
-        } else if bindings.declared[position].is_none() {
-            bindings.declared[position].clone_from(&parameter.default);
-            if parameter.default.is_none() {
-                return Ok(None);
-            }
+        bindings.declared.resize(template.parameters.all.len(), None);
+        match (&bindings.declared[position], &parameter.default) {
+            (None, None) => return Ok(None),
+            (None, default) => bindings.declared[position].clone_from(default),
+            (Some(_), _) => {}
         }
     }
-    let rendered = render::value(pattern, &template.parameters, bindings)
-        .map_err(|error| Expected::Described(error.to_string()))?
-        .and_then(|value| text_of_value(&value));
-    match (rendered, sent) {
-        (Some(text), Some(sent)) if text != sent => Err(Expected::Value(text.into())),
-        (None, Some(_)) => Err(Expected::Nothing),
-        (rendered, _) => Ok(rendered),
-    }
-}
-
-fn sole_hole(pattern: &Pattern) -> Option<usize> {
-    match pattern {
-        Pattern::Hole(Hole::Declared(position)) => Some(*position),
-        Pattern::Text(text) => match text.parts.as_slice() {
-            [Part::Hole(Hole::Declared(position))] => Some(*position),
-            _ => None,
-        },
-        _ => None,
-    }
+    let rendered = render::render_pattern(template, pattern, bindings);
+    Ok(rendered.map_err(|error| Expected::Described(error.to_string()))?.and_then(|value| text_of_value(&value)))
 }
 
 /// The cap on lifetime: the smaller of the ConfigMap's and the pod's.
