@@ -125,15 +125,12 @@ fn guard_stamp(
     if before == after {
         return Ok(stamp.deadline);
     }
-    renewed(candidate, caller, old, after).map(Some).or_else(|(expected, reason)| {
+    renewed(candidate, caller, old, after).map(Some).map_err(|(expected, reason)| {
         let path = metadata.key("labels").key(keys::EXPIRES_AT);
         let got = if after.is_null() { Got::Nothing } else { Got::Value(after.clone()) };
         let template = &stamp.record.template;
-        Err(Refusal::new(Cause::Deadline, reason).by_template(
-            template.config_map.clone(),
-            &template.key,
-            vec![Difference { path, expected, got }],
-        ))
+        let differences = vec![Difference { path, expected, got }];
+        Refusal::new(Cause::Deadline, reason).by_template(template.config_map.clone(), &template.key, differences)
     })
 }
 

@@ -203,7 +203,9 @@ fn dependents_do_not_run_under_a_masters_account() {
     let mut situation = situation();
     situation.masters = Arc::new([NamespacedName::new("trading", "default")].into());
     refused(&create(Phase::Mutating, &job()), &situation, Cause::Forbidden, &["trading/default, which is a master"]);
-    let own = set(&TEMPLATES.replace("serviceAccountName: plain", "serviceAccountName: eod"));
+    // Without a list of masters the ConfigMap cannot know when it is loaded that eod is one.
+    let open = TEMPLATES.replace("    fledged.io/masters: eod\n", "");
+    let own = set(&open.replace("serviceAccountName: plain", "serviceAccountName: eod"));
     situation.library = Arc::new(Library { sets: [(own.name.clone(), own)].into() });
     let mut pod = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "notebook-", "namespace": "trading"},

@@ -167,6 +167,7 @@ pub(super) fn job() -> Value {
                 "restartPolicy": "Never",
                 "containers": [{
                     "name": "main", "image": "registry.example/post-trade:1.4", "args": ["--run", "20261120"],
+                    "env": [{"name": "TOKEN"}],
                 }],
             }},
         },
