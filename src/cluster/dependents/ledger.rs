@@ -276,6 +276,7 @@ mod tests {
             parameters: BTreeMap::new(),
             parameters_omitted: false,
             duration: None,
+            keep_finished: None,
         }
     }
 
