@@ -19,8 +19,8 @@ use super::masters::NotKnown;
 use super::templates::Snapshot;
 use super::watch::Stale;
 
-/// How long gathering may take: a chain of three live reads at their own deadline of a second each, and less than the
-/// webhook's timeout of 5 s, so that the refusal still reaches the caller.
+/// How long gathering may take: three live reads one after the other at their own deadline of a second each, and less
+/// than the API server waits for a webhook, so that the refusal with its reason still reaches the caller.
 pub const DEADLINE: Duration = Duration::from_secs(3);
 
 /// Why a request cannot be judged. Each is a refusal: nothing is skipped because it could not be looked up.
@@ -161,21 +161,21 @@ impl Cluster {
     }
 }
 
-/// The object that `request` creates, where it has its final name.
+/// The object that `request` creates, where it has its final name. The review itself names none for generateName,
+/// not even once the object has one.
 fn key(request: &Request) -> Option<Key> {
-    Some(Key::new(&request.kind, request.namespace.as_deref()?, request.name.as_deref()?))
+    let named = || request.object.as_ref()?.pointer("/metadata/name")?.as_str();
+    let name = request.name.as_deref().or_else(named).filter(|name| !name.is_empty())?;
+    Some(Key::new(&request.kind, request.namespace.as_deref()?, name))
 }
 
-/// The object for which `request` reserves a place: in the phase that decides, once it has its final name, and only
-/// where it will be stored.
+/// The object for which `request` reserves a place: in the phase that decides, and only where it will be stored.
 fn reserves(request: &Request) -> Option<Key> {
     let decides = request.phase == Phase::Validating
         && request.operation == Operation::Create
         && request.subresource.is_none()
         && !request.dry_run;
-    let named = || request.object.as_ref()?.pointer("/metadata/name")?.as_str();
-    let name = request.name.as_deref().filter(|name| !name.is_empty()).or_else(named);
-    if decides { Some(Key::new(&request.kind, request.namespace.as_deref()?, name?)) } else { None }
+    if decides { key(request) } else { None }
 }
 
 /// The template that stamped the object in the first phase. What it says is verified by the verdict.

@@ -23,8 +23,9 @@ const LATER: Duration = Duration::from_secs(10);
 const EAGER: Duration = Duration::from_millis(5);
 const CALM: Duration = Duration::from_millis(500);
 
-/// Says whether a bundle of CA certificates (PEM) trusts the certificate that is served now.
-pub type Trusts = Arc<dyn Fn(&[u8]) -> Result<(), String> + Send + Sync>;
+/// Says whether a bundle of CA certificates (PEM) trusts the certificate that is served now under a name (DNS name or
+/// address).
+pub type Trusts = Arc<dyn Fn(&[u8], &str) -> Result<(), String> + Send + Sync>;
 
 /// Which webhook configurations must trust our certificate.
 #[derive(Clone)]
@@ -95,13 +96,26 @@ impl Trusted {
         }
         for webhook in webhooks {
             let name = webhook["name"].as_str().unwrap_or_default();
-            let bundle = webhook["clientConfig"]["caBundle"].as_str().unwrap_or_default();
+            let told = |reason: String| format!("{what}, webhook {name}: {reason}");
+            let client = &webhook["clientConfig"];
+            let server = server(client).ok_or_else(|| told("clientConfig names neither service nor url".into()))?;
+            let bundle = client["caBundle"].as_str().unwrap_or_default();
             let bundle = base64::engine::general_purpose::STANDARD.decode(bundle);
-            let bundle = bundle.map_err(|error| format!("{what}, webhook {name}: caBundle: {error}"))?;
-            (self.trust.trusts)(&bundle).map_err(|reason| format!("{what}, webhook {name}: {reason}"))?;
+            let bundle = bundle.map_err(|error| told(format!("caBundle: {error}")))?;
+            (self.trust.trusts)(&bundle, &server).map_err(told)?;
         }
         Ok(())
     }
+}
+
+/// The name that the API server expects in the certificate: `NAME.NAMESPACE.svc` of a service, the host of a url.
+fn server(client: &Value) -> Option<String> {
+    let service = &client["service"];
+    if let (Some(name), Some(namespace)) = (service["name"].as_str(), service["namespace"].as_str()) {
+        return Some(format!("{name}.{namespace}.svc"));
+    }
+    let url: http::Uri = client["url"].as_str()?.parse().ok()?;
+    Some(url.host()?.trim_matches(['[', ']']).to_owned())
 }
 
 impl Cluster {
@@ -157,19 +171,32 @@ mod tests {
     use super::*;
 
     fn trusted() -> Trusted {
-        let trusts: Trusts = Arc::new(|bundle| if bundle == b"ours" { Ok(()) } else { Err("another CA".into()) });
+        let trusts: Trusts = Arc::new(|bundle, name| match (bundle, name) {
+            (b"ours", "retinue.fledged.svc" | "127.0.0.1" | "::1") => Ok(()),
+            _ => Err(format!("{name} is of another CA")),
+        });
         Trusted::new(Trust { configurations: Vec::new(), trusts })
     }
 
     #[test]
     fn threat_36_every_webhook_of_a_configuration_must_trust_the_certificate() {
-        let webhook = |bundle: &str| json!({"name": "w", "clientConfig": {"caBundle": bundle}});
+        let service = json!({"name": "retinue", "namespace": "fledged", "path": "/mutate"});
+        let webhook = |bundle: &str| json!({"name": "w", "clientConfig": {"caBundle": bundle, "service": service}});
+        let at = |url: &str| json!({"name": "w", "clientConfig": {"caBundle": "b3Vycw==", "url": url}});
         let check = |webhooks: Value| trusted().check("Configuration c", &json!({"webhooks": webhooks}));
-        assert_eq!(check(json!([webhook("b3Vycw==")])), Ok(()));
-        assert!(check(json!([webhook("b3Vycw=="), webhook("dGhlaXJz")])).unwrap_err().contains("another CA"));
-        assert!(check(json!([webhook("!")])).unwrap_err().contains("caBundle"));
-        assert!(check(json!([])).unwrap_err().contains("no webhooks"));
-        assert!(check(json!([{"name": "w"}])).is_err());
+        let good = webhook("b3Vycw==");
+        let all = json!([good, at("https://127.0.0.1:8443/mutate"), at("https://[::1]:8443/mutate")]);
+        assert_eq!(check(all), Ok(()));
+        for (bad, reason) in [
+            (json!([good, webhook("dGhlaXJz")]), "another CA"),
+            (json!([at("https://elsewhere.example/mutate")]), "elsewhere.example"),
+            (json!([webhook("!")]), "caBundle"),
+            (json!([]), "no webhooks"),
+            (json!([{"name": "w"}]), "neither service nor url"),
+        ] {
+            let problem = check(bad.clone()).unwrap_err();
+            assert!(problem.contains(reason), "{bad}: {problem}");
+        }
     }
 
     #[test]

@@ -231,8 +231,9 @@ impl From<kube::Error> for Trouble {
 struct Page<T> {
     #[serde(default)]
     metadata: PageMetadata,
-    #[serde(default = "Vec::new")]
-    items: Vec<T>,
+    /// Null where a list of metadata is empty (seen on 1.36).
+    #[serde(default = "Option::default")]
+    items: Option<Vec<T>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -303,7 +304,7 @@ async fn list<T: Watchable>(
         let request = watched.request(&query).map_err(|error| Trouble::Api(error.to_string()))?;
         let page: Page<T> =
             tokio::time::timeout(LIST_DEADLINE, client.request(request)).await.map_err(|_| Trouble::Silent)??;
-        for mut item in page.items {
+        for mut item in page.items.unwrap_or_default() {
             item.complete(watched);
             tell(out, at, Change::Listed(item)).await?;
         }
@@ -368,6 +369,18 @@ mod tests {
         assert_eq!(uri, "/api/v1/configmaps?continue=a%2Bb%3D%26c&labelSelector=fledged.io/templates%3Dtrue");
         let uri = Watched::new("apps/v1", "Deployment", "deployments").request(&[]).unwrap().uri().to_string();
         assert_eq!(uri, "/apis/apps/v1/deployments?");
+    }
+
+    #[test]
+    fn an_empty_list_of_metadata_has_null_for_items() {
+        for text in [
+            r#"{"metadata": {"resourceVersion": "7"}, "items": null}"#,
+            r#"{"metadata": {"resourceVersion": "7"}, "items": []}"#,
+            r#"{"metadata": {"resourceVersion": "7"}}"#,
+        ] {
+            let page: Page<Value> = serde_json::from_str(text).unwrap();
+            assert_eq!((page.metadata.resource_version.as_str(), page.items.unwrap_or_default().len()), ("7", 0));
+        }
     }
 
     #[test]

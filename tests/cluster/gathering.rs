@@ -123,6 +123,68 @@ spec:
     assert_eq!(cluster.gather(&delete(forged)).await.unwrap().lineage, Vec::<Value>::new());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn threat_40_of_two_creates_at_once_the_second_sees_the_first() {
+    let (cluster, _guard) = started().await;
+    let (namespace, user) = master();
+    plane()
+        .apply(&format!(
+            "
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: post-trade
+  namespace: {namespace}
+  labels: {{fledged.io/templates: 'true'}}
+  annotations: {{fledged.io/max-dependents: '1'}}
+data:
+  config.yaml: |
+    apiVersion: v1
+    kind: ConfigMap
+    metadata: {{name: made}}
+"
+        ))
+        .unwrap();
+    let template = NamespacedName::new(&namespace, "post-trade");
+    until("the template and its dependents are known", || {
+        let snapshot = cluster.templates().snapshot().map_err(|stale| stale.to_string())?;
+        let set = snapshot.library.sets.get(&template).ok_or("no template")?;
+        cluster.dependents().countable(set.templates.keys()).map_err(|stale| stale.to_string())
+    })
+    .await;
+    let stamped = |name: &str, phase: Phase, dry_run: bool| {
+        let record = json!({
+            "object": {"apiVersion": "batch/v1", "kind": "Job", "namespace": namespace, "name": name},
+            "account": {"namespace": namespace, "name": "eod"},
+            "pod": {"name": "eod", "uid": "p"},
+            "workload": {"apiVersion": "v1", "kind": "Pod", "name": "eod", "uid": "p"},
+            "template": {
+                "configMap": {"namespace": namespace, "name": "post-trade"}, "key": "config.yaml", "uid": "c",
+                "version": "1", "hash": "h",
+            },
+        });
+        let mut request = Request { phase, dry_run, name: None, ..create(&user, &namespace, name) };
+        let object = request.object.as_mut().unwrap();
+        object["metadata"]["annotations"] = json!({"fledged.io/admission": record.to_string()});
+        request
+    };
+    let seen = async |request: &Request| {
+        let situation = cluster.gather(request).await.unwrap();
+        (situation.live_dependents.get(&template).copied().unwrap_or(0), situation)
+    };
+    assert_eq!(seen(&stamped("a", Phase::Mutating, false)).await.0, 0);
+    assert_eq!(seen(&stamped("b", Phase::Mutating, false)).await.0, 0, "the first phase takes no place");
+    assert_eq!(seen(&stamped("dry", Phase::Validating, true)).await.0, 0);
+    assert_eq!(seen(&stamped("a", Phase::Validating, false)).await.0, 0);
+    assert_eq!(seen(&stamped("a", Phase::Validating, false)).await.0, 0, "a review that comes twice counts once");
+    let second = stamped("b", Phase::Validating, false);
+    let (others, situation) = seen(&second).await;
+    assert_eq!(others, 1);
+    let refused = Verdict::Refuse(Refusal::new(Cause::Quota, "full").about_request(&second));
+    cluster.tell(&second, &situation, &refused);
+    assert_eq!(seen(&stamped("c", Phase::Mutating, false)).await.0, 1, "what was refused has no place");
+}
+
 fn events(namespace: &str) -> Vec<Value> {
     let listed = plane().get(&format!("/apis/events.k8s.io/v1/namespaces/{namespace}/events")).unwrap();
     let ours = |event: &&Value| event["reportingController"] == "fledged.io/retinue";
