@@ -161,13 +161,13 @@ fn schema(node: &Node, place: Place, depth: usize, problems: &mut Problems) -> O
     if let Some(generated) = &read.generated {
         schema = generated_schema(generated, &schema, node, problems)?;
     }
-    if let Some(default) = &read.default {
-        if let Err(mismatch) = schema.accepts(default) {
-            problems.push(ParameterError {
-                line: node.get("default").map_or(node.line, |node| node.line),
-                message: format!("the default is refused by its own schema: {mismatch}"),
-            });
-        }
+    if let Some(default) = &read.default
+        && let Err(mismatch) = schema.accepts(default)
+    {
+        problems.push(ParameterError {
+            line: node.get("default").map_or(node.line, |node| node.line),
+            message: format!("the default is refused by its own schema: {mismatch}"),
+        });
     }
     Some((schema, read))
 }

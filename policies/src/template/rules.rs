@@ -43,7 +43,7 @@ pub(super) fn check(
         }
         rules.secret_texts(pattern);
     }
-    rules.walk(pattern, &Path::root(), kind);
+    rules.walk(pattern, &Path::root());
 }
 
 struct Rules<'a> {
@@ -81,7 +81,7 @@ impl Rules<'_> {
         }
     }
 
-    fn walk(&mut self, pattern: &Pattern, path: &Path, kind: &Gvk) {
+    fn walk(&mut self, pattern: &Pattern, path: &Path) {
         match pattern {
             Pattern::Map(entries) => {
                 for (key, value) in entries {
@@ -94,13 +94,13 @@ impl Rules<'_> {
                         "metadata" => self.metadata(value, &path),
                         _ => {}
                     }
-                    self.walk(value, &path, kind);
+                    self.walk(value, &path);
                 }
             }
             Pattern::List(elements) => {
                 for (index, element) in elements.iter().enumerate() {
                     if let Element::One(pattern) = element {
-                        self.walk(pattern, &path.index(index), kind);
+                        self.walk(pattern, &path.index(index));
                     }
                 }
             }

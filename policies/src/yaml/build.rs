@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use granit_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
+use granit_parser::{Event, Marker, Parser, ScalarStyle, Span, StructureStyle, Tag};
 
 use super::scalar::{self, Resolved};
 use super::{Content, Entry, MOST_BYTES, MOST_DEPTH, Node, Scalar, Style, YamlError, flow};
@@ -24,11 +24,12 @@ struct Built {
 }
 
 enum Frame {
-    List { start: Marker, anchor: usize, weight: usize, height: usize, items: Vec<Node> },
+    List { style: StructureStyle, start: Marker, anchor: usize, weight: usize, height: usize, items: Vec<Node> },
     Map(Box<MapFrame>),
 }
 
 struct MapFrame {
+    style: StructureStyle,
     start: Marker,
     anchor: usize,
     weight: usize,
@@ -58,6 +59,8 @@ struct Builder {
     copied: usize,
     root: Option<Node>,
     documents: Vec<Node>,
+    /// Where the text ends, in bytes, if not with a newline.
+    open_end: Option<usize>,
 }
 
 pub(super) fn documents(text: &str) -> Result<Vec<Node>, YamlError> {
@@ -71,12 +74,17 @@ pub(super) fn documents(text: &str) -> Result<Vec<Node>, YamlError> {
         flow_nesting_limit: MOST_DEPTH,
         block_nesting_limit: MOST_DEPTH,
     };
-    let mut builder = Builder::default();
+    let open_end = (!text.ends_with(['\n', '\r'])).then_some(text.len());
+    let mut builder = Builder { open_end, ..Builder::default() };
     for next in Parser::new_from_str_with_options(text, options) {
         let (event, span) = next.map_err(|found| flow::explain(text, &found))?;
         builder.event(event, &span)?;
     }
     Ok(builder.documents)
+}
+
+fn without_newline(text: &str) -> &str {
+    text.strip_suffix('\n').unwrap_or(text)
 }
 
 fn error(at: &Marker, message: impl Into<String>) -> YamlError {
@@ -96,7 +104,12 @@ impl Builder {
                 Ok(())
             }
             Event::Scalar(text, style, anchor, tag) => {
-                let built = scalar_node(&text, style, tag.as_deref(), &span.start)?;
+                if style == ScalarStyle::Plain && self.in_flow() && text.starts_with('?') {
+                    // YAML 1.1 and 1.2 differ here, and kubectl reads 1.1.
+                    return Err(error(&span.start, "a ? begins this value within {…} or […]: quote it"));
+                }
+                let text = if self.ends_without_newline(style, span) { without_newline(&text) } else { &text };
+                let built = scalar_node(text, style, tag.as_deref(), &span.start)?;
                 self.finish(built, anchor, &span.start)
             }
             Event::Alias(id) => {
@@ -111,14 +124,22 @@ impl Builder {
                 copy.merge = false;
                 self.finish(copy, 0, &span.start)
             }
-            Event::SequenceStart(_, anchor, _) => {
+            Event::SequenceStart(style, anchor, _) => {
                 self.deeper(&span.start)?;
-                self.stack.push(Frame::List { start: span.start, anchor, weight: 0, height: 0, items: Vec::new() });
+                self.stack.push(Frame::List {
+                    style,
+                    start: span.start,
+                    anchor,
+                    weight: 0,
+                    height: 0,
+                    items: Vec::new(),
+                });
                 Ok(())
             }
-            Event::MappingStart(_, anchor, _) => {
+            Event::MappingStart(style, anchor, _) => {
                 self.deeper(&span.start)?;
                 self.stack.push(Frame::Map(Box::new(MapFrame {
+                    style,
                     start: span.start,
                     anchor,
                     weight: 0,
@@ -130,7 +151,7 @@ impl Builder {
                 Ok(())
             }
             Event::SequenceEnd | Event::MappingEnd => match self.stack.pop() {
-                Some(Frame::List { start, anchor, weight, height, items }) => {
+                Some(Frame::List { start, anchor, weight, height, items, .. }) => {
                     self.finish(collection(Content::List(items), &start, weight, height), anchor, &start)
                 }
                 Some(Frame::Map(map)) => {
@@ -142,6 +163,21 @@ impl Builder {
             },
             _ => Ok(()),
         }
+    }
+
+    fn in_flow(&self) -> bool {
+        match self.stack.last() {
+            Some(Frame::List { style, .. }) => *style == StructureStyle::Flow,
+            Some(Frame::Map(map)) => map.style == StructureStyle::Flow,
+            None => false,
+        }
+    }
+
+    /// A block at the very end of a text without a last newline has none either, though the parser adds one.
+    fn ends_without_newline(&self, style: ScalarStyle, span: &Span) -> bool {
+        matches!(style, ScalarStyle::Literal | ScalarStyle::Folded)
+            && self.open_end.is_some()
+            && span.end.byte_offset() == self.open_end
     }
 
     fn deeper(&self, at: &Marker) -> Result<(), YamlError> {
