@@ -12,7 +12,7 @@ use crate::object::Gvk;
 use super::canonical::canonicalise;
 use super::facts::Facts;
 use super::rules::{self, Rule};
-use super::shape::{CustomStruct, Node, Scalar, TypeRef, built_in, header, shape_of};
+use super::shape::{CustomStruct, Node, Scalar, Shape, TypeRef, built_in, header, shape_of};
 
 /// One row: what to do with one struct.
 pub(super) enum Row {
@@ -158,18 +158,28 @@ fn complete_value(shape: &TypeRef, value: &mut Value) {
         (Node::Scalar(scalar), value) => canonicalise(*scalar, value),
         (Node::List { element, .. }, Value::Array(elements)) => {
             for value in elements {
-                complete_value(element, value);
+                complete_element(element, value);
             }
         }
         (Node::Map(values), Value::Object(object)) => {
             for value in object.values_mut() {
-                complete_value(values, value);
+                complete_element(values, value);
             }
         }
         (Node::Struct(id), Value::Object(object)) => complete_struct(*id, object),
         (Node::Custom(custom), Value::Object(object)) => complete_custom(custom, object),
         _ => {}
     }
+}
+
+/// An element of a list or a value of a map: there Go reads null as the zero of its type.
+fn complete_element(shape: &TypeRef, value: &mut Value) {
+    if value.is_null()
+        && let Some(zero) = Shape::of(shape).zero()
+    {
+        *value = zero;
+    }
+    complete_value(shape, value);
 }
 
 fn complete_struct(id: usize, object: &mut Map<String, Value>) {

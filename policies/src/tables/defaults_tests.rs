@@ -341,6 +341,18 @@ fn what_is_empty_and_dropped_is_gone_and_what_is_kept_stays() {
 }
 
 #[test]
+fn null_in_a_list_or_a_map_is_the_zero_of_its_type() {
+    let map = completed("v1", "ConfigMap", json!({"data": {"a": null}}));
+    assert_eq!(map, json!({"data": {"a": ""}}));
+    let pod = json!({"spec": {"overhead": {"cpu": null}, "containers": [{"args": [null], "resources": null}]}});
+    let pod = completed("v1", "Pod", pod);
+    assert_eq!(pod.pointer("/spec/overhead/cpu"), Some(&json!("0")));
+    assert_eq!(pod.pointer("/spec/containers/0/args"), Some(&json!([""])));
+    assert_eq!(pod.pointer("/spec/containers/0/resources"), None);
+    assert_eq!(completed("v1", "Secret", json!({"stringData": {"a": null}}))["data"], json!({"a": ""}));
+}
+
+#[test]
 fn fields_that_nobody_knows_stay() {
     let pod = completed("v1", "Pod", json!({"spec": {"fromTheFuture": null}, "more": 1.0}));
     assert_eq!(pod.pointer("/spec/fromTheFuture"), Some(&json!(null)));

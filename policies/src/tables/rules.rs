@@ -287,8 +287,12 @@ fn string_data(secret: &mut Object) {
     let data = secret.entry("data").or_insert_with(|| json!({}));
     if let Some(data) = data.as_object_mut() {
         for (key, text) in texts {
-            let encoded = text.as_str().map(|text| STANDARD.encode(text).into());
-            data.insert(key, encoded.unwrap_or(text));
+            let encoded = match &text {
+                Value::String(text) => STANDARD.encode(text).into(),
+                Value::Null => "".into(),
+                _ => text,
+            };
+            data.insert(key, encoded);
         }
     }
 }
@@ -361,8 +365,13 @@ fn claim_templates(spec: &mut Object) {
         claim.insert("apiVersion".into(), "v1".into());
         claim.insert("kind".into(), "PersistentVolumeClaim".into());
         let status = claim.entry("status").or_insert_with(|| json!({}));
-        if let Some(status) = status.as_object_mut() {
-            default(status, "phase", "Pending");
+        if status.is_null() {
+            *status = json!({});
+        }
+        if let Some(status) = status.as_object_mut()
+            && status.get("phase").is_none_or(|phase| phase.is_null() || phase.as_str() == Some(""))
+        {
+            status.insert("phase".into(), "Pending".into());
         }
     }
 }

@@ -241,6 +241,10 @@ impl<'a> Shape<'a> {
     /// Nothing known.
     pub const UNKNOWN: Shape<'static> = Shape { of: None, positional: false };
 
+    pub(super) fn of(of: &'a TypeRef) -> Self {
+        Self { of: Some(of), positional: false }
+    }
+
     /// The shape of a field of an object, or of a map's value.
     pub fn field(self, name: &str) -> Shape<'a> {
         let of = self.of.and_then(|of| of.field(name));

@@ -88,14 +88,13 @@ pub fn inject(
 /// The namespace of the request, and the name that `generateName` became.
 fn metadata(expected: &mut Value, situation: &Situation<'_>) {
     let shown = |field: &str| situation.object.get("metadata").and_then(|all| all.get(field)).and_then(Value::as_str);
-    let Some(expected) = entry(expected, &["metadata"]) else { return };
-    if !expected.contains_key("namespace") && shown("namespace") == Some(situation.namespace) {
-        expected.insert("namespace".into(), situation.namespace.into());
+    if shown("namespace") == Some(situation.namespace) {
+        add(expected, &["metadata"], "namespace", situation.namespace.into());
     }
-    if situation.form == Form::Validating && !expected.contains_key("name") {
-        let prefix = expected.get("generateName").and_then(Value::as_str).unwrap_or_default();
+    if situation.form == Form::Validating && !has(expected, "/metadata/name") {
+        let prefix = text(expected, "/metadata/generateName").unwrap_or_default();
         if let Some(name) = shown("name").filter(|name| generated(prefix, name)) {
-            expected.insert("name".into(), name.into());
+            add(expected, &["metadata"], "name", name.into());
         }
     }
 }
