@@ -4,4 +4,5 @@
 //! `policies`; nothing depends on this one.
 
 pub mod cluster;
+pub mod collector;
 pub mod deploy;

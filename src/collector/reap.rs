@@ -1,0 +1,166 @@
+//! One DELETE: in the background, on exactly this uid and resourceVersion. No GET.
+
+use std::time::Duration;
+
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use kube::Client;
+use kube::client::Body;
+use kube::core::Status;
+use serde_json::json;
+
+use super::queue::Tracked;
+
+/// How long one DELETE may take.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// The first pause after a failure, doubled with each.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause after failures that may pass (5xx, no connection).
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// The pause after an answer that someone has to change something about (a missing right, another webhook).
+const REFUSED_PAUSE: Duration = Duration::from_secs(60);
+/// How long the watch may take to bring the version that made a DELETE conflict, before the old one is tried again.
+const NEWS_PAUSE: Duration = Duration::from_secs(10);
+
+/// What came of a DELETE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is deleted, or on its way out.
+    Deleted,
+    /// It was gone already.
+    AlreadyGone,
+    /// It has changed (or is another one by the same name): the watch brings what it is now.
+    Changed,
+    /// The server asks to wait.
+    Throttled(Duration),
+    /// The server refuses; trying soon does not help.
+    Refused(String),
+    /// The server, or the way to it, is broken for now.
+    Failed(String),
+}
+
+impl Outcome {
+    /// How long to wait before this object is tried again; none where it is done with. `attempts` failed before,
+    /// `random` is anything.
+    pub fn pause(&self, attempts: u32, random: u64) -> Option<Duration> {
+        match self {
+            Self::Deleted | Self::AlreadyGone => None,
+            Self::Changed => Some(NEWS_PAUSE),
+            Self::Throttled(after) => Some(jittered(*after, *after + FIRST_PAUSE, random)),
+            Self::Refused(_) => Some(jittered(REFUSED_PAUSE, REFUSED_PAUSE * 2, random)),
+            Self::Failed(_) => {
+                let pause = FIRST_PAUSE.saturating_mul(1 << attempts.min(10)).min(LONGEST_PAUSE);
+                Some(jittered(pause / 2, pause, random))
+            }
+        }
+    }
+}
+
+/// Between `least` and `most`, so that many do not come back in step.
+fn jittered(least: Duration, most: Duration, random: u64) -> Duration {
+    let thousandth = u32::try_from(random % 1_000).unwrap_or(0);
+    least + (most - least) * thousandth / 1_000
+}
+
+/// Sends the DELETE.
+pub async fn delete(client: &Client, tracked: &Tracked) -> Outcome {
+    let body = json!({
+        "apiVersion": "v1",
+        "kind": "DeleteOptions",
+        "propagationPolicy": "Background",
+        "preconditions": { "uid": &*tracked.uid, "resourceVersion": &*tracked.version },
+    });
+    let request = http::Request::delete(path(tracked))
+        .header(CONTENT_TYPE, "application/json")
+        .body(Body::from(body.to_string().into_bytes()));
+    let request = match request {
+        Ok(request) => request,
+        Err(error) => return Outcome::Refused(format!("no request can be made of its name: {error}")),
+    };
+    let answered = tokio::time::timeout(DEADLINE, async {
+        let answer = client.send(request).await?;
+        let status = answer.status().as_u16();
+        let after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let body = answer.into_body().collect_bytes().await?;
+        Ok::<_, kube::Error>(outcome(status, after.as_deref(), &body))
+    });
+    match answered.await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(error)) => Outcome::Failed(error.to_string()),
+        Err(_) => Outcome::Failed(format!("no answer within {} s", DEADLINE.as_secs())),
+    }
+}
+
+fn path(tracked: &Tracked) -> String {
+    let gvk = &tracked.kind.gvk;
+    let root = if gvk.group.is_empty() { "api" } else { "apis" };
+    let (version, resource) = (gvk.api_version(), &tracked.kind.resource);
+    // Namespaces and names are DNS labels, but for RBAC-like kinds with a colon, which a path takes.
+    format!("/{root}/{version}/namespaces/{}/{resource}/{}", tracked.namespace, tracked.name)
+}
+
+/// What an answer means.
+fn outcome(status: u16, retry_after: Option<&str>, body: &[u8]) -> Outcome {
+    let message = || {
+        let told = serde_json::from_slice::<Status>(body).map(|status| status.message).unwrap_or_default();
+        if told.is_empty() { format!("HTTP {status}") } else { told.chars().take(500).collect() }
+    };
+    let after = retry_after.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+    match status {
+        200..=299 => Outcome::Deleted,
+        404 | 410 => Outcome::AlreadyGone,
+        409 => Outcome::Changed,
+        429 => Outcome::Throttled(after.unwrap_or(Duration::from_secs(1)).min(LONGEST_PAUSE)),
+        // A server that shuts down says so with 503 and Retry-After.
+        503 if after.is_some() => Outcome::Throttled(after.unwrap_or_default().min(LONGEST_PAUSE)),
+        // 408 and 425 pass by themselves; 401 does when the token is read again.
+        401 | 408 | 425 | 500..=599 => Outcome::Failed(message()),
+        _ => Outcome::Refused(message()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::allow_attributes, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn each_answer_has_its_meaning() {
+        let status = |message: &str| format!(r#"{{"kind":"Status","message":"{message}"}}"#);
+        for (code, after, body, expected) in [
+            (200, None, String::new(), Outcome::Deleted),
+            (202, None, String::new(), Outcome::Deleted),
+            (404, None, status("not found"), Outcome::AlreadyGone),
+            (409, None, status("the UID in the precondition"), Outcome::Changed),
+            (429, Some("7"), String::new(), Outcome::Throttled(Duration::from_secs(7))),
+            (429, None, String::new(), Outcome::Throttled(Duration::from_secs(1))),
+            (429, Some("99999"), String::new(), Outcome::Throttled(LONGEST_PAUSE)),
+            (503, Some("1"), String::new(), Outcome::Throttled(Duration::from_secs(1))),
+            (503, None, "upstream".into(), Outcome::Failed("HTTP 503".into())),
+            (500, None, status("etcd"), Outcome::Failed("etcd".into())),
+            (401, None, status("Unauthorized"), Outcome::Failed("Unauthorized".into())),
+            (403, None, status("cannot delete"), Outcome::Refused("cannot delete".into())),
+            (422, None, "nonsense".into(), Outcome::Refused("HTTP 422".into())),
+        ] {
+            assert_eq!(outcome(code, after, body.as_bytes()), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn pauses_grow_and_are_bounded() {
+        assert_eq!(Outcome::Deleted.pause(0, 0), None);
+        assert_eq!(Outcome::AlreadyGone.pause(3, 0), None);
+        let failed = Outcome::Failed(String::new());
+        let mut last = Duration::ZERO;
+        for attempts in 0..40 {
+            for random in [0, 500, 999, u64::MAX] {
+                let pause = failed.pause(attempts, random).unwrap();
+                assert!(pause >= FIRST_PAUSE / 2 && pause <= LONGEST_PAUSE, "{attempts} {pause:?}");
+            }
+            let pause = failed.pause(attempts, 0).unwrap();
+            assert!(pause >= last);
+            last = pause;
+        }
+        let throttled = Outcome::Throttled(Duration::from_secs(7));
+        assert!(throttled.pause(0, 0).unwrap() >= Duration::from_secs(7), "never earlier than the server asked");
+    }
+}

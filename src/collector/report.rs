@@ -1,0 +1,173 @@
+//! What the collector tells: metrics with closed labels, and Events on the objects it deletes or cannot delete.
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Client;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use tokio::sync::mpsc;
+
+use super::queue::Tracked;
+use super::reap::Outcome;
+
+/// The label of [`Metrics::deletions`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OutcomeLabel {
+    outcome: &'static str,
+}
+
+impl Outcome {
+    /// For metrics: a closed set.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Deleted => "deleted",
+            Self::AlreadyGone => "already_gone",
+            Self::Changed => "changed",
+            Self::Throttled(_) => "throttled",
+            Self::Refused(_) => "refused",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
+/// The collector's numbers. Cheap to clone; all clones count together.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    /// DELETEs sent, by what came of them.
+    pub deletions: Family<OutcomeLabel, Counter>,
+    /// Dependents that wait for their deadline.
+    pub waiting: Gauge,
+    /// Kinds that are followed.
+    pub kinds: Gauge,
+    /// Kinds that could hold dependents, but that a right is missing for.
+    pub kinds_lacking: Gauge,
+    /// Objects with a deadline label and no valid stamp, each time one is seen.
+    pub ignored: Counter,
+    /// Interruptions of watches.
+    pub interruptions: Counter,
+    /// Seconds from deadline to the answer of the DELETE that worked.
+    pub lateness: Histogram,
+    /// Events that could not be written.
+    pub events_lost: Counter,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            deletions: Family::default(),
+            waiting: Gauge::default(),
+            kinds: Gauge::default(),
+            kinds_lacking: Gauge::default(),
+            ignored: Counter::default(),
+            interruptions: Counter::default(),
+            // The promise is one second; beyond it the scale of restarts (a minute) and of outages (an hour).
+            lateness: Histogram::new([0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 3600.0]),
+            events_lost: Counter::default(),
+        }
+    }
+}
+
+impl Metrics {
+    /// Makes them known.
+    pub fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("retinue_collector");
+        registry.register("deletions", "DELETEs sent, by what came of them", self.deletions.clone());
+        registry.register("waiting", "Dependents that wait for their deadline", self.waiting.clone());
+        registry.register("kinds", "Kinds that are followed", self.kinds.clone());
+        registry.register("kinds_lacking", "Kinds that a right is missing for", self.kinds_lacking.clone());
+        registry.register("ignored", "Deadline labels seen without a valid stamp", self.ignored.clone());
+        registry.register("watch_interruptions", "Interruptions of watches", self.interruptions.clone());
+        registry.register("lateness_seconds", "From deadline to deletion", self.lateness.clone());
+        registry.register("events_lost", "Events that could not be written", self.events_lost.clone());
+    }
+
+    /// Counts one outcome.
+    pub fn count(&self, outcome: &Outcome) {
+        self.deletions.get_or_create(&OutcomeLabel { outcome: outcome.as_str() }).inc();
+    }
+}
+
+/// Events that wait to be written; beyond that they are dropped and counted, for deleting comes first.
+const EVENTS_WAITING: usize = 1_000;
+
+/// An Event to be.
+
+struct Note {
+    event: Event,
+    about: ObjectReference,
+}
+
+/// Where the collector leaves its Events; [`Teller::run`] writes them.
+#[derive(Clone, Debug)]
+pub struct Teller {
+    notes: mpsc::Sender<Note>,
+    metrics: Metrics,
+}
+
+/// Writes Events, one after the other.
+pub struct Writer {
+    notes: mpsc::Receiver<Note>,
+    recorder: Recorder,
+    metrics: Metrics,
+}
+
+/// A teller and its writer. `instance` is this pod's name.
+pub fn events(client: Client, instance: &str, metrics: &Metrics) -> (Teller, Writer) {
+    let (sender, receiver) = mpsc::channel(EVENTS_WAITING);
+    let reporter = Reporter { controller: "fledged.io/collector".into(), instance: Some(instance.to_owned()) };
+    let recorder = Recorder::new(client, reporter);
+    (
+        Teller { notes: sender, metrics: metrics.clone() },
+        Writer { notes: receiver, recorder, metrics: metrics.clone() },
+    )
+}
+
+impl Teller {
+    /// Says what came of a DELETE, where that is worth an Event on the object.
+    pub fn tell(&self, tracked: &Tracked, outcome: &Outcome) {
+        let (type_, reason, note) = match outcome {
+            Outcome::Deleted => (
+                EventType::Normal,
+                "DependentExpired",
+                format!("deleted: its deadline was {}", tracked.deadline),
+            ),
+            Outcome::Refused(why) | Outcome::Failed(why) => (
+                EventType::Warning,
+                "DependentNotDeleted",
+                format!("its deadline was {}, but it could not be deleted: {why}", tracked.deadline),
+            ),
+            Outcome::AlreadyGone | Outcome::Changed | Outcome::Throttled(_) => return,
+        };
+        // The API server's limit for an Event's note is 1 kB.
+        let note = note.chars().take(1_000).collect();
+        let event =
+            Event { type_, reason: reason.into(), note: Some(note), action: "Delete".into(), secondary: None };
+        let about = ObjectReference {
+            api_version: Some(tracked.kind.gvk.api_version()),
+            kind: Some(tracked.kind.gvk.kind.clone()),
+            namespace: Some(tracked.namespace.to_string()),
+            name: Some(tracked.name.to_string()),
+            uid: Some(tracked.uid.to_string()),
+            ..ObjectReference::default()
+        };
+        if self.notes.try_send(Note { event, about }).is_err() {
+            self.metrics.events_lost.inc();
+        }
+    }
+}
+
+impl Writer {
+    /// Writes until every [`Teller`] is gone.
+    pub async fn run(mut self) {
+        while let Some(Note { event, about }) = self.notes.recv().await {
+            if let Err(error) = self.recorder.publish(&event, &about).await {
+                self.metrics.events_lost.inc();
+                tracing::debug!(%error, reason = event.reason, "an Event could not be written");
+            }
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Logs: lines on standard error, as text for people or JSON for machines.
+
+use std::io::{self, IsTerminal};
+
+use tracing_subscriber::filter::{EnvFilter, ParseError};
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Text on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    /// One line of text each.
+    Text,
+    /// One JSON object each.
+    Json,
+}
+
+/// What may go wrong before the first line is logged.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The filter cannot be read.
+    #[error("--log {text:?} is no filter ({source}); write a level, or levels by module: info,retinue=debug")]
+    Filter {
+        /// As given.
+        text: String,
+        /// Why.
+        #[source]
+        source: ParseError,
+    },
+}
+
+/// Starts logging. `filter` is as in `RUST_LOG`.
+///
+/// # Errors
+/// When the filter cannot be read.
+pub fn start(filter: &str, format: Format) -> Result<(), TelemetryError> {
+    let filter = EnvFilter::builder()
+        .parse(filter)
+        .map_err(|source| TelemetryError::Filter { text: filter.to_owned(), source })?;
+    let terminal = io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // A subscriber that is there already (a test's) keeps its place.
+    let _ = match format {
+        Format::Json => lines.json().flatten_event(true).try_init(),
+        Format::Auto if !terminal => lines.json().flatten_event(true).try_init(),
+        Format::Text | Format::Auto => {
+            lines.with_ansi(terminal && std::env::var_os("NO_COLOR").is_none()).with_target(false).try_init()
+        }
+    };
+    Ok(())
+}
