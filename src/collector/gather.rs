@@ -6,7 +6,8 @@ use std::sync::Arc;
 use futures::StreamExt;
 use kube::core::PartialObjectMeta;
 use kube::core::metadata::ObjectMeta;
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, watcher};
 use kube::{Api, Client, core::DynamicObject};
 use policies::garbage::{self, Judgement};
 use policies::keys;
@@ -83,12 +84,12 @@ pub async fn follow(
     out: mpsc::Sender<(Arc<Kind>, News)>,
 ) {
     let resource = kind.api_resource();
-    let api: Api<DynamicObject> = match &namespace {
+    let api: Api<PartialObjectMeta<DynamicObject>> = match &namespace {
         Some(namespace) => Api::namespaced_with(client, namespace, &resource),
         None => Api::all_with(client, &resource),
     };
     let config = watcher::Config::default().labels(keys::EXPIRES_AT).timeout(WATCH_SECONDS);
-    let mut events = std::pin::pin!(watcher::metadata_watcher(api, config).default_backoff());
+    let mut events = std::pin::pin!(watcher(api, config).default_backoff());
     while let Some(event) = events.next().await {
         let news = match event {
             Ok(watcher::Event::Init) => News::Listing,

@@ -95,7 +95,6 @@ impl Metrics {
 const EVENTS_WAITING: usize = 1_000;
 
 /// An Event to be.
-
 struct Note {
     event: Event,
     about: ObjectReference,

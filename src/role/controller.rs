@@ -1,0 +1,108 @@
+//! `retinue controller`: collects.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::registry::Registry;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::Failure;
+use crate::cluster::client::{Connection, Source};
+use crate::collector::{self, Config, Metrics};
+
+use super::status;
+
+const EXAMPLES: &str = "\
+Examples:
+  retinue controller
+  retinue controller --kubeconfig ~/.kube/config --namespace trading --metrics-address 127.0.0.1:9090";
+
+/// How to reach the cluster.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct ClusterArgs {
+    /// A kubeconfig; else KUBECONFIG, ~/.kube/config, or the pod's own account
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// A context of the kubeconfig; else its current one
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+}
+
+impl ClusterArgs {
+    /// As the cluster's rooms take it.
+    pub fn source(&self) -> Source {
+        match (&self.kubeconfig, &self.context) {
+            (None, None) => Source::Inferred,
+            (path, context) => Source::Kubeconfig { path: path.clone(), context: context.clone() },
+        }
+    }
+}
+
+/// What is collected, and how fast.
+#[derive(Clone, Debug, clap::Args)]
+pub struct CollectArgs {
+    /// Collect in this namespace only; else in all
+    #[arg(long, value_name = "NAMESPACE")]
+    pub collect_namespace: Option<String>,
+    /// Deletions per second, at most
+    #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub delete_rate: u32,
+    /// Seconds after which kinds and rights are looked at again
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    pub refresh: u64,
+}
+
+impl CollectArgs {
+    /// As the collector takes it.
+    pub fn config(&self) -> Config {
+        Config {
+            namespace: self.collect_namespace.clone(),
+            rate: self.delete_rate,
+            refresh: Duration::from_secs(self.refresh),
+            instance: super::instance(),
+        }
+    }
+}
+
+/// Collect: delete dependents whose deadline is past.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    #[command(flatten)]
+    collect: CollectArgs,
+    /// Where health and metrics are answered, over plain HTTP
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
+    metrics_address: SocketAddr,
+}
+
+/// Runs it until `shutdown`.
+///
+/// # Errors
+/// When it cannot start, or a task of it dies.
+pub async fn run(args: &Args, shutdown: CancellationToken) -> Result<(), Failure> {
+    let connection = Connection::open(&args.cluster.source()).await?;
+    let metrics = Metrics::default();
+    let mut registry = Registry::default();
+    metrics.register(&mut registry);
+    let status = status::bind(args.metrics_address, Arc::new(registry), metrics.clone(), shutdown.clone())?;
+    tracing::info!(address = %status.address, "health and metrics are answered");
+    let stop = shutdown.clone();
+    let collecting = async {
+        let ended =
+            collector::run(connection.client, connection.clock, args.collect.config(), metrics, shutdown.clone()).await;
+        stop.cancel();
+        ended.map_err(Failure::from)
+    };
+    let serving = async {
+        let ended = status.run().await;
+        // Without health, Kubernetes would kill us anyway: end at once, and say why.
+        stop.cancel();
+        ended.map_err(Failure::from)
+    };
+    let (collected, served) = tokio::join!(collecting, serving);
+    collected.and(served)
+}
