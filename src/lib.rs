@@ -1,8 +1,13 @@
 //! retinue's outer rooms, behind a library so that tests and the binary share them.
 //!
-//! `deploy` says what is installed in a cluster; `cluster` is what is known of one. What decides lives in the crate
+//! `cli` is what people type, `role` the servers it starts; `deploy` says what is installed in a cluster; `cluster` is
+//! what is known of one; `collector` deletes what is past its deadline. What decides lives in the crate
 //! `policies`; nothing depends on this one.
 
+pub mod cli;
 pub mod cluster;
 pub mod collector;
 pub mod deploy;
+pub mod role;
+pub mod shutdown;
+pub mod telemetry;

@@ -22,7 +22,9 @@ pub enum CallerError {
     #[error("{0}")]
     Input(#[from] InputError),
     /// Not exactly one pod.
-    #[error("{file}: {count} Pods in it; expected the master's pod, and beside it what owns it (ReplicaSet, Deployment); kubectl get -o yaml prints them")]
+    #[error(
+        "{file}: {count} Pods in it; expected the master's pod, and beside it what owns it (ReplicaSet, Deployment); kubectl get -o yaml prints them"
+    )]
     Pods {
         /// The file.
         file: String,
@@ -75,9 +77,7 @@ pub fn from_file(path: &Path) -> Result<Caller, CallerError> {
     let user = user(pod)?;
     let files = Files(objects.iter().filter_map(|object| Some((api_path(object)?, object.value.clone()))).collect());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(CallerError::Runtime)?;
-    runtime
-        .block_on(Callers::new(files).identify(&user))
-        .map_err(|source| CallerError::Unidentified { file, source })
+    runtime.block_on(Callers::new(files).identify(&user)).map_err(|source| CallerError::Unidentified { file, source })
 }
 
 /// The user whose token is bound to the pod.

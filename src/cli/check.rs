@@ -93,7 +93,9 @@ pub struct Args {
 /// Why there is nothing to judge.
 #[derive(Debug, thiserror::Error)]
 enum CheckError {
-    #[error("{place}: {what} is not in --old; an update needs the object as stored, by the same kind, namespace and name")]
+    #[error(
+        "{place}: {what} is not in --old; an update needs the object as stored, by the same kind, namespace and name"
+    )]
     NoOld { place: String, what: String },
     #[error("{place}: a {kind} is nothing that this build knows; give its CustomResourceDefinition: --with CRD.yaml")]
     UnknownKind { place: String, kind: String },
@@ -225,8 +227,8 @@ fn request(
     // As kubectl deletes.
     let options = (args.operation == Operation::Delete)
         .then(|| json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}));
-    let plural = tables::plural(&object.kind)
-        .map_or_else(|| format!("{}s", object.kind.kind.to_lowercase()), str::to_owned);
+    let plural =
+        tables::plural(&object.kind).map_or_else(|| format!("{}s", object.kind.kind.to_lowercase()), str::to_owned);
     Ok(Request {
         uid: "check".into(),
         phase: if args.phase == Phase::Validating { request::Phase::Validating } else { request::Phase::Mutating },

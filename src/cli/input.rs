@@ -52,7 +52,9 @@ pub enum InputError {
         file: String,
     },
     /// A document is no object of Kubernetes.
-    #[error("{place}: not an object of Kubernetes: {lacks} is missing; expected a manifest with apiVersion, kind and metadata")]
+    #[error(
+        "{place}: not an object of Kubernetes: {lacks} is missing; expected a manifest with apiVersion, kind and metadata"
+    )]
     NoObject {
         /// File and line.
         place: String,
@@ -139,8 +141,7 @@ pub fn objects(paths: &[PathBuf]) -> Result<Vec<Object>, InputError> {
 
 fn objects_of(text: &Text) -> Result<Vec<Object>, InputError> {
     let Text { file, text } = text;
-    let documents =
-        yaml::documents(text).map_err(|source| InputError::NoYaml { file: file.clone(), source })?;
+    let documents = yaml::documents(text).map_err(|source| InputError::NoYaml { file: file.clone(), source })?;
     let mut found = Vec::new();
     for document in documents {
         let place = format!("{file}:{}", document.line);

@@ -63,7 +63,14 @@ pub struct Cli {
 #[derive(Debug, clap::Args)]
 struct Logging {
     /// What to log, on standard error: a level, or levels by module (info,retinue=debug)
-    #[arg(long, global = true, value_name = "FILTER", env = "RUST_LOG", default_value = "info", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILTER",
+        env = "RUST_LOG",
+        default_value = "info",
+        hide_env_values = true
+    )]
     log: String,
     /// How log lines look; auto is text on a terminal, JSON elsewhere
     #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t = Format::Auto)]

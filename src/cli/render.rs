@@ -135,10 +135,7 @@ fn given(args: &Args) -> Result<BTreeMap<Given, String>, Failure> {
         return Ok(situation.given(&caller));
     }
     Ok(args.account.as_ref().map_or_else(BTreeMap::new, |account| {
-        BTreeMap::from([
-            (Given::MasterName, account.name.clone()),
-            (Given::MasterNamespace, account.namespace.clone()),
-        ])
+        BTreeMap::from([(Given::MasterName, account.name.clone()), (Given::MasterNamespace, account.namespace.clone())])
     }))
 }
 

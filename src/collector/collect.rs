@@ -315,7 +315,7 @@ impl Collector {
             match self.queue.take_due(server) {
                 Some(due) => self.reap.send(due, now),
                 None => {
-                    let Some(next) = self.queue.next() else { return at_most };
+                    let Some(next) = self.queue.next_due() else { return at_most };
                     return (now + until(server, next)).min(at_most);
                 }
             }
@@ -334,7 +334,9 @@ impl Collector {
                 self.metrics.lateness.observe(late);
                 tracing::info!(object, deadline = %tracked.deadline, late, "deleted: past its deadline");
             }
-            Outcome::AlreadyGone | Outcome::Changed => tracing::debug!(object, outcome = outcome.as_str(), "not deleted"),
+            Outcome::AlreadyGone | Outcome::Changed => {
+                tracing::debug!(object, outcome = outcome.as_str(), "not deleted")
+            }
             Outcome::Throttled(after) => {
                 // The server is busy for everyone, so nothing else is sent meanwhile either.
                 self.reap.not_before = self.reap.not_before.max(Instant::now() + *after);

@@ -58,10 +58,8 @@ pub fn read(kind: &Arc<Kind>, metadata: &ObjectMeta) -> Reading {
         return Reading::Leave;
     }
     let none = BTreeMap::new();
-    let marks = Marks::from_maps(
-        metadata.labels.as_ref().unwrap_or(&none),
-        metadata.annotations.as_ref().unwrap_or(&none),
-    );
+    let marks =
+        Marks::from_maps(metadata.labels.as_ref().unwrap_or(&none), metadata.annotations.as_ref().unwrap_or(&none));
     match garbage::judge(marks, &kind.gvk, namespace, name) {
         Judgement::Due { at, .. } => Reading::Track(Tracked {
             uid: uid.as_str().into(),
@@ -77,12 +75,7 @@ pub fn read(kind: &Arc<Kind>, metadata: &ObjectMeta) -> Reading {
 }
 
 /// Follows one kind until nobody listens.
-pub async fn follow(
-    client: Client,
-    namespace: Option<String>,
-    kind: Arc<Kind>,
-    out: mpsc::Sender<(Arc<Kind>, News)>,
-) {
+pub async fn follow(client: Client, namespace: Option<String>, kind: Arc<Kind>, out: mpsc::Sender<(Arc<Kind>, News)>) {
     let resource = kind.api_resource();
     let api: Api<PartialObjectMeta<DynamicObject>> = match &namespace {
         Some(namespace) => Api::namespaced_with(client, namespace, &resource),

@@ -116,7 +116,7 @@ impl Queue {
     }
 
     /// The next instant at which something is due.
-    pub fn next(&mut self) -> Option<Timestamp> {
+    pub fn next_due(&mut self) -> Option<Timestamp> {
         self.skip_stale();
         self.heap.peek().map(|Reverse((at, _, _))| *at)
     }

@@ -29,11 +29,11 @@ fn the_earliest_deadline_comes_first_and_none_before_its_time() {
     let mut queue = Queue::default();
     queue.put(object("b", 1, 20), 1);
     queue.put(object("a", 1, 10), 1);
-    assert_eq!(queue.next(), Some(at(10)));
+    assert_eq!(queue.next_due(), Some(at(10)));
     assert_eq!(queue.take_due(at(9)), None);
     assert_eq!(queue.take_due(at(10)).unwrap().tracked.uid.as_ref(), "a");
     assert_eq!(queue.take_due(at(10)), None);
-    assert_eq!(queue.next(), Some(at(20)));
+    assert_eq!(queue.next_due(), Some(at(20)));
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn news_wins_over_a_retry() {
     let due = queue.take_due(at(10)).unwrap();
     queue.put(object("a", 2, 60), 1);
     queue.put_back(due, at(11));
-    assert_eq!(queue.next(), Some(at(60)));
+    assert_eq!(queue.next_due(), Some(at(60)));
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn what_a_completed_list_did_not_show_is_forgotten_of_its_own_kind_only() {
     queue.put(object("here", 1, 11), 2);
     queue.sweep(&kind("ConfigMap"), 2);
     assert_eq!(queue.len(), 2);
-    assert_eq!(queue.next(), Some(at(11)));
+    assert_eq!(queue.next_due(), Some(at(11)));
     queue.forget(&kind("Secret"));
     assert_eq!(queue.len(), 1);
 }
@@ -150,7 +150,7 @@ proptest! {
                 }
             }
             prop_assert_eq!(queue.len(), model.len());
-            prop_assert_eq!(queue.next(), model.values().min().copied());
+            prop_assert_eq!(queue.next_due(), model.values().min().copied());
             prop_assert!(queue.heap.len() <= 2 * queue.entries.len() + 64);
         }
     }

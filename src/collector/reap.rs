@@ -8,6 +8,8 @@ use kube::client::Body;
 use kube::core::Status;
 use serde_json::json;
 
+use crate::cluster::client::path;
+
 use super::queue::Tracked;
 
 /// How long one DELETE may take.
@@ -69,7 +71,12 @@ pub async fn delete(client: &Client, tracked: &Tracked) -> Outcome {
         "propagationPolicy": "Background",
         "preconditions": { "uid": &*tracked.uid, "resourceVersion": &*tracked.version },
     });
-    let request = http::Request::delete(path(tracked))
+    let kind = &tracked.kind;
+    let path = match path(&kind.gvk.api_version(), &kind.resource, Some(&tracked.namespace), &tracked.name) {
+        Ok(path) => path,
+        Err(error) => return Outcome::Refused(error.to_string()),
+    };
+    let request = http::Request::delete(path)
         .header(CONTENT_TYPE, "application/json")
         .body(Body::from(body.to_string().into_bytes()));
     let request = match request {
@@ -88,14 +95,6 @@ pub async fn delete(client: &Client, tracked: &Tracked) -> Outcome {
         Ok(Err(error)) => Outcome::Failed(error.to_string()),
         Err(_) => Outcome::Failed(format!("no answer within {} s", DEADLINE.as_secs())),
     }
-}
-
-fn path(tracked: &Tracked) -> String {
-    let gvk = &tracked.kind.gvk;
-    let root = if gvk.group.is_empty() { "api" } else { "apis" };
-    let (version, resource) = (gvk.api_version(), &tracked.kind.resource);
-    // Namespaces and names are DNS labels, but for RBAC-like kinds with a colon, which a path takes.
-    format!("/{root}/{version}/namespaces/{}/{resource}/{}", tracked.namespace, tracked.name)
 }
 
 /// What an answer means.

@@ -119,21 +119,16 @@ pub fn events(client: Client, instance: &str, metrics: &Metrics) -> (Teller, Wri
     let (sender, receiver) = mpsc::channel(EVENTS_WAITING);
     let reporter = Reporter { controller: "fledged.io/collector".into(), instance: Some(instance.to_owned()) };
     let recorder = Recorder::new(client, reporter);
-    (
-        Teller { notes: sender, metrics: metrics.clone() },
-        Writer { notes: receiver, recorder, metrics: metrics.clone() },
-    )
+    (Teller { notes: sender, metrics: metrics.clone() }, Writer { notes: receiver, recorder, metrics: metrics.clone() })
 }
 
 impl Teller {
     /// Says what came of a DELETE, where that is worth an Event on the object.
     pub fn tell(&self, tracked: &Tracked, outcome: &Outcome) {
         let (type_, reason, note) = match outcome {
-            Outcome::Deleted => (
-                EventType::Normal,
-                "DependentExpired",
-                format!("deleted: its deadline was {}", tracked.deadline),
-            ),
+            Outcome::Deleted => {
+                (EventType::Normal, "DependentExpired", format!("deleted: its deadline was {}", tracked.deadline))
+            }
             Outcome::Refused(why) | Outcome::Failed(why) => (
                 EventType::Warning,
                 "DependentNotDeleted",
@@ -143,8 +138,7 @@ impl Teller {
         };
         // The API server's limit for an Event's note is 1 kB.
         let note = note.chars().take(1_000).collect();
-        let event =
-            Event { type_, reason: reason.into(), note: Some(note), action: "Delete".into(), secondary: None };
+        let event = Event { type_, reason: reason.into(), note: Some(note), action: "Delete".into(), secondary: None };
         let about = ObjectReference {
             api_version: Some(tracked.kind.gvk.api_version()),
             kind: Some(tracked.kind.gvk.kind.clone()),
