@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::StatusCode;
+use actix_web::http::{StatusCode, Version};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use policies::request::{Operation, Phase, Request};
@@ -16,7 +16,7 @@ use crate::fault::Fault;
 use crate::health::Readiness;
 use crate::metrics::{Door, Metrics, Outcome, Why, operation_word};
 use crate::review::{self, Review, uid_from_head};
-use crate::shedding::{LARGE, Shed, Taken, drain};
+use crate::shedding::{LARGE, Refusing, Shed, Taken, turn_away};
 
 /// Kept from the webhook configuration's timeout for the way back.
 const WAY_BACK: Duration = Duration::from_millis(500);
@@ -54,6 +54,7 @@ pub(crate) async fn review(
     service: web::Data<Service>,
 ) -> HttpResponse {
     let started = Instant::now();
+    // `name` would be the span's own in JSON: the object's is `object`.
     let span = info_span!(
         "review",
         phase = door.as_str(),
@@ -61,7 +62,7 @@ pub(crate) async fn review(
         operation = Empty,
         kind = Empty,
         namespace = Empty,
-        name = Empty,
+        object = Empty,
         account = Empty,
         verdict = Empty,
         cause = Empty,
@@ -71,7 +72,11 @@ pub(crate) async fn review(
     async {
         let time = time_for(http.query_string(), service.deadline);
         let deadline = Deadline { at: started + time, time };
-        let result = service.process(door, declared_length(&http), payload, deadline).await;
+        let refusing = match http.version() {
+            Version::HTTP_2 => Refusing::AfterHead,
+            _ => Refusing::AfterDraining(service.drained),
+        };
+        let result = service.process(door, declared_length(&http), payload, refusing, deadline).await;
         service.conclude(door, result, started)
     }
     .instrument(span)
@@ -84,17 +89,18 @@ impl Service {
         door: Door,
         declared: Option<u64>,
         payload: web::Payload,
+        refusing: Refusing,
         deadline: Deadline,
     ) -> Result<Done, Failed> {
         // Lint needs nothing but the ConfigMap: it never waits for watches.
         if door != Door::Lint && !self.readiness.ready() {
-            let uid = drain(payload, Bytes::new(), self.drained).await;
+            let uid = turn_away(payload, Bytes::new(), refusing).await;
             let fault = Fault::NotReady(self.readiness.missing().join(", "));
             return Err(Failed { uid, operation: None, fault });
         }
         let gate = &self.court.gate;
         let Taken { body, mut room } = gate
-            .take(payload, declared, deadline)
+            .take(payload, declared, refusing, deadline)
             .await
             .map_err(|Shed { uid, why: fault }| Failed { uid, operation: None, fault })?;
 
@@ -188,7 +194,7 @@ fn describe(request: &Request) {
     }
     let stored = || request.old_object.as_ref().and_then(|object| object["metadata"]["name"].as_str());
     if let Some(name) = request.name.as_deref().or_else(stored) {
-        span.record("name", display(name));
+        span.record("object", display(name));
     }
     span.record("account", display(&request.user.username));
 }

@@ -59,6 +59,7 @@ impl Readiness {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::allow_attributes, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use policies::keys;
-use policies::library::{Problem, Severity, TemplateSet};
+use policies::library::{Problem, Severity};
 use policies::request::{Operation, Request};
 use serde_json::Value;
 
@@ -19,14 +19,13 @@ pub trait Linting: Send + Sync + 'static {
     fn problems(&self, config_map: &Value) -> Vec<Problem>;
 }
 
-/// What loading the ConfigMap says.
+/// What loading the ConfigMap says, and what its author will regret.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TemplateLint;
 
 impl Linting for TemplateLint {
     fn problems(&self, config_map: &Value) -> Vec<Problem> {
-        let _ = config_map; // Loading is not in this tree yet.
-        Vec::new()
+        policies::lint::problems_of(config_map)
     }
 }
 

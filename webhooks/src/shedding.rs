@@ -1,5 +1,5 @@
 //! Bodies are taken in within a bound of bytes in flight, not of requests: one legal review can be a thousand times
-//! another. What does not fit is turned away with the uid from its head, and drained without being kept.
+//! another. What does not fit is turned away with the uid from its head.
 //!
 //! Two lanes, so that a flood of large reviews does not delay small ones. A review that finds its lane full waits a
 //! moment; so do a bounded number of others.
@@ -139,6 +139,7 @@ impl Gate {
         &self,
         mut payload: web::Payload,
         declared: Option<u64>,
+        refusing: Refusing,
         deadline: Deadline,
     ) -> Result<Taken, Shed> {
         let mut body = BytesMut::new();
@@ -148,7 +149,7 @@ impl Gate {
                 let mut head = body;
                 head.truncate(HEAD);
                 let head = Bytes::copy_from_slice(&head);
-                Err(Shed { uid: drain(payload, head, 2 * self.limits.body).await, why })
+                Err(Shed { uid: turn_away(payload, head, refusing).await, why })
             }
             Err(why) => Err(Shed { uid: uid_from_head(&body), why }),
         }
@@ -178,11 +179,20 @@ impl Gate {
                 Ok(Some(Ok(chunk))) => chunk,
             };
             let size = body.len() + chunk.len();
+            // A chunk that does not fit may be the first, which has the uid.
+            let head_of = |chunk: &Bytes| chunk.slice(..chunk.len().min(HEAD));
             if size > limit {
+                body.extend_from_slice(&head_of(&chunk));
                 return Err(too_large(size as u64));
             }
             while size > room.size() {
-                room.add(self.try_more(STEP.max(size - room.size()))?);
+                match self.try_more(room.size(), STEP.max(size - room.size())) {
+                    Ok(more) => room.add(more),
+                    Err(busy) => {
+                        body.extend_from_slice(&head_of(&chunk));
+                        return Err(busy);
+                    }
+                }
             }
             body.extend_from_slice(&chunk);
         }
@@ -196,7 +206,7 @@ impl Gate {
     async fn reserve(&self, size: usize) -> Result<Room, Fault> {
         let busy = || Fault::Busy { size: size as u64 };
         let wanted = permits(size);
-        let lane = if size < LARGE { &self.small } else { &self.large };
+        let lane = self.lane(size);
         if let Ok(permit) = Arc::clone(lane).try_acquire_many_owned(wanted) {
             return Ok(Room::new(permit, &self.in_flight));
         }
@@ -211,16 +221,22 @@ impl Gate {
         }
     }
 
-    fn try_more(&self, size: usize) -> Result<OwnedSemaphorePermit, Fault> {
-        let more = Arc::clone(&self.large).try_acquire_many_owned(permits(size));
-        more.map_err(|_| Fault::Busy { size: size as u64 })
+    /// More room for a review that holds some, now or not at all: who holds and waits can wait forever.
+    fn try_more(&self, held: usize, more: usize) -> Result<OwnedSemaphorePermit, Fault> {
+        let lane = self.lane(held + more);
+        let permit = Arc::clone(lane).try_acquire_many_owned(permits(more));
+        permit.map_err(|_| Fault::Busy { size: more as u64 })
+    }
+
+    fn lane(&self, size: usize) -> &Arc<Semaphore> {
+        if size < LARGE { &self.small } else { &self.large }
     }
 
     /// Makes the room as large as what it now holds: after parsing, a tree instead of its text.
     pub(crate) fn resize(&self, room: &mut Room, size: usize) -> Result<(), Fault> {
         let held = room.size();
         if size > held {
-            room.add(self.try_more(size - held)?);
+            room.add(self.try_more(held, size - held)?);
             return Ok(());
         }
         let mut spare = held - size;
@@ -234,19 +250,31 @@ impl Gate {
     }
 }
 
-/// Reads on without keeping anything but the head, so that the answer finds a client that listens.
-/// Gives up after `most` bytes or [`DRAIN`]; the connection is closed then.
-pub(crate) async fn drain(mut payload: web::Payload, head: Bytes, most: usize) -> Option<String> {
+/// How to refuse a body that is not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusing {
+    /// HTTP/2: an answer may overtake its question; the rest of the stream is reset.
+    AfterHead,
+    /// HTTP/1.1: a client that is still writing hears nothing. The rest is read, this many bytes at most, and not
+    /// kept; then the connection is closed.
+    AfterDraining(usize),
+}
+
+/// Reads as much as is needed of a body that is not taken in, keeps its head and finds the uid in it.
+pub(crate) async fn turn_away(mut payload: web::Payload, head: Bytes, refusing: Refusing) -> Option<String> {
     let mut head = BytesMut::from(&head[..]);
     let deadline = Instant::now() + DRAIN;
     let mut read = 0_usize;
-    while let Ok(Some(Ok(chunk))) = timeout_at(deadline, payload.next()).await {
+    let enough = |head: usize, read: usize| match refusing {
+        Refusing::AfterHead => head >= HEAD,
+        Refusing::AfterDraining(most) => read > most,
+    };
+    while !enough(head.len(), read)
+        && let Ok(Some(Ok(chunk))) = timeout_at(deadline, payload.next()).await
+    {
         read += chunk.len();
         let missing = HEAD.saturating_sub(head.len()).min(chunk.len());
         head.extend_from_slice(&chunk[..missing]);
-        if read > most {
-            break;
-        }
     }
     uid_from_head(&head)
 }

@@ -13,8 +13,8 @@ const MAX_UID: usize = 128;
 /// The review's uid; none if it is not in these bytes, or is not printable ASCII of at most 128 characters.
 pub fn uid_from_head(head: &[u8]) -> Option<String> {
     let mut scanner = Scanner { bytes: head, at: 0 };
-    scanner.into_member(b"request")?;
-    scanner.into_member(b"uid")?;
+    scanner.enter_member(b"request")?;
+    scanner.enter_member(b"uid")?;
     scanner.space();
     let uid = std::str::from_utf8(scanner.string()?).ok()?;
     usable(uid).then(|| uid.to_owned())
@@ -47,7 +47,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Enters the map that starts here and stands before the value of its member `key`.
-    fn into_member(&mut self, key: &[u8]) -> Option<()> {
+    fn enter_member(&mut self, key: &[u8]) -> Option<()> {
         self.expect(b'{')?;
         loop {
             self.space();

@@ -7,6 +7,7 @@
 mod answer;
 mod head;
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::allow_attributes, reason = "tests")]
 mod tests;
 mod tree;
 
