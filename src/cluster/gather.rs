@@ -200,7 +200,8 @@ async fn asked(lookup: &Lookup<'_>, request: &Request, namespace: &str) -> Asked
     let Some(name) = request.name.as_deref().filter(|name| !name.is_empty()) else {
         return Asked::Failed("the request names no object".into());
     };
-    match lookup.asked(&request.resource, namespace, name).await {
+    let subresource = request.subresource.as_deref().unwrap_or_default();
+    match lookup.asked(&request.resource, subresource, namespace, name).await {
         Ok(Some(object)) => Asked::Found(Box::new(object)),
         Ok(None) => Asked::Absent,
         Err(error) => Asked::Failed(error.to_string()),

@@ -1,7 +1,8 @@
 //! What owns a stored object, and which of an object's owners are the caller's own dependents.
 //!
-//! Only metadata is read, only in the object's namespace, and only of built-in kinds that own others and of
-//! kinds that a loaded template makes: a reference to anything else ends the climb.
+//! Only metadata is read (but for a `scale`, which is judged with the whole object), only in the object's namespace, and
+//! only of built-in kinds that own others and of kinds that a loaded template makes: a reference to anything else ends
+//! the climb.
 
 use kube::Client;
 use policies::caller::Caller;
@@ -55,15 +56,20 @@ impl Lookup<'_> {
         built_in.chain(self.dependents.kinds().into_iter().filter_map(|kind| Some((kind.gvk, kind.resource?))))
     }
 
-    async fn metadata(
+    async fn metadata(&self, known: (Gvk, String), namespace: &str, name: &str) -> Result<Option<Value>, LookupError> {
+        self.object(known, namespace, name, Detail::Metadata).await
+    }
+
+    async fn object(
         &self,
         (gvk, resource): (Gvk, String),
         namespace: &str,
         name: &str,
+        detail: Detail,
     ) -> Result<Option<Value>, LookupError> {
         let what = format!("{} {namespace}/{name}", gvk.kind);
         let path = path(&gvk.api_version(), &resource, Some(namespace), name)?;
-        let mut found = read(self.client, &what, &path, Detail::Metadata).await?;
+        let mut found = read(self.client, &what, &path, detail).await?;
         if let Some(object) = &mut found {
             object["apiVersion"] = gvk.api_version().into();
             object["kind"] = gvk.kind.into();
@@ -71,13 +77,14 @@ impl Lookup<'_> {
         Ok(found)
     }
 
-    /// The object of which a subresource is used, or none where there is none.
+    /// The object of which `subresource` is used, or none where there is none.
     ///
     /// # Errors
     /// When that cannot be found out.
     pub(crate) async fn asked(
         &self,
         resource: &Gvr,
+        subresource: &str,
         namespace: &str,
         name: &str,
     ) -> Result<Option<Value>, LookupError> {
@@ -87,7 +94,10 @@ impl Lookup<'_> {
                 message: "no loaded template makes objects of this kind, so it is nobody's dependent".into(),
             });
         };
-        self.metadata(known, namespace, name).await
+        // A Secret has no scale; nor would its content be read if it had.
+        let secret = known.0.group.is_empty() && known.0.kind == "Secret";
+        let detail = if subresource == "scale" && !secret { Detail::Whole } else { Detail::Metadata };
+        self.object(known, namespace, name, detail).await
     }
 
     /// What owns `object`, nearest first, each checked by uid; it ends where an owner is not there any more.

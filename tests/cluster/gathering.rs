@@ -118,6 +118,16 @@ spec:
     let kinds: Vec<&str> = lineage.iter().map(|owner| owner["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["ReplicaSet", "Deployment"]);
 
+    // A scale is judged with the whole object.
+    let scale = Request {
+        operation: Operation::Update,
+        resource: Gvr { group: "apps".into(), version: "v1".into(), resource: "deployments".into() },
+        subresource: Some("scale".into()),
+        ..create(&user, &namespace, "web")
+    };
+    let Asked::Found(deployment) = cluster.gather(&scale).await.unwrap().asked else { panic!("no deployment") };
+    assert_eq!(deployment["spec"]["replicas"], 1);
+
     let mut forged = stored;
     forged["metadata"]["ownerReferences"][0]["uid"] = "another".into();
     assert_eq!(cluster.gather(&delete(forged)).await.unwrap().lineage, Vec::<Value>::new());
