@@ -253,6 +253,8 @@ pub(crate) async fn follow<T: Watchable>(
     let mut version: Option<String> = None;
     let mut pause = FIRST_PAUSE;
     loop {
+        let begun = Instant::now();
+        let listing = version.is_none();
         let progress = match version.take() {
             None => list(&client, &watched, &out).await,
             Some(from) => watch(&client, &watched, from, &out).await,
@@ -261,6 +263,10 @@ pub(crate) async fn follow<T: Watchable>(
             Ok(reached) => {
                 version = Some(reached);
                 pause = FIRST_PAUSE;
+                // A server on its way out ends watches as soon as they begin.
+                if !listing && begun.elapsed() < pause {
+                    tokio::time::sleep(pause).await;
+                }
             }
             Err(Trouble::Unheard) => return,
             Err(trouble) => {
@@ -358,49 +364,5 @@ async fn watch<T: Watchable>(
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::allow_attributes, reason = "tests")]
-    use super::*;
-
-    #[test]
-    fn selectors_and_tokens_survive_the_uri() {
-        let watched = Watched::new("v1", "ConfigMap", "configmaps").labelled("fledged.io/templates=true");
-        let uri = watched.request(&[("continue", "a+b=&c")]).unwrap().uri().to_string();
-        assert_eq!(uri, "/api/v1/configmaps?continue=a%2Bb%3D%26c&labelSelector=fledged.io/templates%3Dtrue");
-        let uri = Watched::new("apps/v1", "Deployment", "deployments").request(&[]).unwrap().uri().to_string();
-        assert_eq!(uri, "/apis/apps/v1/deployments?");
-    }
-
-    #[test]
-    fn an_empty_list_of_metadata_has_null_for_items() {
-        for text in [
-            r#"{"metadata": {"resourceVersion": "7"}, "items": null}"#,
-            r#"{"metadata": {"resourceVersion": "7"}, "items": []}"#,
-            r#"{"metadata": {"resourceVersion": "7"}}"#,
-        ] {
-            let page: Page<Value> = serde_json::from_str(text).unwrap();
-            assert_eq!((page.metadata.resource_version.as_str(), page.items.unwrap_or_default().len()), ("7", 0));
-        }
-    }
-
-    #[test]
-    fn a_snapshot_is_stale_before_its_first_list_and_a_minute_after_its_last_proof_of_life() {
-        let pulse = Pulse::default();
-        assert!(pulse.fresh("configmaps").is_err());
-        pulse.beat(Instant::now());
-        assert_eq!(pulse.fresh("configmaps"), Ok(()));
-        let old = Pulse::default();
-        old.beat(Instant::now() - STALE_AFTER - Duration::from_secs(1));
-        old.ail("connection refused".into());
-        let error = old.fresh("configmaps").unwrap_err().to_string();
-        assert!(error.contains("61 s old") && error.contains("connection refused"), "{error}");
-    }
-
-    #[test]
-    fn pauses_are_never_zero_and_never_longer_than_asked() {
-        for _ in 0..100 {
-            let pause = jittered(FIRST_PAUSE);
-            assert!(pause >= FIRST_PAUSE / 2 && pause <= FIRST_PAUSE, "{pause:?}");
-        }
-    }
-}
+#[path = "watch_tests.rs"]
+mod tests;
