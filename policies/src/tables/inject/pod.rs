@@ -12,8 +12,40 @@ pub(super) fn inject(expected: &mut Value, situation: &Situation<'_>) -> Result<
     runtime_class(expected, situation)?;
     if situation.form == Form::Validating {
         label_keys(expected, situation);
+        app_armor(expected, situation);
     }
     Ok(())
+}
+
+/// The old annotation of a container's AppArmor profile becomes the field of today, unless the pod's says the same.
+fn app_armor(expected: &mut Value, situation: &Situation<'_>) {
+    const ANNOTATION: &str = "container.apparmor.security.beta.kubernetes.io/";
+    let annotations = expected.pointer("/metadata/annotations").cloned().unwrap_or_default();
+    let of_pod = expected.pointer("/spec/securityContext/appArmorProfile").cloned();
+    for containers in ["initContainers", "containers", "ephemeralContainers"] {
+        for index in 0..list(expected, &format!("/spec/{containers}")).len() {
+            let at = format!("/spec/{containers}/{index}");
+            let name = text(expected, &format!("{at}/name")).unwrap_or_default();
+            let profile = match annotations.get(format!("{ANNOTATION}{name}")).and_then(Value::as_str) {
+                Some("unconfined") => json!({"type": "Unconfined"}),
+                Some("runtime/default") => json!({"type": "RuntimeDefault"}),
+                Some(said) => match said.strip_prefix("localhost/") {
+                    Some(file) if !file.is_empty() => json!({"type": "Localhost", "localhostProfile": file}),
+                    _ => continue,
+                },
+                None => continue,
+            };
+            let shown = list(situation.object, &format!("/spec/{containers}"))
+                .iter()
+                .any(|other| text(other, "/name") == Some(name) && has(other, "/securityContext/appArmorProfile"));
+            if shown
+                && of_pod.as_ref() != Some(&profile)
+                && let Some(container) = expected.pointer_mut(&at)
+            {
+                add(container, &["securityContext"], "appArmorProfile", profile);
+            }
+        }
+    }
 }
 
 /// The number behind a priority class, and its policy.
