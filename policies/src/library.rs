@@ -9,7 +9,7 @@ pub(crate) use annotations::namespaced_names;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -121,6 +121,3 @@ impl Problem {
         Self { severity: Severity::Warning, key: key.map(str::to_owned), line, message: message.into() }
     }
 }
-
-/// What a library knows of live accounts, for rules that need it.
-pub type MasterAccounts = BTreeMap<NamespacedName, bool>;

@@ -1,6 +1,7 @@
 //! A manifest with holes as a pattern tree, and how it is read.
 
 mod ambiguity;
+mod coincide;
 mod compile;
 mod holes;
 mod metadata;

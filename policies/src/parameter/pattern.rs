@@ -59,7 +59,7 @@ impl Pattern {
     }
 
     /// As [`Pattern::new`] for a pattern of ours, which may be longer than people write.
-    pub(super) fn unbounded(source: &str) -> Result<Self, PatternError> {
+    pub(crate) fn unbounded(source: &str) -> Result<Self, PatternError> {
         let known = INTERNED.lock().unwrap_or_else(PoisonError::into_inner).get(source).and_then(Weak::upgrade);
         let compiled = match known {
             Some(compiled) => compiled,

@@ -153,7 +153,10 @@ fn schema(node: &Node, place: Place, depth: usize, problems: &mut Problems) -> O
         if let Err(mismatch) = schema.accepts(value) {
             problems.push(ParameterError {
                 line: node.line,
-                message: format!("the enum holds {value}, which its own schema refuses: {mismatch}"),
+                message: format!(
+                    "the enum holds {value}, which its own schema refuses: {mismatch}{}",
+                    if value.is_boolean() { " (y, n, yes, no, on and off are booleans: quote them)" } else { "" }
+                ),
             });
         }
     }

@@ -230,6 +230,11 @@ fn what_is_wrong_is_told_with_line_and_name() {
         ("a: {type: integer, default: x}", 1, "the default is refused by its own schema: expected an integer"),
         ("a:\n  type: integer\n  maximum: 3\n  default: 4", 4, "the default is refused"),
         ("a: {type: string, enum: [a, 1]}", 1, "the enum holds 1"),
+        (
+            "a: {type: string, enum: [x, y]}",
+            1,
+            "the enum holds true, which its own schema refuses: expected text (y, n",
+        ),
         ("a: {type: string, enum: []}", 1, "at least one"),
         ("a: {type: string, optional: true, default: x}", 1, "exclude each other"),
         ("a: {type: string, default: null}", 1, "the default is null"),

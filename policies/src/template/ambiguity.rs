@@ -1,39 +1,52 @@
 //! Holes that cannot be told apart: then an object would not say what its parameters were.
 
 use super::compile::{Lines, TemplateError};
-use super::{Element, Hole, Pattern};
+use super::{Element, Hole, Pattern, coincide};
 use crate::difference::Path;
 use crate::object::Gvk;
 use crate::parameter::Parameters;
+use crate::tables::{self, Facts, Shape};
 
 pub(super) fn check(
-    _kind: &Gvk,
+    kind: &Gvk,
     pattern: &Pattern,
     parameters: &Parameters,
     lines: &Lines<'_>,
     errors: &mut Vec<TemplateError>,
 ) {
-    walk(pattern, &Path::root(), parameters, lines, errors);
+    let facts = Facts::default();
+    let mut walk = Walk { parameters, lines, errors };
+    walk.pattern(pattern, &Path::root(), tables::shape_of(kind, &facts));
 }
 
-fn walk(pattern: &Pattern, path: &Path, parameters: &Parameters, lines: &Lines<'_>, errors: &mut Vec<TemplateError>) {
-    match pattern {
-        Pattern::Map(entries) => {
-            for (key, value) in entries {
-                walk(value, &path.key(key), parameters, lines, errors);
-            }
-        }
-        Pattern::List(elements) => {
-            if let Some((index, message)) = of_list(elements, parameters) {
-                errors.push(TemplateError::new(lines.of(&path.index(index)), message));
-            }
-            for (index, element) in elements.iter().enumerate() {
-                if let Element::One(pattern) = element {
-                    walk(pattern, &path.index(index), parameters, lines, errors);
+struct Walk<'a> {
+    parameters: &'a Parameters,
+    lines: &'a Lines<'a>,
+    errors: &'a mut Vec<TemplateError>,
+}
+
+impl Walk<'_> {
+    fn pattern(&mut self, pattern: &Pattern, path: &Path, shape: Shape<'_>) {
+        match pattern {
+            Pattern::Map(entries) => {
+                for (key, value) in entries {
+                    self.pattern(value, &path.key(key), shape.field(key));
                 }
             }
+            Pattern::List(elements) => {
+                let found =
+                    of_list(elements, self.parameters).or_else(|| coincide::of_list(elements, shape, self.parameters));
+                if let Some((index, message)) = found {
+                    self.errors.push(TemplateError::new(self.lines.of(&path.index(index)), message));
+                }
+                for (index, element) in elements.iter().enumerate() {
+                    if let Element::One(pattern) = element {
+                        self.pattern(pattern, &path.index(index), shape.element());
+                    }
+                }
+            }
+            _ => {}
         }
-        _ => {}
     }
 }
 

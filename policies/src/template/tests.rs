@@ -207,3 +207,36 @@ fn what_an_author_may_say_is_read() {
         assert_eq!(compiled.errors, [], "{text}");
     }
 }
+
+#[test]
+fn elements_of_keyed_lists_that_could_be_the_same_are_refused_and_others_are_not() {
+    let parameters = Arc::new(
+        Parameters::parse(
+            "any: {type: string}\nport1: {type: integer}\nport2: {type: integer}\na: {type: string, enum: [x, w]}\nb: {type: string, enum: [z]}\nc: {type: string, enum: [w]}\nenv: {type: array, items: {type: object, properties: {name: {type: string, pattern: 'JAVA_.*'}, value: {type: string}}}}\n",
+        )
+        .unwrap(),
+    );
+    for (list, refused) in [
+        ("ports:\n    - containerPort: ${port1}\n    - containerPort: ${port2}\n", true),
+        ("ports:\n    - {name: rpc, containerPort: 1}\n    - containerPort: ${port2}\n", false),
+        (
+            "ports:\n    - name: rpc\n      containerPort: ${port1}\n    - name: http\n      containerPort: ${port2}\n",
+            false,
+        ),
+        ("ports:\n    - name: rpc\n      containerPort: ${port1}\n    - containerPort: ${port2}\n", false),
+        ("env:\n    - name: ${a}\n      value: v\n    - name: ${b}\n      value: v\n", false),
+        ("env:\n    - name: ${a}\n      value: v\n    - name: ${c}\n      value: v\n", true),
+        ("env:\n    - name: A_${any}\n      value: v\n    - name: B_${any}\n      value: v\n", false),
+        ("env:\n    - name: A_${any}\n      value: v\n    - name: A_B${any}\n      value: v\n", true),
+        ("env:\n    - name: A\n      value: ${any}\n    - ${env}\n", false),
+        ("env:\n    - name: JAVA_HOME\n      value: ${any}\n    - ${env}\n", false),
+        ("env:\n    - name: ${any}\n      value: x\n    - ${env}\n", true),
+        ("env:\n    - name: ${a}\n      value: x\n    - ${env}\n", false),
+        ("args:\n    - ${any}\n    - ${a}\n", false),
+    ] {
+        let text = pod(&format!("  containers:\n  - name: main\n    {list}"));
+        let compiled = compile("t.yaml", &text, &parameters);
+        assert_eq!(compiled.errors.len(), usize::from(refused), "{list}: {:?}", compiled.errors);
+        assert!(compiled.errors.iter().all(|error| error.message.contains("nothing says")), "{:?}", compiled.errors);
+    }
+}
