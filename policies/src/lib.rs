@@ -6,7 +6,7 @@
 //! The rooms: [`yaml`] reads manifests as kubectl does; [`parameter`] and [`template`] turn them into patterns;
 //! [`library`] holds the compiled templates of every ConfigMap; [`tables`] knows what the API server completes;
 //! [`render`] and [`recognise`] run a template forwards and backwards; [`caller`] says who asks; [`verdict`] decides;
-//! [`stamp`] marks what was admitted; [`lifetime`] is durations and deadlines; [`garbage`] is what may be deleted.
+//! [`stamp`] marks what was admitted; [`rbac`] says which rights a master needs; [`lifetime`] is durations and deadlines; [`garbage`] is what may be deleted.
 
 pub mod caller;
 pub mod difference;
@@ -18,6 +18,7 @@ pub mod lint;
 pub mod object;
 pub mod parameter;
 pub mod quantity;
+pub mod rbac;
 pub mod recognise;
 pub mod render;
 pub mod request;

@@ -8,6 +8,7 @@ pub mod check;
 pub mod input;
 pub mod lint;
 pub mod output;
+pub mod rbac;
 pub mod render;
 pub mod templates;
 
@@ -86,6 +87,8 @@ enum Command {
     Render(render::Args),
     /// Find the problems of template ConfigMaps, with their lines
     Lint(lint::Args),
+    /// Print the narrow Roles that a master needs for its templates
+    Rbac(rbac::Args),
     /// Collect: delete dependents whose deadline is past
     Controller(role::controller::Args),
 }
@@ -122,6 +125,7 @@ impl Command {
             Self::Check(args) => check::run(args),
             Self::Render(args) => render::run(args),
             Self::Lint(args) => lint::run(args),
+            Self::Rbac(args) => rbac::run(args),
             Self::Controller(args) => role::serve(|shutdown| role::controller::run(args, shutdown)),
         }
     }

@@ -22,12 +22,13 @@ pub(super) struct CustomVersion {
 pub(super) struct Custom {
     pub(super) group: String,
     pub(super) kind: String,
+    pub(super) plural: String,
     pub(super) scope: Scope,
     pub(super) versions: BTreeMap<String, CustomVersion>,
 }
 
 impl Custom {
-    /// From a CRD of `apiextensions.k8s.io/v1`; none where it has no group or kind.
+    /// From a CRD of `apiextensions.k8s.io/v1`; none where it has no group, kind or plural name.
     pub(super) fn read(crd: &Value) -> Option<Self> {
         let spec = crd.get("spec")?;
         let scope = match spec.get("scope")?.as_str()? {
@@ -53,6 +54,7 @@ impl Custom {
         Some(Self {
             group: spec.get("group")?.as_str()?.to_owned(),
             kind: spec.pointer("/names/kind")?.as_str()?.to_owned(),
+            plural: spec.pointer("/names/plural")?.as_str()?.to_owned(),
             scope,
             versions,
         })

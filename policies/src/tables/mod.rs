@@ -63,6 +63,11 @@ pub fn plural(kind: &Gvk) -> Option<&'static str> {
     shape::kind(kind).map(|found| found.plural)
 }
 
+/// As [`plural`], custom resources included.
+pub fn plural_with<'a>(kind: &Gvk, facts: &'a Facts) -> Option<&'a str> {
+    plural(kind).or_else(|| facts.definition(kind).map(|custom| custom.plural.as_str()))
+}
+
 /// Why no template may ever admit a kind; none where one may.
 pub fn forbidden(kind: &Gvk) -> Option<&'static str> {
     match (kind.group.as_str(), kind.kind.as_str()) {
