@@ -10,7 +10,7 @@ use crate::tables;
 use crate::text::hole_name;
 
 /// Annotations and labels by which other collectors delete.
-const COLLECTORS: [&str; 3] = ["janitor/", "cleanup.kyverno.io/", "kube-downscaler/"];
+const COLLECTORS: [&str; 3] = ["janitor/", "cleanup.kyverno.io/", "k8s-ttl-controller.twin.sh/"];
 
 /// Whether a label or annotation key is retinue's or another collector's: a hole may not bind it.
 pub fn is_reserved_key(key: &str) -> bool {
