@@ -9,6 +9,7 @@ mod compare;
 mod custom;
 mod defaults;
 mod facts;
+mod image;
 mod inject;
 mod rules;
 mod shape;
