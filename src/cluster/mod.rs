@@ -3,7 +3,7 @@
 //! The rooms: [`client`] connects and reads; [`watch`] lists and watches, with proof of life; [`clock`] is the API
 //! server's; [`templates`], [`facts`], [`masters`] and [`dependents`] are snapshots; [`callers`] finds out who asks;
 //! [`lineage`] what owns an object; [`gather`] puts a verdict's situation together; [`events`] tells what was decided;
-//! [`readiness`] says whether all of that can be relied on.
+//! [`readiness`] says whether all of that can be relied on; [`metrics`] counts.
 
 pub mod callers;
 pub mod client;
@@ -14,6 +14,7 @@ pub mod facts;
 pub mod gather;
 mod lineage;
 pub mod masters;
+pub mod metrics;
 pub mod readiness;
 pub mod templates;
 pub(crate) mod watch;

@@ -184,3 +184,65 @@ async fn a_hundred_templates_are_known_soon_after_the_start() {
     println!("ready after {took:?}");
     assert!(took < Duration::from_secs(2), "{took:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn facts_follow_the_live_objects() {
+    let (cluster, _guard) = started().await;
+    let group = format!("{}.example.com", plane().namespace().unwrap());
+    let kind = Gvk::new(&group, "v1", "Widget");
+    let status = || policies::tables::has_status(&kind, &cluster.facts().snapshot().unwrap());
+    let becomes = |expected: Option<bool>| {
+        let known = status();
+        if known == expected { Ok(()) } else { Err(format!("{known:?} instead of {expected:?}")) }
+    };
+    assert_eq!(status(), None);
+    let definition = |subresources: &str| {
+        format!(
+            "
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {{name: widgets.{group}}}
+spec:
+  group: {group}
+  scope: Namespaced
+  names: {{kind: Widget, plural: widgets}}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {{openAPIV3Schema: {{type: object}}}}
+    subresources: {subresources}
+"
+        )
+    };
+    plane().apply(&definition("{}")).unwrap();
+    until("the kind is known", || becomes(Some(false))).await;
+    plane().apply(&definition("{status: {}}")).unwrap();
+    until("its status is known", || becomes(Some(true))).await;
+    plane().kubectl(&["delete", "crd", &format!("widgets.{group}")]).unwrap().ok().unwrap();
+    until("the kind is gone", || becomes(None)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_known_is_shown_in_numbers_without_names() {
+    let (cluster, _guard) = started().await;
+    let namespace = plane().namespace().unwrap();
+    plane().apply(&template(&namespace, "t", LABELLED)).unwrap();
+    let mut registry = prometheus_client::registry::Registry::default();
+    retinue::cluster::metrics::register(&cluster, &mut registry);
+    let (text, _) = until("the template is counted", || {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        if text.contains("retinue_template_configmaps 0") { Err(text) } else { Ok(text) }
+    })
+    .await;
+    for line in [
+        "retinue_template_errors",
+        "retinue_dependents",
+        "retinue_snapshot_age_seconds",
+        "retinue_events_dropped_total 0",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    assert!(!text.contains(&namespace));
+}

@@ -1,0 +1,51 @@
+//! What is known of the cluster, in numbers, read when Prometheus asks: no object's name is ever a label.
+
+use std::fmt;
+use std::sync::Arc;
+
+use policies::library::Severity;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use super::Cluster;
+
+/// Shows what `cluster` knows in `registry`.
+pub fn register(cluster: &Arc<Cluster>, registry: &mut Registry) {
+    registry.register_collector(Box::new(Known(Arc::clone(cluster))));
+}
+
+struct Known(Arc<Cluster>);
+
+impl fmt::Debug for Known {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Known")
+    }
+}
+
+impl Collector for Known {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let cluster = &self.0;
+        let snapshot = cluster.templates.last();
+        let sets = snapshot.library.sets.values();
+        let errors = sets.clone().flat_map(|set| &set.problems).filter(|problem| problem.severity == Severity::Error);
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        let mut gauge = |name: &str, help: &str, value: i64| {
+            let gauge = ConstGauge::new(value);
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
+        };
+        gauge("retinue_template_configmaps", "Template ConfigMaps known", count(sets.len()))?;
+        gauge("retinue_template_errors", "Problems that keep templates from being used", count(errors.count()))?;
+        gauge("retinue_dependents", "Dependents known", count(cluster.dependents.ledger.len()))?;
+        // Absent before all was read: an age of nothing would look fresh.
+        if let Some(age) = cluster.oldest_proof_of_life() {
+            let seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
+            gauge("retinue_snapshot_age_seconds", "Since the last proof of life of the oldest snapshot", seconds)?;
+        }
+        let dropped = ConstCounter::new(cluster.events.dropped());
+        let help = "Events that could not be told";
+        dropped.encode(encoder.encode_descriptor("retinue_events_dropped", help, None, dropped.metric_type())?)
+    }
+}
