@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use policies::object::{Gvk, Gvr, NamespacedName};
 use policies::request::{Operation, Phase, Request, User};
 use policies::verdict::{Admission, Asked, Cause, Ground, Refusal, Situation, Verdict};
+use retinue::cluster::client::{Connection, Source};
 use retinue::cluster::{Cluster, Options};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -193,6 +194,90 @@ data:
     let refused = Verdict::Refuse(Refusal::new(Cause::Quota, "full").about_request(&second));
     cluster.tell(&second, &situation, &refused);
     assert_eq!(seen(&stamped("c", Phase::Mutating, false)).await.0, 1, "what was refused has no place");
+}
+
+/// What the webhook's account needs, and no more (deploy installs the same).
+const RIGHTS: &str = "
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: test-webhook}
+rules:
+- {apiGroups: [''], resources: [configmaps, serviceaccounts, limitranges], verbs: [get, list, watch]}
+- {apiGroups: [scheduling.k8s.io], resources: [priorityclasses], verbs: [get, list, watch]}
+- {apiGroups: [node.k8s.io], resources: [runtimeclasses], verbs: [get, list, watch]}
+- {apiGroups: [storage.k8s.io], resources: [storageclasses], verbs: [get, list, watch]}
+- {apiGroups: [networking.k8s.io], resources: [ingressclasses], verbs: [get, list, watch]}
+- {apiGroups: [apiextensions.k8s.io], resources: [customresourcedefinitions], verbs: [get, list, watch]}
+- {apiGroups: [''], resources: [pods, replicationcontrollers, services], verbs: [get]}
+- {apiGroups: [apps], resources: [replicasets, deployments, statefulsets, daemonsets], verbs: [get]}
+- {apiGroups: [batch], resources: [jobs, cronjobs], verbs: [get]}
+- {apiGroups: [authorization.k8s.io], resources: [subjectaccessreviews], verbs: [create]}
+- {apiGroups: [events.k8s.io], resources: [events], verbs: [create, patch]}
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_webhooks_own_few_rights_are_enough_for_a_verdict() {
+    let (namespace, user) = master();
+    plane().service_account(&namespace, "webhook").unwrap();
+    plane().apply(RIGHTS).unwrap();
+    plane()
+        .apply(&format!(
+            "
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {{name: {namespace}}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: test-webhook}}
+subjects: [{{kind: ServiceAccount, name: webhook, namespace: {namespace}}}]
+---
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: post-trade
+  namespace: {namespace}
+  labels: {{fledged.io/templates: 'true'}}
+  annotations: {{fledged.io/max-dependents: '5'}}
+data:
+  config.yaml: |
+    apiVersion: v1
+    kind: ConfigMap
+    metadata: {{name: made}}
+    data: {{day: monday}}
+"
+        ))
+        .unwrap();
+    let token = plane().token(&namespace, "webhook", None).unwrap();
+    let path = Some(plane().kubeconfig_with_token(&token).unwrap());
+    let connection = Connection::open(&Source::Kubeconfig { path, context: None }).await.unwrap();
+    let shutdown = CancellationToken::new();
+    let (cluster, tasks) = Cluster::start(connection, Options::default(), shutdown.clone());
+    watch_over(tasks);
+    let _guard = shutdown.drop_guard();
+    until("ready", || cluster.ready().map_err(|missing| missing.join("; "))).await;
+
+    let request = |day: &str| Request {
+        phase: Phase::Mutating,
+        kind: Gvk::new("", "v1", "ConfigMap"),
+        resource: Gvr { group: String::new(), version: "v1".into(), resource: "configmaps".into() },
+        object: Some(json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "made", "namespace": namespace},
+            "data": {"day": day},
+        })),
+        ..create(&user, &namespace, "made")
+    };
+    for (day, admitted) in [("monday", true), ("sunday", false)] {
+        let request = request(day);
+        let situation = cluster.gather(&request).await.unwrap();
+        let verdict = policies::verdict::decide(&request, &situation);
+        assert_eq!(matches!(verdict, Verdict::Admit(_)), admitted, "{day}: {verdict:?}");
+        cluster.tell(&request, &situation, &verdict);
+    }
+    let (told, _) = until("the refusal is told", || {
+        let told = events(&namespace);
+        if told.len() == 1 { Ok(told) } else { Err(format!("{told:#?}")) }
+    })
+    .await;
+    assert!(told[0]["note"].as_str().unwrap().contains("monday"), "{told:#?}");
+    assert_eq!(cluster.events_dropped(), 0);
 }
 
 fn events(namespace: &str) -> Vec<Value> {
