@@ -145,7 +145,9 @@ impl Cluster {
             return Ok(BTreeMap::new());
         }
         let wished = caller.wish.manifests.iter().filter_map(|name| templates.library.sets.get(name));
-        let limited: Vec<_> = wished.filter(|set| set.max_dependents.is_some()).collect();
+        // A ConfigMap without a template of this kind cannot admit it, so whether its dependents can be counted is all one.
+        let limited: Vec<_> =
+            wished.filter(|set| set.max_dependents.is_some() && set.templates.contains_key(&request.kind)).collect();
         if limited.is_empty() {
             return Ok(BTreeMap::new());
         }

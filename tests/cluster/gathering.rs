@@ -165,7 +165,7 @@ data:
     .await;
     let stamped = |name: &str, phase: Phase, dry_run: bool| {
         let record = json!({
-            "object": {"apiVersion": "batch/v1", "kind": "Job", "namespace": namespace, "name": name},
+            "object": {"apiVersion": "v1", "kind": "ConfigMap", "namespace": namespace, "name": name},
             "account": {"namespace": namespace, "name": "eod"},
             "pod": {"name": "eod", "uid": "p"},
             "workload": {"apiVersion": "v1", "kind": "Pod", "name": "eod", "uid": "p"},
@@ -174,7 +174,8 @@ data:
                 "version": "1", "hash": "h",
             },
         });
-        let mut request = Request { phase, dry_run, name: None, ..create(&user, &namespace, name) };
+        let kind = Gvk::new("", "v1", "ConfigMap");
+        let mut request = Request { phase, dry_run, kind, name: None, ..create(&user, &namespace, name) };
         let object = request.object.as_mut().unwrap();
         object["metadata"]["annotations"] = json!({"fledged.io/admission": record.to_string()});
         request
@@ -194,6 +195,8 @@ data:
     let refused = Verdict::Refuse(Refusal::new(Cause::Quota, "full").about_request(&second));
     cluster.tell(&second, &situation, &refused);
     assert_eq!(seen(&stamped("c", Phase::Mutating, false)).await.0, 1, "what was refused has no place");
+    let other = cluster.gather(&create(&user, &namespace, "job")).await.unwrap();
+    assert!(other.live_dependents.is_empty(), "what no template of it makes is not counted for");
 }
 
 /// What the webhook's account needs, and no more (deploy installs the same).
