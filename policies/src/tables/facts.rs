@@ -108,6 +108,13 @@ impl Facts {
     /// Adds or replaces a live object. Needs `kind` and `metadata`; an object of a kind that is no fact is ignored.
     /// Says whether it was one.
     pub fn apply(&mut self, object: &Value) -> bool {
+        // A kind of the same name in another group is none; items of a list carry no apiVersion.
+        let group = |api_version: &str| api_version.split_once('/').map_or("", |(group, _)| group).to_owned();
+        let api_version = text(object, "/apiVersion");
+        let fact = KINDS.iter().find(|(_, kind)| *kind == text(object, "/kind"));
+        if fact.is_some_and(|(expected, _)| !api_version.is_empty() && group(expected) != group(api_version)) {
+            return false;
+        }
         let name = text(object, "/metadata/name").to_owned();
         let namespace = match text(object, "/metadata/namespace") {
             "" => "default",

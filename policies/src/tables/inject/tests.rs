@@ -319,6 +319,10 @@ fn facts_come_and_go() {
     assert!(facts.apply(&account(json!({}))));
     assert!(!facts.apply(&json!({"kind": "Pod", "metadata": {"name": "a"}})));
     assert_eq!(left(&pod(json!({})), &with_token(), Form::Mutating, &facts), Ok(vec![]));
+    let mut stranger = account(json!({"automountServiceAccountToken": false}));
+    stranger["apiVersion"] = "example.com/v1".into();
+    assert!(!facts.apply(&stranger));
+    assert_eq!(left(&pod(json!({})), &with_token(), Form::Mutating, &facts), Ok(vec![]));
     facts.remove("ServiceAccount", "trading", "runner");
     assert_ne!(left(&pod(json!({})), &with_token(), Form::Mutating, &facts), Ok(vec![]));
     let list = json!({"kind": "List", "items": [account(json!({}))]});
