@@ -49,3 +49,12 @@ pub const STAMP_LABELS: [&str; 3] = [MASTER, TEMPLATE, EXPIRES_AT];
 
 /// `kubectl apply`'s annotation.
 pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Prefixes of annotations and labels by which other collectors delete.
+const COLLECTORS: [&str; 3] = ["janitor/", "cleanup.kyverno.io/", "k8s-ttl-controller.twin.sh/"];
+
+/// Whether a label or annotation key steers retinue or another collector: no hole may bind one, or a master could
+/// lengthen its dependents' lives, or have them taken for templates.
+pub fn is_reserved(key: &str) -> bool {
+    key == ALL_IN_ONE || key.starts_with(PREFIX) || COLLECTORS.iter().any(|collector| key.starts_with(collector))
+}

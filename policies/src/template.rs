@@ -15,7 +15,6 @@ use serde_json::Value;
 pub use compile::{Compiled, TemplateError, compile};
 pub(crate) use holes::split;
 pub use holes::{Mention, mentions};
-pub use rules::is_reserved_key;
 
 use crate::object::Gvk;
 use crate::parameter::Parameters;

@@ -84,7 +84,7 @@ impl List<'_> {
     }
 
     /// The one way in which all values, in order, are all elements, in order. A pattern with two ways is refused when
-    /// it is loaded ([`super::ambiguity`]).
+    /// it is loaded ([`crate::template`]).
     fn aligned(&self) -> Option<Vec<Partner>> {
         let (rows, columns) = (self.elements.len(), self.values.len());
         if rows.saturating_mul(columns) > CELLS {

@@ -9,16 +9,6 @@ use crate::parameter::{Parameter, Parameters};
 use crate::tables;
 use crate::text::hole_name;
 
-/// Annotations and labels by which other collectors delete.
-const COLLECTORS: [&str; 3] = ["janitor/", "cleanup.kyverno.io/", "k8s-ttl-controller.twin.sh/"];
-
-/// Whether a label or annotation key is retinue's or another collector's: a hole may not bind it.
-pub fn is_reserved_key(key: &str) -> bool {
-    key == keys::ALL_IN_ONE
-        || key.starts_with(keys::PREFIX)
-        || COLLECTORS.iter().any(|collector| key.starts_with(collector))
-}
-
 pub(super) fn check(
     kind: &Gvk,
     pattern: &Pattern,
@@ -131,7 +121,7 @@ impl Rules<'_> {
         for field in ["labels", "annotations"] {
             let Some(Pattern::Map(entries)) = metadata.get(field) else { continue };
             let at = path.key(field);
-            for (key, value) in entries.iter().filter(|(key, _)| is_reserved_key(key)) {
+            for (key, value) in entries.iter().filter(|(key, _)| keys::is_reserved(key)) {
                 if keys::STAMP_LABELS.contains(&key.as_str()) || key == keys::ADMISSION {
                     self.error(&at.key(key), format!("{key} is the stamp's, which only retinue writes: remove it"));
                 }

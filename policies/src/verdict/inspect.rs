@@ -13,10 +13,6 @@ use crate::template::Template;
 
 use super::{Cause, Refusal};
 
-/// Keys that steer retinue and other collectors: no hole may bind one, or a master could lengthen its dependents'
-/// lives, or have them taken for templates.
-const RESERVED: [&str; 4] = [keys::PREFIX, "janitor/", "cleanup.kyverno.io/", "k8s-ttl-controller.twin.sh/"];
-
 /// Refuses objects that no template may describe, by kind and content.
 pub(crate) fn never(kind: &Gvk, object: &Value) -> Result<(), Refusal> {
     match (kind.group.as_str(), kind.kind.as_str()) {
@@ -57,8 +53,7 @@ pub(crate) fn bound(template: &Template, bindings: &Bindings) -> Result<(), Refu
 fn reserved_key(value: &Value) -> Option<&str> {
     match value {
         Value::Object(map) => map.iter().find_map(|(key, inner)| {
-            let reserved = key == keys::ALL_IN_ONE || RESERVED.iter().any(|prefix| key.starts_with(prefix));
-            if reserved { Some(key.as_str()) } else { reserved_key(inner) }
+            if keys::is_reserved(key) { Some(key.as_str()) } else { reserved_key(inner) }
         }),
         Value::Array(list) => list.iter().find_map(reserved_key),
         _ => None,

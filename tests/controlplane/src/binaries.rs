@@ -29,7 +29,6 @@ fn find_in(program: &'static str, assets: Option<PathBuf>, built: PathBuf) -> Re
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]

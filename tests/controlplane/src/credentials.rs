@@ -81,7 +81,6 @@ pub(crate) fn token_key() -> Result<(String, String), Error> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]
