@@ -52,9 +52,9 @@ pub(crate) fn bound(template: &Template, bindings: &Bindings) -> Result<(), Refu
 
 fn reserved_key(value: &Value) -> Option<&str> {
     match value {
-        Value::Object(map) => map.iter().find_map(|(key, inner)| {
-            if keys::is_reserved(key) { Some(key.as_str()) } else { reserved_key(inner) }
-        }),
+        Value::Object(map) => map
+            .iter()
+            .find_map(|(key, inner)| if keys::is_reserved(key) { Some(key.as_str()) } else { reserved_key(inner) }),
         Value::Array(list) => list.iter().find_map(reserved_key),
         _ => None,
     }
