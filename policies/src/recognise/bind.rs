@@ -3,14 +3,14 @@
 //! The walk proposes, it does not judge: it is lenient about everything that has no hole, and what it found is proven
 //! afterwards by rendering it and comparing ([`super::verify`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::lists;
-use super::prune::prune;
+use super::reshape::reshape;
 use super::spelling;
 use super::trail::{Spot, Trail};
 use crate::difference::Path;
@@ -53,6 +53,8 @@ pub(super) struct Absence<'a> {
 pub(super) struct Misfit<'a> {
     pub(super) pattern: &'a Pattern,
     pub(super) got: Value,
+    /// `got` as near to the schema as it could be brought, where that is something else.
+    pub(super) nearest: Option<Value>,
     /// The parameter whose schema refuses it; none where the text has not the form.
     pub(super) parameter: Option<usize>,
     pub(super) path: Path,
@@ -93,11 +95,31 @@ pub(super) struct Binder<'a> {
     trail: Trail<'a>,
     encoded: bool,
     found: Found<'a>,
+    /// What each parameter was first bound to exactly: an element that a hole names is found by it.
+    known: Vec<Option<Value>>,
+    /// Lists with elements that holes name, left until all else is known.
+    later: VecDeque<Later<'a>>,
+}
+
+/// A list that waits.
+struct Later<'a> {
+    trail: Trail<'a>,
+    elements: &'a [Element],
+    values: &'a [Value],
+    shape: Shape<'a>,
 }
 
 impl<'a> Binder<'a> {
     pub(super) fn new(parameters: &'a Parameters, given: &'a BTreeMap<Given, String>) -> Self {
-        Self { parameters, given, trail: Trail::default(), encoded: false, found: Found::default() }
+        Self {
+            parameters,
+            given,
+            trail: Trail::default(),
+            encoded: false,
+            found: Found::default(),
+            known: vec![None; parameters.all.len()],
+            later: VecDeque::new(),
+        }
     }
 
     /// Walks the whole of `object`.
@@ -105,6 +127,10 @@ impl<'a> Binder<'a> {
         match &template.pattern {
             Pattern::Map(entries) if is_secret(template) => self.secret(entries, object, shape),
             pattern => self.value(pattern, Some(object), shape),
+        }
+        while let Some(later) = self.later.pop_front() {
+            self.trail = later.trail;
+            self.paired_list(later.elements, later.values, later.shape);
         }
         self.found
     }
@@ -126,14 +152,17 @@ impl<'a> Binder<'a> {
     /// `stringData` is what people write, `data` what the server keeps of it.
     fn secret(&mut self, entries: &'a [(String, Pattern)], object: &'a Value, shape: Shape<'a>) {
         for (key, pattern) in entries {
-            let Pattern::Map(texts) = pattern else {
-                self.entry(key, pattern, object.get(key), shape);
-                continue;
+            let texts = match pattern {
+                Pattern::Map(texts) if key == "stringData" => texts,
+                Pattern::Hole(hole) if key == "stringData" => {
+                    self.all_texts(pattern, *hole, entries, object);
+                    continue;
+                }
+                _ => {
+                    self.entry(key, pattern, object.get(key), shape);
+                    continue;
+                }
             };
-            if key != "stringData" {
-                self.entry(key, pattern, object.get(key), shape);
-                continue;
-            }
             self.trail.key("data");
             self.encoded = true;
             for (name, pattern) in texts {
@@ -145,6 +174,26 @@ impl<'a> Binder<'a> {
             self.encoded = false;
             self.trail.back();
         }
+    }
+
+    /// A hole for all of `stringData` stands for what `data` has beside what the template writes there.
+    fn all_texts(&mut self, pattern: &'a Pattern, hole: Hole, entries: &'a [(String, Pattern)], object: &'a Value) {
+        let written = entries.iter().find(|(key, _)| key == "data").map(|(_, pattern)| pattern);
+        let is_written = |name: &str| match written {
+            Some(Pattern::Map(data)) => data.iter().any(|(key, _)| key == name),
+            _ => false,
+        };
+        let mut texts = Map::new();
+        for (name, value) in object.get("data").and_then(Value::as_object).into_iter().flatten() {
+            if !is_written(name) {
+                texts.insert(name.clone(), decoded(value).map_or(Value::Null, Value::String));
+            }
+        }
+        self.trail.key("data");
+        self.encoded = true;
+        self.hole(pattern, hole, &Value::Object(texts), Shape::UNKNOWN);
+        self.encoded = false;
+        self.trail.back();
     }
 
     fn decoded(&mut self, pattern: &'a Pattern, text: Option<Option<String>>, shape: Shape<'a>) {
@@ -220,11 +269,25 @@ impl<'a> Binder<'a> {
         let Some(parameter) = self.parameters.all.get(index) else { return };
         match fit(&parameter.schema, value, shape) {
             Some((value, fit)) => self.propose(vec![(index, value)], fit),
-            None => self.misfit(pattern, value, Some(index)),
+            None => {
+                self.misfit(pattern, value, Some(index));
+                if let Some(misfit) = self.found.misfits.last_mut() {
+                    misfit.nearest = reshape(&parameter.schema, value, shape);
+                }
+            }
         }
     }
 
     fn list(&mut self, elements: &'a [Element], values: &'a [Value], shape: Shape<'a>) {
+        if lists::waits(elements, shape) {
+            let trail = self.trail.clone();
+            self.later.push_back(Later { trail, elements, values, shape });
+        } else {
+            self.paired_list(elements, values, shape);
+        }
+    }
+
+    fn paired_list(&mut self, elements: &'a [Element], values: &'a [Value], shape: Shape<'a>) {
         let pairing = lists::pair(self, elements, values, shape);
         let keys = lists::keys(shape);
         for (element, partner) in elements.iter().zip(pairing.partners) {
@@ -297,6 +360,11 @@ impl<'a> Binder<'a> {
 
     fn propose(&mut self, bound: Vec<(usize, Value)>, fit: Fit) {
         let path = self.trail.path();
+        for (parameter, value) in &bound {
+            if let (Fit::Exact, Some(known)) = (fit, self.known.get_mut(*parameter)) {
+                known.get_or_insert_with(|| value.clone());
+            }
+        }
         let proposals =
             bound.into_iter().map(|(parameter, value)| Proposal { parameter, value, fit, path: path.clone() });
         self.found.proposals.extend(proposals);
@@ -314,7 +382,8 @@ impl<'a> Binder<'a> {
 
     fn misfit(&mut self, pattern: &'a Pattern, got: &Value, parameter: Option<usize>) {
         let path = self.trail.path();
-        self.found.misfits.push(Misfit { pattern, got: got.clone(), parameter, path, encoded: self.encoded });
+        let misfit = Misfit { pattern, got: got.clone(), nearest: None, parameter, path, encoded: self.encoded };
+        self.found.misfits.push(misfit);
     }
 
     fn note_sensitive(&mut self, parameters: impl IntoIterator<Item = usize>) {
@@ -336,19 +405,17 @@ pub(super) fn fit(schema: &Schema, value: &Value, shape: Shape<'_>) -> Option<(V
         let fit = if spelling::is_quantity(shape.scalar()) { Fit::Equivalent } else { Fit::Exact };
         return Some((value.clone(), fit));
     }
-    if spelling::is_quantity(shape.scalar()) {
-        let spelled = spelling::texts(value).into_iter();
-        let fitting = spelled.flat_map(|text| {
-            let number = serde_json::from_str::<Value>(&text).ok().filter(Value::is_number);
-            [Some(Value::String(text)), number].into_iter().flatten()
-        });
-        let mut fitting = fitting.filter(|value| schema.accepts(value).is_ok());
-        return fitting.next().map(|value| (value, Fit::Equivalent));
-    }
-    // The server may have added fields that the schema, being closed, does not know. Without them it may fit; the
-    // comparison tells whether they were the server's.
-    let pruned = prune(schema, value)?;
-    schema.accepts(&pruned).is_ok().then_some((pruned, Fit::Equivalent))
+    // With what the server added taken off, and what it dropped put back, it may fit; the comparison tells whether
+    // that was the server's doing.
+    let reshaped = reshape(schema, value, shape)?;
+    schema.accepts(&reshaped).is_ok().then_some((reshaped, Fit::Equivalent))
+}
+
+/// Whether a parameter may be this, after what it is known to be elsewhere.
+fn agrees(binder: &Binder<'_>, index: usize, value: &Value, fit: Fit) -> bool {
+    binder.known.get(index).and_then(Option::as_ref).is_none_or(|known| {
+        known == value || (fit == Fit::Equivalent && (!known.is_string() || spelling::same_quantities(known, value)))
+    })
 }
 
 /// Whether `value` could be what `pattern` renders, whatever the server added.
@@ -356,13 +423,17 @@ pub(super) fn plausible(binder: &Binder<'_>, pattern: &Pattern, value: &Value, s
     match pattern {
         Pattern::Literal(literal) => spelling::same(shape.scalar(), literal, value),
         Pattern::Text(text) => {
-            let binds = |shown: &str| text.bind(shown, binder.given, binder.parameters).is_ok();
+            let binds = |shown: &str| {
+                let bound = text.bind(shown, binder.given, binder.parameters);
+                bound.is_ok_and(|bound| bound.iter().all(|(index, value)| agrees(binder, *index, value, Fit::Exact)))
+            };
             value.as_str().is_some_and(binds)
                 || spelling::is_quantity(shape.scalar()) && spelling::texts(value).iter().any(|text| binds(text))
         }
         Pattern::Hole(Hole::Given(given)) => binder.given.get(given).is_some_and(|text| value == text),
         Pattern::Hole(Hole::Declared(index)) => {
-            binder.parameters.all.get(*index).is_some_and(|parameter| fit(&parameter.schema, value, shape).is_some())
+            let fit = binder.parameters.all.get(*index).and_then(|parameter| fit(&parameter.schema, value, shape));
+            fit.is_some_and(|(value, fit)| agrees(binder, *index, &value, fit))
         }
         Pattern::Map(entries) => value.as_object().is_some_and(|object| {
             entries.iter().all(|(key, pattern)| match object.get(key) {

@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::bind::{Binder, droppable, fit, plausible};
+use crate::parameter::Schema;
 use crate::tables::{ListKind, Shape};
-use crate::template::{Element, Pattern};
+use crate::template::{Element, Hole, Pattern};
 
 /// Cells of the alignment table; beyond, a list is paired by position.
 const CELLS: usize = 1 << 20;
@@ -44,6 +45,16 @@ pub(super) fn keys(shape: Shape<'_>) -> Keys<'_> {
         ListKind::Set => Keys::Whole,
         ListKind::Positional => Keys::None,
     }
+}
+
+/// Whether a list has elements that only holes name: they are found by what is known of the holes.
+pub(super) fn waits(elements: &[Element], shape: Shape<'_>) -> bool {
+    let keys = match keys(shape) {
+        Keys::None => return false,
+        Keys::Fields(keys) => keys,
+        Keys::Whole => &[],
+    };
+    elements.iter().any(|element| matches!(element, Element::One(_)) && literal_keys(element, keys).is_none())
 }
 
 /// Pairs `elements` with `values`.
@@ -183,30 +194,34 @@ impl List<'_> {
         partners
     }
 
-    /// By merge key: literal keys first, most keys first; then keys with holes, by trying; list holes take what is
-    /// left and fits. No keys: by the whole value.
+    /// By merge key: the largest matching of elements with values that fit, those first whose keys are literal; list
+    /// holes take what is left and fits. No keys: by the whole value.
     fn by_key(&self, keys: &[String]) -> Vec<Partner> {
-        let mut free: Vec<bool> = vec![true; self.values.len()];
+        let named = |row: &usize| literal_keys(&self.elements[*row], keys).unwrap_or(0);
+        let one = |row: &usize| matches!(self.elements[*row], Element::One(_));
+        let mut rows: Vec<usize> = (0..self.elements.len()).filter(one).collect();
+        rows.sort_by_key(|row| std::cmp::Reverse(named(row)));
+        let edges: Vec<Vec<usize>> = rows.iter().map(|row| self.fitting(*row)).collect();
+        let mut owner: Vec<Option<usize>> = vec![None; self.values.len()];
+        for (index, row) in rows.iter().enumerate() {
+            let matched = augment(index, &edges, &mut owner, &mut vec![false; self.values.len()]);
+            if !matched && named(row) > 0 {
+                // The list differs. The element with these keys is still the one to speak of.
+                let same_keys = (0..owner.len()).find(|at| owner[*at].is_none() && self.key_fits(*row, *at, keys));
+                if let Some(at) = same_keys {
+                    owner[at] = Some(index);
+                }
+            }
+        }
+        let mut free = vec![true; self.values.len()];
         let mut partners = vec![Partner::None; self.elements.len()];
-        let mut literal: Vec<(usize, usize)> = Vec::new();
-        let mut open: Vec<usize> = Vec::new();
-        for (row, element) in self.elements.iter().enumerate() {
-            match (element, literal_keys(element, keys)) {
-                (Element::Many(_), _) => {}
-                (_, Some(count)) => literal.push((row, count)),
-                (_, None) => open.push(row),
-            }
-        }
-        literal.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        for (row, _) in literal {
-            let candidates = || (0..free.len()).filter(|at| free[*at] && self.key_fits(row, *at, keys));
-            let best = candidates().find(|at| self.fits(row, *at)).or_else(|| candidates().next());
-            if let Some(at) = best {
+        for (at, owner) in owner.iter().enumerate() {
+            if let Some(row) = owner.and_then(|index| rows.get(index)) {
                 free[at] = false;
-                partners[row] = Partner::One(at);
+                partners[*row] = Partner::One(at);
             }
         }
-        self.match_open(&open, keys, &mut free, &mut partners);
+        self.nearest(&rows, keys, &mut free, &mut partners);
         for (row, element) in self.elements.iter().enumerate() {
             if let Element::Many(_) = element {
                 let taken: Vec<_> = (0..free.len()).filter(|at| free[*at] && self.fits(row, *at)).collect();
@@ -219,33 +234,31 @@ impl List<'_> {
         partners
     }
 
-    /// The largest matching of elements whose keys have holes, in order where it can be; then the nearest for the
-    /// rest, so that the differences speak of something.
-    fn match_open(&self, open: &[usize], keys: &[String], free: &mut [bool], partners: &mut [Partner]) {
-        let edges: Vec<Vec<usize>> =
-            open.iter().map(|row| (0..free.len()).filter(|at| free[*at] && self.fits(*row, *at)).collect()).collect();
-        let mut owner: Vec<Option<usize>> = vec![None; free.len()];
-        for index in 0..open.len() {
-            augment(index, &edges, &mut owner, &mut vec![false; free.len()]);
+    /// The values that fit an element, those first that fit as they are.
+    fn fitting(&self, row: usize) -> Vec<usize> {
+        let mut fitting: Vec<usize> = (0..self.values.len()).filter(|at| self.fits(row, *at)).collect();
+        if let Some(Element::One(Pattern::Hole(Hole::Declared(index)))) = self.elements.get(row)
+            && let Some(parameter) = self.binder.parameters.all.get(*index)
+        {
+            fitting.sort_by_key(|at| parameter.schema.accepts(&self.values[*at]).is_err());
         }
-        for (at, owner) in owner.iter().enumerate() {
-            if let Some(row) = owner.and_then(|index| open.get(index)) {
-                free[at] = false;
-                partners[*row] = Partner::One(at);
-            }
-        }
-        for row in open {
+        fitting
+    }
+
+    /// What is nearest to elements that nothing fits, so that the differences speak of something.
+    fn nearest(&self, rows: &[usize], keys: &[String], free: &mut [bool], partners: &mut [Partner]) {
+        for row in rows {
             let element = &self.elements[*row];
-            if partners[*row] != Partner::None || self.may_be_none(element) {
+            if partners[*row] != Partner::None || self.may_be_none(element) || literal_keys(element, keys).is_some() {
                 continue;
             }
             let wanted = |at: &usize| {
-                self.elements.iter().any(|e| matches!(e, Element::Many(_)) && self.could_be(e, &self.values[*at]))
+                let many = self.elements.iter().filter(|element| matches!(element, Element::Many(_)));
+                many.into_iter().any(|element| self.could_be(element, &self.values[*at]))
             };
             let mut left = (0..free.len()).filter(|at| free[*at]);
-            let nearest =
-                left.clone().find(|at| self.key_fits(*row, *at, keys)).or_else(|| left.find(|at| !wanted(at)));
-            if let Some(at) = nearest {
+            let by_key = left.clone().find(|at| self.key_fits(*row, *at, keys));
+            if let Some(at) = by_key.or_else(|| left.find(|at| !wanted(at))) {
                 free[at] = false;
                 partners[*row] = Partner::One(at);
             }
@@ -254,22 +267,48 @@ impl List<'_> {
 
     fn fits(&self, row: usize, at: usize) -> bool {
         match (self.elements.get(row), self.values.get(at)) {
-            (Some(element), Some(value)) => self.could_be(element, value),
+            (Some(element), Some(value)) => self.could_be(element, value) && self.keys_default(element, value),
             _ => false,
         }
     }
 
-    /// Whether the keys that the element names are those of the value; one that it does not name is the server's.
+    /// Whether the merge keys that an element does not name are what the server makes of that.
+    fn keys_default(&self, element: &Element, value: &Value) -> bool {
+        let Keys::Fields(keys) = keys(self.shape) else { return true };
+        let all = |names: &dyn Fn(&str) -> bool| keys.iter().all(|key| names(key) || is_default(key, value));
+        let schema = |index: &usize| self.binder.parameters.all.get(*index).map(|parameter| &parameter.schema);
+        let schema = match element {
+            Element::One(Pattern::Map(entries)) => return all(&|key| entries.iter().any(|(name, _)| name == key)),
+            Element::One(Pattern::Hole(Hole::Declared(index))) => schema(index),
+            Element::Many(index) => schema(index).and_then(Schema::items),
+            Element::One(_) => return true,
+        };
+        let fitted = schema.and_then(|schema| fit(schema, value, self.shape.element()));
+        fitted.is_none_or(|(fitted, _)| all(&|key| fitted.get(key).is_some()))
+    }
+
+    /// Whether the keys that the element names are those of the value, and one that it does not name the server's.
     fn key_fits(&self, row: usize, at: usize, keys: &[String]) -> bool {
         let (Some(Element::One(Pattern::Map(entries))), Some(value)) = (self.elements.get(row), self.values.get(at))
         else {
             return self.fits(row, at);
         };
         keys.iter().all(|key| {
-            let Some((_, pattern)) = entries.iter().find(|(name, _)| name == key) else { return true };
+            let Some((_, pattern)) = entries.iter().find(|(name, _)| name == key) else {
+                return is_default(key, value);
+            };
             let shape = self.shape.element().field(key);
             value.get(key).is_some_and(|value| plausible(self.binder, pattern, value, shape))
         })
+    }
+}
+
+/// Whether a merge key of `value` may be the server's: of built-in kinds only `protocol` has a default. What a custom
+/// resource's schema says is left to the comparison.
+fn is_default(key: &str, value: &Value) -> bool {
+    match value.get(key) {
+        Some(protocol) if key == "protocol" => protocol == "TCP",
+        _ => true,
     }
 }
 
@@ -288,11 +327,16 @@ fn literal_keys(element: &Element, keys: &[String]) -> Option<usize> {
 
 /// One step of bipartite matching: a partner for `index`, moving others if need be.
 fn augment(index: usize, edges: &[Vec<usize>], owner: &mut [Option<usize>], seen: &mut [bool]) -> bool {
-    for at in edges.get(index).into_iter().flatten() {
+    let Some(candidates) = edges.get(index) else { return false };
+    if let Some(at) = candidates.iter().find(|at| owner[**at].is_none()) {
+        owner[*at] = Some(index);
+        return true;
+    }
+    for at in candidates {
         if std::mem::replace(&mut seen[*at], true) {
             continue;
         }
-        if owner[*at].is_none_or(|other| augment(other, edges, owner, seen)) {
+        if owner[*at].is_some_and(|other| augment(other, edges, owner, seen)) {
             owner[*at] = Some(index);
             return true;
         }

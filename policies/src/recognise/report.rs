@@ -95,7 +95,11 @@ fn explain_element(difference: &mut Difference, found: &Found<'_>, template: &Te
     if difference.expected != Expected::Nothing {
         return;
     }
-    let Some((Step::Index(_) | Step::Element(_), list)) = difference.path.steps().split_last() else { return };
+    let steps = difference.path.steps();
+    let list = match steps.split_last() {
+        Some((Step::Index(_) | Step::Element(_), list)) => list,
+        _ => steps,
+    };
     let Some(taken) = found.taken.iter().find(|taken| taken.path.steps() == list) else { return };
     let Some(parameter) = template.parameters.all.get(taken.parameter) else { return };
     let Some(items) = parameter.schema.items() else { return };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::bind::{Absence, Fit, Found, Misfit, Proposal};
+use super::bind::{Absence, Fit, Found, Misfit, Proposal, fit};
 use super::report;
 use super::spelling;
 use super::update::Since;
@@ -94,7 +94,7 @@ fn zero(
     match absence.pattern {
         Pattern::Hole(Hole::Declared(index)) => {
             let schema = &parameters.all.get(*index)?.schema;
-            schema.accepts(&zero).is_ok().then(|| vec![(*index, zero)])
+            fit(schema, &zero, absence.shape).map(|(value, _)| vec![(*index, value)])
         }
         Pattern::Text(text) => text.bind(zero.as_str()?, given, parameters).ok(),
         _ => None,
@@ -159,9 +159,10 @@ fn of_misfit(misfit: &Misfit<'_>, parameters: &Parameters) -> Difference {
     };
     // Inside a list or a map the schema knows better where.
     if let (Pattern::Hole(Hole::Declared(index)), Value::Array(_) | Value::Object(_)) = (misfit.pattern, &misfit.got)
-        && let Some(mismatch) = parameters.all.get(*index).and_then(|p| p.schema.accepts(&misfit.got).err())
+        && let nearest = misfit.nearest.as_ref().unwrap_or(&misfit.got)
+        && let Some(mismatch) = parameters.all.get(*index).and_then(|p| p.schema.accepts(nearest).err())
     {
-        let inner = inside(&misfit.got, mismatch.path.steps());
+        let inner = inside(nearest, mismatch.path.steps());
         let steps = misfit.path.steps().iter().chain(mismatch.path.steps()).cloned().collect();
         return Difference {
             path: Path::from_steps(steps),

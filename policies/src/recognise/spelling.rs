@@ -46,6 +46,14 @@ pub(super) fn texts(value: &Value) -> Vec<String> {
     SUFFIXES.iter().filter_map(|(suffix, up, down)| spelled(quantity.amount(), *up, *down, suffix)).collect()
 }
 
+/// Other values for the quantity that `value` is: texts, and numbers where they are.
+pub(super) fn values(value: &Value) -> impl Iterator<Item = Value> {
+    texts(value).into_iter().flat_map(|text| {
+        let number = serde_json::from_str(&text).ok().filter(Value::is_number);
+        [Some(Value::String(text)), number].into_iter().flatten()
+    })
+}
+
 fn spelled(amount: i128, up: i128, down: i128, suffix: &str) -> Option<String> {
     let unit = up.checked_mul(ONE)? / down;
     if unit == 0 {

@@ -140,6 +140,13 @@ static METADATA: LazyLock<Option<TypeRef>> = LazyLock::new(|| {
     Some(TypeRef { pointer: false, node: Node::Struct(*id) })
 });
 
+/// Objects of a kind that nobody described: they have `metadata` like all others.
+static UNDESCRIBED: LazyLock<Option<TypeRef>> = LazyLock::new(|| {
+    let metadata = CustomField { shape: METADATA.clone()?, default: None, nullable: false };
+    let fields = BTreeMap::from([("metadata".to_owned(), metadata)]);
+    Some(TypeRef { pointer: true, node: Node::Custom(Box::new(CustomStruct { fields, additional: None })) })
+});
+
 /// The built-in shapes, read once.
 pub(super) fn built_in() -> &'static BuiltIn {
     &BUILT_IN
@@ -232,7 +239,7 @@ pub struct Shape<'a> {
 pub fn shape_of<'a>(gvk: &Gvk, facts: &'a Facts) -> Shape<'a> {
     let of = match kind(gvk) {
         Some(kind) => kind.root.as_ref(),
-        None => facts.custom(gvk).map(|custom| &custom.root),
+        None => facts.custom(gvk).map_or(UNDESCRIBED.as_ref(), |custom| Some(&custom.root)),
     };
     Shape { of, positional: false }
 }
