@@ -1,1 +1,70 @@
 //! What is installed in a cluster, rendered from one set of values.
+//!
+//! [`render`] is the one source of truth: `retinue install` prints it, and `deploy/install.yaml` is what it gives for
+//! the default values (a test holds the two equal). The rooms: [`values`] says what can be chosen; `rbac` grants;
+//! `who` says in CEL who a master is; `configurations` are the webhook configurations; `workloads` what runs; `floor`
+//! the policies that hold inside the API server when retinue is down.
+
+mod configurations;
+mod floor;
+mod rbac;
+pub mod values;
+mod who;
+mod workloads;
+mod yaml;
+
+use serde_json::{Value, json};
+
+pub use self::values::{FailurePolicy, Floor, Reach, Values, ValuesError};
+pub use self::yaml::to_yaml;
+
+/// ServiceAccount of the webhook.
+pub const WEBHOOK: &str = "retinue-webhook";
+/// ServiceAccount of the controller.
+pub const CONTROLLER: &str = "retinue-controller";
+/// Name of the mutating and of the validating webhook configuration that judge masters.
+pub const CONFIGURATION: &str = "retinue";
+/// Name of the validating webhook configuration that lints template ConfigMaps.
+pub const LINT_CONFIGURATION: &str = "retinue-templates";
+/// The Secret with `tls.crt` and `tls.key` that the webhook serves with.
+pub const TLS_SECRET: &str = "retinue-webhook-tls";
+
+/// Everything that is installed, in the order in which it is to be applied: what refuses comes last, so that a
+/// master is not refused for want of something that is about to be there.
+pub fn render(values: &Values) -> Vec<Value> {
+    let mut objects = vec![namespace(values)];
+    objects.extend(rbac::objects(values));
+    objects.extend(workloads::objects(values));
+    if values.floor == Floor::On {
+        objects.extend(floor::objects(values));
+    }
+    objects.extend(configurations::objects(values));
+    objects
+}
+
+fn namespace(values: &Values) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {
+            "name": values.namespace,
+            "labels": labels_with(&[
+                ("pod-security.kubernetes.io/enforce", "restricted"),
+                ("pod-security.kubernetes.io/warn", "restricted"),
+            ]),
+        },
+    })
+}
+
+/// The labels of everything installed.
+fn labels() -> Value {
+    labels_with(&[])
+}
+
+fn labels_with(more: &[(&str, &str)]) -> Value {
+    let mut labels = json!({ "app.kubernetes.io/name": "retinue", "app.kubernetes.io/part-of": "retinue" });
+    for (key, value) in more {
+        labels[*key] = json!(value);
+    }
+    labels
+}

@@ -1,0 +1,173 @@
+//! Accounts and rights: what masters and authors are granted, and the little that retinue itself may do.
+//!
+//! `retinue-launch` and `retinue-author` carry no aggregation label: a master is made by a RoleBinding that somebody
+//! wrote, never by being an `edit`or. retinue's own accounts hold nothing on Secrets; the collector's right to delete
+//! dependents that are Secrets is a role apart, which an admin adds by its label.
+
+use serde_json::{Value, json};
+
+use super::{CONFIGURATION, CONTROLLER, LINT_CONFIGURATION, Values, WEBHOOK, labels, who};
+
+const API: &str = "rbac.authorization.k8s.io/v1";
+/// Label `"true"` of ClusterRoles whose rules (get, list, watch) the webhook gets.
+pub(super) const WEBHOOK_KINDS: &str = "rbac.fledged.io/webhook";
+/// Label `"true"` of ClusterRoles whose rules (list, watch, delete) the collector gets.
+pub(super) const COLLECTOR_KINDS: &str = "rbac.fledged.io/collector";
+
+/// Kinds that templates make, by group: watched as metadata by both, deleted by the collector.
+const DEPENDENTS: [(&str, &[&str]); 6] = [
+    ("", &["configmaps", "persistentvolumeclaims", "pods", "replicationcontrollers", "services"]),
+    ("apps", &["daemonsets", "deployments", "replicasets", "statefulsets"]),
+    ("autoscaling", &["horizontalpodautoscalers"]),
+    ("batch", &["cronjobs", "jobs"]),
+    ("coordination.k8s.io", &["leases"]),
+    ("policy", &["poddisruptionbudgets"]),
+];
+const NETWORK: (&str, &[&str]) = ("networking.k8s.io", &["ingresses", "networkpolicies"]);
+
+pub(super) fn objects(values: &Values) -> Vec<Value> {
+    let mut objects = vec![
+        account(values, WEBHOOK),
+        account(values, CONTROLLER),
+        // For masters, by a RoleBinding in the account's own namespace.
+        role("retinue-launch", json!([rule("fledged.io", &["dependents"], &[who::LAUNCH])])),
+        // For those who write templates, by a RoleBinding in the namespace of the templates.
+        role("retinue-author", json!([rule("fledged.io", &["templates"], &["author"])])),
+    ];
+    objects.extend(webhook(values));
+    objects.extend(collector(values));
+    objects
+}
+
+fn webhook(values: &Values) -> Vec<Value> {
+    let read: &[&str] = &["get", "list", "watch"];
+    let rules = json!([
+        rule("", &["configmaps", "limitranges", "pods", "replicationcontrollers", "serviceaccounts", "services"], read),
+        rule("apps", &["daemonsets", "deployments", "replicasets", "statefulsets"], read),
+        rule("batch", &["cronjobs", "jobs"], read),
+        rule("scheduling.k8s.io", &["priorityclasses"], read),
+        rule("node.k8s.io", &["runtimeclasses"], read),
+        rule("storage.k8s.io", &["storageclasses"], read),
+        rule("networking.k8s.io", &["ingressclasses"], read),
+        rule("apiextensions.k8s.io", &["customresourcedefinitions"], read),
+        configurations(),
+        rule("authorization.k8s.io", &["subjectaccessreviews"], &["create"]),
+        rule("events.k8s.io", &["events"], &["create", "patch"]),
+    ]);
+    let mut objects = vec![
+        role(WEBHOOK, rules),
+        // Counting dependents takes a metadata-only watch of their kinds.
+        role("retinue-webhook-kinds", kinds(read)),
+        aggregated("retinue-webhook-more", WEBHOOK_KINDS),
+    ];
+    for name in [WEBHOOK, "retinue-webhook-kinds", "retinue-webhook-more"] {
+        objects.push(binding(values, name, WEBHOOK));
+    }
+    objects
+}
+
+fn collector(values: &Values) -> Vec<Value> {
+    let collect: &[&str] = &["list", "watch", "delete"];
+    let rules = json!([
+        rule("", &["configmaps"], &["get", "list", "watch"]),
+        configurations(),
+        // To say so when the floor is missing.
+        rule(
+            "admissionregistration.k8s.io",
+            &[
+                "mutatingadmissionpolicies",
+                "mutatingadmissionpolicybindings",
+                "validatingadmissionpolicies",
+                "validatingadmissionpolicybindings",
+            ],
+            &["get"],
+        ),
+        rule("events.k8s.io", &["events"], &["create", "patch"]),
+    ]);
+    // Without the label that would give it to the collector: listing Secrets is reading them.
+    let secrets = role("retinue-collector-secrets", json!([rule("", &["secrets"], collect)]));
+    let mut objects = vec![
+        role(CONTROLLER, rules),
+        role("retinue-collector-kinds", kinds(collect)),
+        secrets,
+        aggregated("retinue-collector-more", COLLECTOR_KINDS),
+    ];
+    for name in [CONTROLLER, "retinue-collector-kinds", "retinue-collector-more"] {
+        objects.push(binding(values, name, CONTROLLER));
+    }
+    let leases = rule("coordination.k8s.io", &["leases"], &["create", "get", "update"]);
+    objects.push(json!({
+        "apiVersion": API,
+        "kind": "Role",
+        "metadata": { "name": CONTROLLER, "namespace": values.namespace, "labels": labels() },
+        "rules": [leases],
+    }));
+    objects.push(json!({
+        "apiVersion": API,
+        "kind": "RoleBinding",
+        "metadata": { "name": CONTROLLER, "namespace": values.namespace, "labels": labels() },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": CONTROLLER },
+        "subjects": [subject(values, CONTROLLER)],
+    }));
+    objects
+}
+
+/// Reading the webhook configurations that are ours, and no other.
+fn configurations() -> Value {
+    let mut rule = rule(
+        "admissionregistration.k8s.io",
+        &["mutatingwebhookconfigurations", "validatingwebhookconfigurations"],
+        &["get"],
+    );
+    rule["resourceNames"] = json!([CONFIGURATION, LINT_CONFIGURATION]);
+    rule
+}
+
+fn kinds(verbs: &[&str]) -> Value {
+    DEPENDENTS.iter().chain([&NETWORK]).map(|(group, resources)| rule(group, resources, verbs)).collect()
+}
+
+fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> Value {
+    json!({ "apiGroups": [group], "resources": resources, "verbs": verbs })
+}
+
+fn role(name: &str, rules: Value) -> Value {
+    json!({
+        "apiVersion": API,
+        "kind": "ClusterRole",
+        "metadata": { "name": name, "labels": labels() },
+        "rules": rules,
+    })
+}
+
+/// A role whose rules a controller of Kubernetes collects; `rules` is left out, since they are that controller's.
+fn aggregated(name: &str, label: &str) -> Value {
+    json!({
+        "apiVersion": API,
+        "kind": "ClusterRole",
+        "metadata": { "name": name, "labels": labels() },
+        "aggregationRule": { "clusterRoleSelectors": [{ "matchLabels": { label: "true" } }] },
+    })
+}
+
+fn binding(values: &Values, role: &str, account: &str) -> Value {
+    json!({
+        "apiVersion": API,
+        "kind": "ClusterRoleBinding",
+        "metadata": { "name": role, "labels": labels() },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role },
+        "subjects": [subject(values, account)],
+    })
+}
+
+fn subject(values: &Values, account: &str) -> Value {
+    json!({ "kind": "ServiceAccount", "name": account, "namespace": values.namespace })
+}
+
+fn account(values: &Values, name: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": { "name": name, "namespace": values.namespace, "labels": labels() },
+    })
+}

@@ -1,0 +1,157 @@
+//! What an admin can choose about an installation, checked when it is built.
+
+/// Namespace of retinue unless another is chosen.
+pub const NAMESPACE: &str = "retinue";
+/// Image unless another is chosen.
+pub const IMAGE: &str = concat!("retinue:", env!("CARGO_PKG_VERSION"));
+
+/// How the API server reaches the webhook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Through a Service, in front of Deployments that are installed too.
+    Service,
+    /// At a URL such as `https://127.0.0.1:8443`; nothing is run in the cluster. For development.
+    Url(String),
+}
+
+/// What happens to a master's request when the webhook does not answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FailurePolicy {
+    /// It is refused.
+    #[default]
+    Fail,
+    /// It passes as RBAC says. Only for trying retinue out: a guard that can be made not to answer guards nothing.
+    Ignore,
+}
+
+/// Whether the in-tree policies are installed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Floor {
+    /// Installed. Needs Kubernetes 1.36, for the policy that takes forged stamps off.
+    #[default]
+    On,
+    /// Left out.
+    Off,
+}
+
+/// The values of an installation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Values {
+    /// The namespace of retinue itself.
+    pub namespace: String,
+    /// How the API server reaches the webhook.
+    pub reach: Reach,
+    /// The authorities that the API server trusts the webhook by, PEM. None: those of its machine, or whoever fills
+    /// in `caBundle` later; until then every master is refused.
+    pub ca_bundle: Option<String>,
+    /// The image of both Deployments.
+    pub image: String,
+    /// Of the two configurations that judge masters. The one that lints is always `Ignore`.
+    pub failure_policy: FailurePolicy,
+    /// How long the API server waits for the webhook, seconds, 1 to 30.
+    pub timeout_seconds: u8,
+    /// Replicas of the webhook.
+    pub replicas: u32,
+    /// The in-tree policies.
+    pub floor: Floor,
+    /// Where API servers call from, CIDRs, for the NetworkPolicy. Empty: from anywhere, to the one port.
+    pub callers: Vec<String>,
+}
+
+impl Default for Values {
+    fn default() -> Self {
+        Self {
+            namespace: NAMESPACE.into(),
+            reach: Reach::Service,
+            ca_bundle: None,
+            image: IMAGE.into(),
+            failure_policy: FailurePolicy::Fail,
+            // A verdict takes milliseconds, and its slowest lookups have deadlines below this.
+            timeout_seconds: 5,
+            replicas: 2,
+            floor: Floor::On,
+            callers: Vec::new(),
+        }
+    }
+}
+
+/// Why values cannot be installed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ValuesError {
+    /// No namespace name.
+    #[error("{0:?} is no namespace: 1 to 63 of a-z, 0-9 and -, beginning and ending with a letter or digit")]
+    Namespace(String),
+    /// Not a URL that the API server would call.
+    #[error("{0:?} is no URL for a webhook: it reads like https://127.0.0.1:8443, without path, user or query")]
+    Url(String),
+    /// No certificate in the bundle.
+    #[error("the CA bundle holds no PEM block CERTIFICATE")]
+    Bundle,
+    /// Out of what the API server takes.
+    #[error("a timeout of {0} s is out of what the API server takes: 1 to 30")]
+    Timeout(u8),
+}
+
+impl Values {
+    /// Checks the values.
+    ///
+    /// # Errors
+    /// The first [`ValuesError`].
+    pub fn checked(self) -> Result<Self, ValuesError> {
+        let name = self.namespace.as_str();
+        let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+        if name.is_empty()
+            || name.len() > 63
+            || !name.bytes().all(inner)
+            || name.starts_with('-')
+            || name.ends_with('-')
+        {
+            return Err(ValuesError::Namespace(name.into()));
+        }
+        if let Reach::Url(url) = &self.reach {
+            let host = url.strip_prefix("https://").map(|rest| rest.trim_end_matches('/'));
+            let plain = |c: char| !c.is_whitespace() && !c.is_control() && !"/?#@".contains(c);
+            if !host.is_some_and(|host| !host.is_empty() && host.chars().all(plain)) {
+                return Err(ValuesError::Url(url.clone()));
+            }
+        }
+        if self.ca_bundle.as_ref().is_some_and(|bundle| !bundle.contains("-----BEGIN CERTIFICATE-----")) {
+            return Err(ValuesError::Bundle);
+        }
+        if !(1..=30).contains(&self.timeout_seconds) {
+            return Err(ValuesError::Timeout(self.timeout_seconds));
+        }
+        Ok(self)
+    }
+
+    /// Username of an account of retinue's own.
+    pub(super) fn user(&self, account: &str) -> String {
+        format!("system:serviceaccount:{}:{account}", self.namespace)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::allow_attributes, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn values_that_no_server_would_take_are_refused() {
+        Values::default().checked().unwrap();
+        let url = |url: &str| Values { reach: Reach::Url(url.into()), ..Values::default() }.checked();
+        for good in ["https://127.0.0.1:8443", "https://localhost:1/", "https://[::1]:8443"] {
+            url(good).unwrap();
+        }
+        for bad in ["", "http://127.0.0.1", "https://", "https:///x", "https://a/path", "https://u@h", "https://h?q"] {
+            assert_eq!(url(bad), Err(ValuesError::Url(bad.into())));
+        }
+        for bad in ["", "Retinue", "-a", "a-", "a.b", &"a".repeat(64)] {
+            let values = Values { namespace: bad.into(), ..Values::default() };
+            assert_eq!(values.checked(), Err(ValuesError::Namespace(bad.into())));
+        }
+        let values = Values { ca_bundle: Some("garbage".into()), ..Values::default() };
+        assert_eq!(values.checked(), Err(ValuesError::Bundle));
+        let values = Values { timeout_seconds: 0, ..Values::default() };
+        assert_eq!(values.checked(), Err(ValuesError::Timeout(0)));
+    }
+}

@@ -1,0 +1,153 @@
+//! What runs: the webhook and the controller, and what stands around them.
+
+use serde_json::{Value, json};
+
+use super::values::{Reach, Values};
+use super::{CONTROLLER, TLS_SECRET, WEBHOOK, labels, labels_with};
+
+const COMPONENT: &str = "app.kubernetes.io/component";
+/// The webhook's TLS port inside the pod.
+const PORT: u16 = 8443;
+/// Health and metrics, plain HTTP.
+const HEALTH: u16 = 8080;
+
+pub(super) fn objects(values: &Values) -> Vec<Value> {
+    match values.reach {
+        Reach::Url(_) => Vec::new(),
+        Reach::Service => vec![
+            service(values),
+            deployment(values, WEBHOOK),
+            deployment(values, CONTROLLER),
+            budget(values),
+            network(values, WEBHOOK),
+            network(values, CONTROLLER),
+        ],
+    }
+}
+
+fn metadata(values: &Values, name: &str) -> Value {
+    json!({ "name": name, "namespace": values.namespace, "labels": labels_with(&[(COMPONENT, name)]) })
+}
+
+fn selector(name: &str) -> Value {
+    let mut selector = labels();
+    if let Some(selector) = selector.as_object_mut() {
+        selector.retain(|key, _| key == "app.kubernetes.io/name");
+        selector.insert(COMPONENT.into(), json!(name));
+    }
+    selector
+}
+
+fn service(values: &Values) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata(values, WEBHOOK),
+        "spec": {
+            "selector": selector(WEBHOOK),
+            "ports": [{ "name": "https", "port": 443, "targetPort": "https", "protocol": "TCP" }],
+        },
+    })
+}
+
+fn deployment(values: &Values, name: &str) -> Value {
+    let webhook = name == WEBHOOK;
+    let health = format!("0.0.0.0:{HEALTH}");
+    let mut ports = vec![json!({ "name": "health", "containerPort": HEALTH, "protocol": "TCP" })];
+    let mut args = vec![if webhook { "webhook" } else { "controller" }.to_owned()];
+    let (mut mounts, mut volumes) = (Vec::new(), Vec::new());
+    if webhook {
+        args.extend(["--listen".into(), format!("0.0.0.0:{PORT}"), "--certs".into(), "/certs".into()]);
+        ports.push(json!({ "name": "https", "containerPort": PORT, "protocol": "TCP" }));
+        mounts.push(json!({ "name": "certs", "mountPath": "/certs", "readOnly": true }));
+        volumes.push(json!({ "name": "certs", "secret": { "secretName": TLS_SECRET } }));
+    }
+    args.extend(["--health".into(), health]);
+    let container = json!({
+        "name": name,
+        "image": values.image,
+        "args": args,
+        "ports": ports,
+        "volumeMounts": mounts,
+        "readinessProbe": { "httpGet": { "path": "/readyz", "port": "health" }, "periodSeconds": 2 },
+        "livenessProbe": {
+            "httpGet": { "path": "/healthz", "port": "health" }, "periodSeconds": 10, "failureThreshold": 3,
+        },
+        // Reviews in flight are bounded by bytes; the limit leaves room for them beside the snapshots.
+        "resources": {
+            "requests": { "cpu": "100m", "memory": "64Mi" },
+            "limits": { "memory": "512Mi" },
+        },
+        "securityContext": {
+            "allowPrivilegeEscalation": false,
+            "readOnlyRootFilesystem": true,
+            "capabilities": { "drop": ["ALL"] },
+        },
+    });
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": metadata(values, name),
+        "spec": {
+            // One controller collects; two at once would be safe, and only ask the API server twice.
+            "replicas": if webhook { values.replicas } else { 1 },
+            "selector": { "matchLabels": selector(name) },
+            // Never fewer than wanted while a new version comes up: with none, every master is refused.
+            "strategy": { "type": "RollingUpdate", "rollingUpdate": { "maxUnavailable": 0, "maxSurge": 1 } },
+            "template": {
+                "metadata": { "labels": labels_with(&[(COMPONENT, name)]) },
+                "spec": {
+                    "serviceAccountName": name,
+                    "priorityClassName": "system-cluster-critical",
+                    "securityContext": {
+                        "runAsNonRoot": true,
+                        "runAsUser": 65532,
+                        "runAsGroup": 65532,
+                        "fsGroup": 65532,
+                        "seccompProfile": { "type": "RuntimeDefault" },
+                    },
+                    "topologySpreadConstraints": [{
+                        "maxSkew": 1,
+                        "topologyKey": "kubernetes.io/hostname",
+                        "whenUnsatisfiable": "ScheduleAnyway",
+                        "labelSelector": { "matchLabels": selector(name) },
+                    }],
+                    "containers": [container],
+                    "volumes": volumes,
+                },
+            },
+        },
+    })
+}
+
+/// One at a time: `minAvailable` would keep a node with the only replica from being drained.
+fn budget(values: &Values) -> Value {
+    json!({
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": metadata(values, WEBHOOK),
+        "spec": { "maxUnavailable": 1, "selector": { "matchLabels": selector(WEBHOOK) } },
+    })
+}
+
+/// Nothing comes in but reviews and probes. API servers are no pods: they can only be told by address.
+fn network(values: &Values, name: &str) -> Value {
+    let mut ingress = vec![json!({ "ports": [{ "port": "health", "protocol": "TCP" }] })];
+    if name == WEBHOOK {
+        let mut reviews = json!({ "ports": [{ "port": "https", "protocol": "TCP" }] });
+        if !values.callers.is_empty() {
+            reviews["from"] = values.callers.iter().map(|cidr| json!({ "ipBlock": { "cidr": cidr } })).collect();
+        }
+        ingress.push(reviews);
+    }
+    json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": metadata(values, name),
+        "spec": {
+            "podSelector": { "matchLabels": selector(name) },
+            "policyTypes": ["Ingress"],
+            "ingress": ingress,
+        },
+    })
+}
