@@ -4,8 +4,10 @@
 //! are in [`crate::role`].
 
 pub mod caller;
+pub mod certs;
 pub mod check;
 pub mod input;
+pub mod install;
 pub mod lint;
 pub mod output;
 pub mod rbac;
@@ -89,6 +91,14 @@ enum Command {
     Lint(lint::Args),
     /// Print the narrow Roles that a master needs for its templates
     Rbac(rbac::Args),
+    /// Make development certificates
+    Certs(certs::Args),
+    /// Print what is installed in a cluster
+    Install(install::Args),
+    /// Answer the API server's reviews
+    Webhook(role::webhook::Args),
+    /// Run webhook and controller in one process, on a laptop
+    Dev(role::dev::Args),
     /// Collect: delete dependents whose deadline is past
     Controller(role::controller::Args),
 }
@@ -126,6 +136,10 @@ impl Command {
             Self::Render(args) => render::run(args),
             Self::Lint(args) => lint::run(args),
             Self::Rbac(args) => rbac::run(args),
+            Self::Certs(args) => certs::run(args),
+            Self::Install(args) => install::run(args),
+            Self::Webhook(args) => role::serve(|shutdown| role::webhook::run(args, shutdown)),
+            Self::Dev(args) => role::serve(|shutdown| role::dev::run(args, shutdown)),
             Self::Controller(args) => role::serve(|shutdown| role::controller::run(args, shutdown)),
         }
     }

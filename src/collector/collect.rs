@@ -1,6 +1,6 @@
 //! The loop: news into the queue, what is due out of it, outcomes counted and told.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,6 +91,7 @@ pub async fn run(
         teller,
         queue: Queue::default(),
         epochs: HashMap::new(),
+        unread: HashSet::new(),
         watches: HashMap::new(),
         watching: JoinSet::new(),
         sender,
@@ -112,6 +113,8 @@ struct Collector {
     queue: Queue,
     /// How many lists of each kind have begun.
     epochs: HashMap<Arc<Kind>, u64>,
+    /// Kinds whose first list is still read.
+    unread: HashSet<Arc<Kind>>,
     watches: HashMap<Arc<Kind>, AbortHandle>,
     watching: JoinSet<Arc<Kind>>,
     sender: mpsc::Sender<(Arc<Kind>, News)>,
@@ -241,6 +244,7 @@ impl Collector {
                 watch.abort();
                 self.queue.forget(kind);
                 self.epochs.remove(kind);
+                self.unread.remove(kind);
             }
             keep
         });
@@ -258,6 +262,7 @@ impl Collector {
                     watch.await;
                     followed
                 });
+                self.unread.insert(Arc::clone(&kind));
                 self.watches.insert(kind, watch);
             }
         }
@@ -275,6 +280,9 @@ impl Collector {
             News::Listed => {
                 let epoch = *epoch;
                 self.queue.sweep(kind, epoch);
+                if self.unread.remove(kind) && self.unread.is_empty() {
+                    self.metrics.following.notify_one();
+                }
             }
             News::Gone(uid) => self.queue.remove(&uid),
             News::Interrupted(error) => {

@@ -1,5 +1,7 @@
 //! What the collector tells: metrics with closed labels, and Events on the objects it deletes or cannot delete.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
@@ -9,7 +11,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::queue::Tracked;
 use super::reap::Outcome;
@@ -53,6 +55,8 @@ pub struct Metrics {
     pub lateness: Histogram,
     /// Events that could not be written.
     pub events_lost: Counter,
+    /// Told once, when every kind's first list has been read.
+    pub following: Arc<Notify>,
 }
 
 impl Default for Metrics {
@@ -67,6 +71,7 @@ impl Default for Metrics {
             // The promise is one second; beyond it the scale of restarts (a minute) and of outages (an hour).
             lateness: Histogram::new([0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 3600.0]),
             events_lost: Counter::default(),
+            following: Arc::default(),
         }
     }
 }

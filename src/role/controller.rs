@@ -12,12 +12,12 @@ use crate::cli::Failure;
 use crate::cluster::client::{Connection, Source};
 use crate::collector::{self, Config, Metrics};
 
-use super::status;
+use super::{Parts, say_ready, status};
 
 const EXAMPLES: &str = "\
 Examples:
   retinue controller
-  retinue controller --kubeconfig ~/.kube/config --namespace trading --metrics-address 127.0.0.1:9090";
+  retinue controller --kubeconfig ~/.kube/config --collect-namespace trading --health 127.0.0.1:8080";
 
 /// How to reach the cluster.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -76,7 +76,7 @@ pub struct Args {
     collect: CollectArgs,
     /// Where health and metrics are answered, over plain HTTP
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
-    metrics_address: SocketAddr,
+    health: SocketAddr,
 }
 
 /// Runs it until `shutdown`.
@@ -88,21 +88,28 @@ pub async fn run(args: &Args, shutdown: CancellationToken) -> Result<(), Failure
     let metrics = Metrics::default();
     let mut registry = Registry::default();
     metrics.register(&mut registry);
-    let status = status::bind(args.metrics_address, Arc::new(registry), metrics.clone(), shutdown.clone())?;
+    let mut parts = Parts::new(shutdown.clone());
+    let status = status::bind(args.health, Arc::new(registry), metrics.clone(), shutdown.clone())?;
     tracing::info!(address = %status.address, "health and metrics are answered");
-    let stop = shutdown.clone();
-    let collecting = async {
-        let ended =
-            collector::run(connection.client, connection.clock, args.collect.config(), metrics, shutdown.clone()).await;
-        stop.cancel();
-        ended.map_err(Failure::from)
-    };
-    let serving = async {
-        let ended = status.run().await;
-        // Without health, Kubernetes would kill us anyway: end at once, and say why.
-        stop.cancel();
-        ended.map_err(Failure::from)
-    };
-    let (collected, served) = tokio::join!(collecting, serving);
-    collected.and(served)
+    parts.start("the server for health and metrics", status.run());
+    start(&mut parts, connection, &args.collect, metrics, shutdown);
+    parts.join().await
+}
+
+/// Starts the collector, and says when it follows what it may delete.
+pub fn start(
+    parts: &mut Parts,
+    connection: Connection,
+    collect: &CollectArgs,
+    metrics: Metrics,
+    shutdown: CancellationToken,
+) {
+    let Connection { client, clock } = connection;
+    let (ready, following) = (Arc::clone(&metrics.following), metrics.clone());
+    parts.start("the collector", collector::run(client, clock, collect.config(), metrics, shutdown));
+    parts.keep("the word that it is ready", async move {
+        ready.notified().await;
+        say_ready(&format!("dependents of {} kinds are collected", following.kinds.get()));
+        std::future::pending().await
+    });
 }

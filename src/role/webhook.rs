@@ -1,0 +1,185 @@
+//! `retinue webhook`: answers the API server's reviews.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use certs::resolver::Resolver;
+use certs::source::{Directory, TICK};
+use jiff::Timestamp;
+use policies::library::Severity;
+use prometheus_client::registry::Registry;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use tokio_util::sync::CancellationToken;
+use webhooks::health::Readiness;
+use webhooks::lint::TemplateLint;
+use webhooks::metrics::Metrics;
+use webhooks::server;
+
+use crate::cli::Failure;
+use crate::cluster::client::Connection;
+use crate::cluster::readiness::{Configuration, Trust, Trusts};
+use crate::cluster::{self, Cluster};
+use crate::deploy::CONFIGURATION;
+
+use super::controller::ClusterArgs;
+use super::{Parts, say_ready};
+
+const EXAMPLES: &str = "\
+Examples:
+  retinue webhook --certs /certs
+  retinue webhook --certs ./certs --listen 127.0.0.1:8443 --kubeconfig ~/.kube/config
+
+The directory holds tls.crt and tls.key, as a Secret of type kubernetes.io/tls does when mounted; it is read again when
+it changes. Until every watch is synced and the webhook configurations trust the certificate, reviews are refused and
+/readyz says why. A line that begins with \"ready\" goes to standard output when all of that holds.";
+
+/// Answer the API server's reviews.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// The directory with tls.crt and tls.key
+    #[arg(long, value_name = "DIR", default_value = "/certs")]
+    certs: PathBuf,
+    /// Where reviews are answered, over TLS
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8443")]
+    listen: SocketAddr,
+    /// Where health and metrics are answered, over plain HTTP
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
+    health: SocketAddr,
+    /// Serve only clients with a certificate of these authorities (PEM), such as the API server's
+    #[arg(long, value_name = "FILE")]
+    client_ca: Option<PathBuf>,
+}
+
+/// How to serve reviews.
+pub struct Settings {
+    /// Where, over TLS.
+    pub listen: SocketAddr,
+    /// Where health and metrics are answered.
+    pub health: SocketAddr,
+    /// Authorities of clients.
+    pub client_ca: Option<RootCertStore>,
+    /// Whether the installed webhook configurations must trust the certificate before we are ready.
+    pub trusted: bool,
+}
+
+/// A file of authorities that is none.
+#[derive(Debug, thiserror::Error)]
+#[error("--client-ca {file}: {reason}; expected PEM certificates")]
+struct BadAuthorities {
+    file: String,
+    reason: String,
+}
+
+/// Runs it until `shutdown`.
+///
+/// # Errors
+/// When it cannot start, or a part of it dies.
+pub async fn run(args: &Args, shutdown: CancellationToken) -> Result<(), Failure> {
+    let directory = Directory::new(&args.certs);
+    let resolver = Arc::new(Resolver::with(directory.read()?));
+    let client_ca = args.client_ca.as_ref().map(authorities).transpose()?;
+    let settings = Settings { listen: args.listen, health: args.health, client_ca, trusted: true };
+    let connection = Connection::open(&args.cluster.source()).await?;
+
+    let mut registry = Registry::default();
+    let metrics = Metrics::register(&mut registry);
+    let mut parts = Parts::new(shutdown.clone());
+    let (watched, told) = (Arc::clone(&resolver), metrics.clone());
+    tell_expiry(&watched, &told);
+    parts.keep("the watch of the certificate", async move {
+        directory.follow(&watched, TICK, Timestamp::now, |_| tell_expiry(&watched, &told)).await;
+    });
+    start(&mut parts, connection, &resolver, settings, metrics, registry, shutdown)?;
+    parts.join().await
+}
+
+/// Starts everything that serving reviews takes, and says where they are answered.
+///
+/// # Errors
+/// When an address cannot be listened on, or TLS cannot be set up.
+pub fn start(
+    parts: &mut Parts,
+    connection: Connection,
+    resolver: &Arc<Resolver>,
+    settings: Settings,
+    metrics: Metrics,
+    registry: Registry,
+    shutdown: CancellationToken,
+) -> Result<SocketAddr, Failure> {
+    let readiness = Readiness::new(["cluster"]);
+    let options = cluster::Options {
+        instance: super::instance(),
+        trust: settings.trusted.then(|| trust(resolver, &connection)),
+        readiness: Some(readiness.clone()),
+    };
+    let (cluster, tasks) = Cluster::start(connection, options, shutdown.clone());
+    readiness.set("cluster", Ok(()));
+    parts.start("what is known of the cluster", tasks.join());
+    parts.keep("the count of template problems", count_problems(Arc::clone(&cluster), metrics.clone()));
+
+    let tls = server::tls(Arc::clone(resolver) as _, settings.client_ca)?;
+    let config = server::Config::new(settings.listen, Some(settings.health), tls);
+    let served = server::Parts::new(cluster, TemplateLint, readiness.clone(), metrics, Arc::new(registry));
+    let bound = server::bind(config, served, shutdown)?;
+    let address = bound.address;
+    tracing::info!(%address, health = ?bound.plain_address, "listening");
+    parts.start("the server of reviews", bound.run());
+    parts.keep("the word that it is ready", async move {
+        readiness.until_ready().await;
+        say_ready(&format!("reviews are answered on {address}"));
+        std::future::pending().await
+    });
+    Ok(address)
+}
+
+/// The check that the webhook configurations trust what is served.
+fn trust(resolver: &Arc<Resolver>, connection: &Connection) -> Trust {
+    let (resolver, clock) = (Arc::clone(resolver), Arc::clone(&connection.clock));
+    let trusts: Trusts = Arc::new(move |bundle, name| {
+        let serving = resolver.current().ok_or("no certificate is served yet")?;
+        // The API server checks it, by its own clock.
+        let now = clock.now().unwrap_or_else(Timestamp::now);
+        certs::trust::verify(bundle, serving.chain(), name, now).map_err(|error| error.to_string())
+    });
+    let name = CONFIGURATION.to_owned();
+    Trust { configurations: vec![Configuration::Mutating(name.clone()), Configuration::Validating(name)], trusts }
+}
+
+fn authorities(file: &PathBuf) -> Result<RootCertStore, Failure> {
+    let bad = |reason: String| BadAuthorities { file: file.display().to_string(), reason };
+    let mut roots = RootCertStore::empty();
+    let read = CertificateDer::pem_file_iter(file).map_err(|error| bad(error.to_string()))?;
+    for certificate in read {
+        let certificate = certificate.map_err(|error| bad(error.to_string()))?;
+        roots.add(certificate).map_err(|error| bad(error.to_string()))?;
+    }
+    if roots.is_empty() { Err(bad("no certificate in it".into()).into()) } else { Ok(roots) }
+}
+
+/// Shows when the served certificate expires.
+pub fn tell_expiry(resolver: &Resolver, metrics: &Metrics) {
+    if let Some(serving) = resolver.current() {
+        #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are exact in a double")]
+        metrics.set_certificate_expiry(serving.validity.not_after.as_second() as f64);
+    }
+}
+
+/// Shows how many problems the templates have; from memory, so that looking is free.
+async fn count_problems(cluster: Arc<Cluster>, metrics: Metrics) {
+    let mut ticker = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        ticker.tick().await;
+        let Ok(templates) = cluster.templates().snapshot() else { continue };
+        for severity in [Severity::Error, Severity::Warning] {
+            let problems = templates.library.sets.values().flat_map(|set| &set.problems);
+            metrics.set_template_problems(severity, problems.filter(|problem| problem.severity == severity).count());
+        }
+    }
+}
