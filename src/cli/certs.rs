@@ -31,10 +31,9 @@ const CLOCKS: SignedDuration = SignedDuration::from_mins(5);
 /// Make development certificates: an authority, and a serving certificate by it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-#[group(id = "where", required = true, args = ["out", "secret"])]
 pub struct Args {
     /// A directory for ca.crt, tls.crt and tls.key; made if it is not there
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", required_unless_present = "secret")]
     out: Option<PathBuf>,
     /// Print a Secret of this name instead
     #[arg(long, value_name = "NS/NAME", value_parser = input::namespaced_name)]

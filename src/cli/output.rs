@@ -174,7 +174,9 @@ fn text(text: &str) -> String {
     let tame = |c: char| c.is_ascii_alphanumeric() || "-_./ :=@%+*,$()<>;^~\\".contains(c);
     let ends = |c: char| c.is_ascii_alphanumeric() || "/_.$)*+=%>".contains(c);
     // As a key, an item and a value alike, so tried as both at once.
-    let plain = text.starts_with(|c: char| c.is_ascii_alphanumeric() || "/_.$(".contains(c))
+    let option =
+        text.strip_prefix("--").or(text.strip_prefix('-')).is_some_and(|rest| rest.starts_with(char::is_alphanumeric));
+    let plain = (option || text.starts_with(|c: char| c.is_ascii_alphanumeric() || "/_.$(".contains(c)))
         && text.ends_with(ends)
         && text.chars().all(tame)
         && yaml::value(&format!("{text}: {text}\n")).ok() == Some(serde_json::json!({ text: text }));
@@ -219,7 +221,7 @@ mod tests {
         });
         let expected = "apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: j\ncut: |-\n  a\n  b\nscript: |\n  set -e\n\n  echo hi\n\
             spec:\n  empty: []\n  list:\n  - a\n  - \"yes\"\n  - \"0644\"\n  - \"1e3\"\n  - \"\"\n  - \"a: b\"\n  - \"on\"\n  - \"n\"\n  \
-            - \"null\"\n  - \"~\"\n  - \"1.0\"\n  - \"0x10\"\n  - 2026-01-01\n  n: 3\n  nested:\n  - name: x\n    args:\n    - \"-c\"\n    \
+            - \"null\"\n  - \"~\"\n  - \"1.0\"\n  - \"0x10\"\n  - 2026-01-01\n  n: 3\n  nested:\n  - name: x\n    args:\n    - -c\n    \
             - echo hi\n  - - 1\n    - 2\n  none: {}\n";
         let written = to_yaml(&value);
         assert_eq!(yaml::value(&written).unwrap(), value);

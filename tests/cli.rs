@@ -1,0 +1,238 @@
+//! The command line as people use it: the real binary, files, exit codes.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::allow_attributes, reason = "tests")]
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+const POST_TRADE: &str = "tests/corpus/cli/post-trade.yaml";
+const JOB: &str = "tests/corpus/cli/job.yaml";
+
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+fn retinue(args: &[&str]) -> Ran {
+    with_input(args, "")
+}
+
+fn with_input(args: &[&str], input: &str) -> Ran {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_retinue"))
+        .args(args)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env_remove("RUST_LOG")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It may end without reading, where its arguments are wrong.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let ended = child.wait_with_output().unwrap();
+    Ran {
+        code: ended.status.code().unwrap(),
+        out: String::from_utf8(ended.stdout).unwrap(),
+        err: String::from_utf8(ended.stderr).unwrap(),
+    }
+}
+
+fn job() -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(JOB)).unwrap()
+}
+
+fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+#[test]
+fn what_a_template_renders_it_admits() {
+    let rendered = retinue(&["render", "--manifests", POST_TRADE, "--set", "run=20261120", "--set", "workers=4"]);
+    assert_eq!(rendered.code, 0, "{}", rendered.err);
+    let checked = with_input(&["check", "--manifests", POST_TRADE, "-f", "-", "-o", "json"], &rendered.out);
+    assert_eq!(checked.code, 0, "{}{}", checked.out, checked.err);
+    let answer: Value = serde_json::from_str(&checked.out).unwrap();
+    assert_eq!(answer["allowed"], true);
+    assert_eq!(answer["template"], "trading/post-trade job.yaml");
+    assert_eq!(answer["parameters"], json!({"run": "20261120", "workers": 4}));
+    assert_eq!(answer["differences"], json!([]));
+    let labels = answer["patch"].as_array().unwrap().iter().any(|step| step["path"] == "/metadata/labels");
+    assert!(labels, "the stamp is in the patch: {}", answer["patch"]);
+}
+
+#[test]
+fn rendering_gives_json_too_and_typed_values() {
+    let yaml = retinue(&["render", "--manifests", POST_TRADE, "--template", "job.yaml", "--set", "run=20261120"]);
+    assert_eq!(yaml.out, job());
+    let args = ["render", "--manifests", POST_TRADE, "--set", "run=20261120", "--set-json", "workers=3", "-o", "json"];
+    let json: Value = serde_json::from_str(&retinue(&args).out).unwrap();
+    assert_eq!(json["spec"]["parallelism"], 3);
+    assert_eq!(json["metadata"]["name"], "post-trade-20261120");
+}
+
+#[test]
+fn a_refusal_names_the_template_and_the_difference_and_exits_1() {
+    let other = job().replace(":1.4", ":1.5");
+    let told = with_input(&["check", "--manifests", POST_TRADE, "-f", "-"], &other);
+    assert_eq!(told.code, 1, "{}", told.err);
+    for words in ["refused", "Job trading/post-trade-20261120", "image", "post-trade:1.4", "post-trade:1.5"] {
+        assert!(told.out.contains(words), "{words}: {}", told.out);
+    }
+    let told = with_input(&["check", "--manifests", POST_TRADE, "-f", "-", "-o", "json"], &other);
+    let answer: Value = serde_json::from_str(&told.out).unwrap();
+    assert_eq!(answer["allowed"], false);
+    assert_eq!(
+        answer["differences"],
+        json!([{
+            "path": "spec.template.spec.containers[name=main].image",
+            "expected": "registry.example/post-trade:1.4",
+            "got": "registry.example/post-trade:1.5",
+        }])
+    );
+}
+
+#[test]
+fn of_several_objects_one_refused_decides() {
+    let both = format!("{}---\n{}", job(), job().replace("20261120", "x"));
+    let told = with_input(&["check", "--manifests", POST_TRADE, "-f", "-", "-o", "json"], &both);
+    assert_eq!(told.code, 1);
+    let answers: Value = serde_json::from_str(&told.out).unwrap();
+    assert_eq!((&answers[0]["allowed"], &answers[1]["allowed"]), (&json!(true), &json!(false)));
+}
+
+#[test]
+fn who_asks_matters() {
+    let check = |account| retinue(&["check", "--manifests", POST_TRADE, "-f", JOB, "--as", account]);
+    assert_eq!(check("trading/eod").code, 0);
+    let stranger = check("trading/stranger");
+    assert_eq!(stranger.code, 1);
+    assert!(stranger.out.contains("trading/stranger"), "{}", stranger.out);
+    let elsewhere = check("treasury/eod");
+    assert_eq!(elsewhere.code, 1, "{}", elsewhere.out);
+}
+
+#[test]
+fn a_caller_from_a_file_is_verified_as_in_the_cluster() {
+    let caller = "tests/corpus/cli/caller.yaml";
+    let told = retinue(&["check", "--manifests", POST_TRADE, "-f", JOB, "--caller", caller, "-o", "json"]);
+    assert_eq!(told.code, 0, "{}{}", told.out, told.err);
+    assert!(told.out.contains("deployment-uid"), "the workload owns it: {}", told.out);
+
+    let forged = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(caller)).unwrap();
+    let folder = scratch();
+    let file = folder.path().join("caller.yaml");
+    std::fs::write(&file, forged.replace("uid: set-uid\n", "uid: another\n")).unwrap();
+    let told = retinue(&["check", "--manifests", POST_TRADE, "-f", JOB, "--caller", file.to_str().unwrap()]);
+    assert_eq!(told.code, 2);
+    assert!(told.err.contains("ReplicaSet eod-7d"), "{}", told.err);
+}
+
+#[test]
+fn lint_says_where_and_exits_1_for_errors() {
+    let clean = retinue(&["lint", POST_TRADE]);
+    assert_eq!(clean.code, 0, "{}", clean.out);
+    let broken = "tests/corpus/cli/broken.yaml";
+    let told = retinue(&["lint", broken]);
+    assert_eq!(told.code, 1, "{}", told.out);
+    assert!(told.out.starts_with("tests/corpus/cli/broken.yaml:9: error: parameters: "), "{}", told.out);
+    let told = retinue(&["lint", broken, "-o", "json"]);
+    let problems: Value = serde_json::from_str(&told.out).unwrap();
+    assert_eq!(problems[0]["severity"], "error");
+    assert_eq!(problems[0]["line"], 9);
+}
+
+#[test]
+fn bad_input_is_one_clear_message_and_exit_2() {
+    let check = |input: &str| with_input(&["check", "--manifests", POST_TRADE, "-f", "-"], input);
+    for (input, expected) in [
+        ("", "(standard input): no object"),
+        ("a: 1\na: 2\n", "(standard input):2:1: "),
+        ("kind: Job\n", "(standard input):1: "),
+        ("apiVersion: example.org/v1\nkind: Widget\nmetadata: {name: w}\n", "--with CRD.yaml"),
+    ] {
+        let told = check(input);
+        assert_eq!((told.code, told.out.as_str()), (2, ""), "{input:?}: {}", told.err);
+        assert!(told.err.starts_with("retinue: ") && told.err.contains(expected), "{input:?}: {}", told.err);
+    }
+    for (args, expected) in [
+        (vec!["check", "--manifests", "absent.yaml", "-f", JOB], "absent.yaml: "),
+        (vec!["check", "--manifests", JOB, "-f", JOB], "no ConfigMap"),
+        (vec!["check", "--manifests", "tests/corpus/cli/broken.yaml", "-f", JOB], "parameters:"),
+        (vec!["check", "--manifests", POST_TRADE, POST_TRADE, "-f", JOB], "given twice"),
+        (vec!["check", "--manifests", POST_TRADE, "-f", JOB, "--operation", "update"], "--old"),
+        (vec!["check", "--manifests", POST_TRADE, "-f", JOB, "--as", "eod"], "NAMESPACE/NAME"),
+        (vec!["render", "--manifests", POST_TRADE], "`run`"),
+        (vec!["render", "--manifests", POST_TRADE, "--set", "run=1"], "[0-9]{8}"),
+        (vec!["render", "--manifests", POST_TRADE, "--set", "day=1"], "declared are: run, workers"),
+        (vec!["render", "--manifests", POST_TRADE, "--template", "pod.yaml"], "job.yaml"),
+        (vec!["render", "--manifests", POST_TRADE, "--set", "run=1", "--set", "run=2"], "set twice"),
+        (vec!["lint", "absent.yaml"], "absent.yaml: "),
+        (vec!["certs"], "--out"),
+        (vec!["webhook", "--certs", "absent"], "absent"),
+        (vec!["install", "--url", "http://x"], "https://"),
+        (vec!["--log", "a=b=c", "lint", POST_TRADE], "--log"),
+        (vec!["no-such-command"], "no-such-command"),
+    ] {
+        let told = retinue(&args);
+        assert!(told.code != 0, "{args:?}");
+        assert!(told.err.contains(expected), "{args:?}: {}{}", told.out, told.err);
+        assert!(!told.err.contains("panicked"), "{args:?}: {}", told.err);
+    }
+}
+
+#[test]
+fn certificates_are_never_overwritten_unasked_and_keys_are_private() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = scratch();
+    let out: PathBuf = folder.path().join("certs");
+    let out = out.to_str().unwrap();
+    let made = retinue(&["certs", "--out", out, "--dns", "localhost", "--ip", "127.0.0.1"]);
+    assert_eq!(made.code, 0, "{}", made.err);
+    let read = |name: &str| std::fs::read_to_string(Path::new(out).join(name)).unwrap();
+    let key = std::fs::metadata(Path::new(out).join("tls.key")).unwrap();
+    assert_eq!(key.permissions().mode() & 0o777, 0o600);
+    let before = read("tls.crt");
+
+    let again = retinue(&["certs", "--out", out]);
+    assert_eq!(again.code, 2);
+    assert!(again.err.contains("--force"), "{}", again.err);
+    assert_eq!(read("tls.crt"), before);
+    assert_eq!(retinue(&["certs", "--out", out, "--force"]).code, 0);
+    assert_ne!(read("tls.crt"), before);
+
+    let mut names: Vec<_> = std::fs::read_dir(out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["ca.crt", "tls.crt", "tls.key"]);
+}
+
+#[test]
+fn a_secret_of_certificates_can_be_applied() {
+    let told = retinue(&["certs", "--secret", "retinue/retinue-webhook-tls"]);
+    let secret = policies::yaml::value(&told.out).unwrap();
+    assert_eq!(secret["type"], "kubernetes.io/tls");
+    assert!(secret["stringData"]["tls.key"].as_str().unwrap().contains("PRIVATE KEY"));
+}
+
+#[test]
+fn help_has_examples_and_exit_codes() {
+    let help = retinue(&["--help"]);
+    assert!(help.out.contains("Exit codes:"), "{}", help.out);
+    for command in ["check", "render", "lint", "certs", "install", "webhook", "controller", "dev"] {
+        let help = retinue(&[command, "--help"]);
+        assert_eq!(help.code, 0);
+        assert!(help.out.contains("Examples:\n  retinue "), "{command}: {}", help.out);
+    }
+}
+
+#[test]
+fn it_runs_as_a_kubectl_plugin() {
+    let folder = scratch();
+    let plugin = folder.path().join("kubectl-retinue");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_retinue"), &plugin).unwrap();
+    let told = Command::new(plugin).arg("check").output().unwrap();
+    let told = String::from_utf8(told.stderr).unwrap();
+    assert!(told.contains("Usage: kubectl retinue check"), "{told}");
+}
