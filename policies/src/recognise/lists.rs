@@ -62,8 +62,9 @@ pub(super) fn pair(binder: &Binder<'_>, elements: &[Element], values: &[Value], 
     let list = List { binder, elements, values, shape };
     let partners = match keys(shape) {
         Keys::None => list.aligned().unwrap_or_else(|| list.by_position()),
-        Keys::Fields(keys) => list.by_key(keys),
-        Keys::Whole => list.by_key(&[]),
+        // In the template's order each hole finds its own, even where another could take it too.
+        Keys::Fields(keys) => list.aligned().unwrap_or_else(|| list.by_key(keys)),
+        Keys::Whole => list.aligned().unwrap_or_else(|| list.by_key(&[])),
     };
     Pairing { partners }
 }
@@ -113,7 +114,7 @@ impl List<'_> {
                         Element::One(_) => reachable[row + 1][column + 1],
                         Element::Many(_) => reachable[row][column + 1],
                     };
-                    (rest && self.could_be(element, value)).then_some(())
+                    (rest && self.belongs(element, value)).then_some(())
                 };
                 reachable[row][column] = skip || eat().is_some();
             }
@@ -129,7 +130,7 @@ impl List<'_> {
             match element {
                 Element::One(_) => {
                     let here = value(column).filter(|value| {
-                        reachable[row + 1].get(column + 1) == Some(&true) && self.could_be(element, value)
+                        reachable[row + 1].get(column + 1) == Some(&true) && self.belongs(element, value)
                     });
                     if here.is_some() {
                         partners.push(Partner::One(column));
@@ -141,7 +142,7 @@ impl List<'_> {
                 Element::Many(_) => {
                     let from = column;
                     while reachable[row].get(column + 1) == Some(&true)
-                        && value(column).is_some_and(|value| self.could_be(element, value))
+                        && value(column).is_some_and(|value| self.belongs(element, value))
                     {
                         column += 1;
                     }
@@ -267,9 +268,13 @@ impl List<'_> {
 
     fn fits(&self, row: usize, at: usize) -> bool {
         match (self.elements.get(row), self.values.get(at)) {
-            (Some(element), Some(value)) => self.could_be(element, value) && self.keys_default(element, value),
+            (Some(element), Some(value)) => self.belongs(element, value),
             _ => false,
         }
+    }
+
+    fn belongs(&self, element: &Element, value: &Value) -> bool {
+        self.could_be(element, value) && self.keys_default(element, value)
     }
 
     /// Whether the merge keys that an element does not name are what the server makes of that.

@@ -123,7 +123,11 @@ proptest! {
         let manifest = manifests::manifest(&mut dice);
         let Punched { template, bindings } = punch(&mut dice, &manifest);
         let mut object = render(&template, &bindings).unwrap();
-        prop_assume!(!object.to_string().contains("$("));
+        // Elements that are holes as a whole have nothing but their order to be told apart by; and once a value refers
+        // to another variable, the order of all counts.
+        if object.to_string().contains("$(") || mutate::has_nameless_elements(&template.pattern) {
+            return Ok(());
+        }
         mutate::reorder(&template.kind, &mut object, usize::from(turn), &facts);
         match recognised(&template, &object, Form::Submitted, &facts) {
             Recognition::Match(_) => {}

@@ -130,6 +130,23 @@ fn has_hole(pattern: &Pattern) -> bool {
     }
 }
 
+/// Whether some list has an element that is a hole as a whole beside another with holes.
+pub(crate) fn has_nameless_elements(pattern: &Pattern) -> bool {
+    match pattern {
+        Pattern::Literal(_) | Pattern::Text(_) | Pattern::Hole(_) => false,
+        Pattern::Map(entries) => entries.iter().any(|(_, pattern)| has_nameless_elements(pattern)),
+        Pattern::List(elements) => {
+            let holes = elements.iter().filter(|element| match element {
+                Element::One(pattern) => has_hole(pattern),
+                Element::Many(_) => true,
+            });
+            let nameless = elements.iter().any(|element| matches!(element, Element::One(Pattern::Hole(_))));
+            let inside = |element: &Element| matches!(element, Element::One(pattern) if has_nameless_elements(pattern));
+            (nameless && holes.count() > 1) || elements.iter().any(inside)
+        }
+    }
+}
+
 fn other(value: &Value, how: u8) -> Value {
     match value {
         Value::Bool(known) => json!(!known),
