@@ -4,6 +4,10 @@
 pub const PREFIX: &str = "fledged.io/";
 /// RBAC group of `launch` and `author`, and of the custom resources.
 pub const GROUP: &str = "fledged.io";
+/// The verb on `dependents.fledged.io` that makes an account a master.
+pub const LAUNCH: &str = "launch";
+/// A verb that nobody is granted by name: who may use it holds a wildcard, and a wildcard makes no master.
+pub const NO_VERB: &str = "retinue-no-such-verb";
 
 // On template ConfigMaps.
 /// Label `"true"` that makes a ConfigMap a template ConfigMap.

@@ -25,8 +25,6 @@ const REFRESH: Duration = Duration::from_secs(60);
 const RETRY: Duration = Duration::from_secs(2);
 /// How many questions are asked at once.
 const AT_ONCE: usize = 8;
-/// A verb that does not exist: who may use it holds a wildcard, which makes nobody a master.
-const NO_VERB: &str = "retinue-no-such-verb";
 
 /// What is known at one instant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -131,7 +129,7 @@ fn is_due(answer: Option<&(Answer, Instant)>) -> bool {
 async fn ask(client: &Client, account: &NamespacedName) -> Answer {
     match may(client, account, "launch").await {
         Ok(false) => Answer::Ordinary,
-        Ok(true) => match may(client, account, NO_VERB).await {
+        Ok(true) => match may(client, account, keys::NO_VERB).await {
             Ok(false) => Answer::Master,
             Ok(true) => Answer::Ordinary,
             Err(reason) => unknown(account, &reason),

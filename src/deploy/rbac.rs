@@ -4,9 +4,10 @@
 //! wrote, never by being an `edit`or. retinue's own accounts hold nothing on Secrets; the collector's right to delete
 //! dependents that are Secrets is a role apart, which an admin adds by its label.
 
+use policies::keys;
 use serde_json::{Value, json};
 
-use super::{CONFIGURATION, CONTROLLER, LINT_CONFIGURATION, Values, WEBHOOK, labels, who};
+use super::{CONFIGURATION, CONTROLLER, LINT_CONFIGURATION, Values, WEBHOOK, labels};
 
 const API: &str = "rbac.authorization.k8s.io/v1";
 /// Label `"true"` of ClusterRoles whose rules (get, list, watch) the webhook gets.
@@ -30,7 +31,7 @@ pub(super) fn objects(values: &Values) -> Vec<Value> {
         account(values, WEBHOOK),
         account(values, CONTROLLER),
         // For masters, by a RoleBinding in the account's own namespace.
-        role("retinue-launch", json!([rule("fledged.io", &["dependents"], &[who::LAUNCH])])),
+        role("retinue-launch", json!([rule("fledged.io", &["dependents"], &[keys::LAUNCH])])),
         // For those who write templates, by a RoleBinding in the namespace of the templates.
         role("retinue-author", json!([rule("fledged.io", &["templates"], &["author"])])),
     ];

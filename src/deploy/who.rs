@@ -5,12 +5,9 @@
 //! an expression that errors refuses everyone, so no key of `extra` and no group is read, and the third part of a
 //! username is asked for only where the prefix says that it is there.
 
-use super::{CONTROLLER, Values, WEBHOOK};
+use policies::keys::{LAUNCH, NO_VERB};
 
-/// The verb that makes a master.
-pub(super) const LAUNCH: &str = "launch";
-/// A verb that nobody is granted by name: who may use it holds a wildcard, and a wildcard makes no master.
-pub(super) const NO_VERB: &str = "retinue-no-such-verb";
+use super::{CONTROLLER, Values, WEBHOOK};
 
 /// True for a request of a master, and for one of whom it could not be found out.
 pub(super) fn is_master(values: &Values) -> String {
