@@ -46,11 +46,30 @@ pub(super) fn load(config_map: &Value) -> TemplateSet {
     };
     if set.errors().next().is_none() {
         compile(&mut set, &settings, &data, &parameters);
+        uncounted(&mut set);
     }
     // Stable: what is wrong first, then what will be regretted, each in order of key and line.
     set.problems
         .sort_by(|one, other| (one.severity, &one.key, one.line).cmp(&(other.severity, &other.key, other.line)));
     set
+}
+
+/// The webhook may not list Secrets, so it cannot count them.
+fn uncounted(set: &mut TemplateSet) {
+    if set.max_dependents.is_none() {
+        return;
+    }
+    let secrets = set.templates.iter().filter(|(kind, _)| kind.group.is_empty() && kind.kind == "Secret");
+    for template in secrets.flat_map(|(_, templates)| templates) {
+        set.problems.push(Problem::warning(
+            Some(&template.key),
+            Some(template.line),
+            format!(
+                "{} does not count Secrets, since retinue may not read them: bound them with a ResourceQuota (count/secrets)",
+                keys::MAX_DEPENDENTS
+            ),
+        ));
+    }
 }
 
 fn texts<'a>(config_map: &'a Value, problems: &mut Vec<Problem>) -> BTreeMap<&'a str, &'a str> {

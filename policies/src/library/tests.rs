@@ -134,3 +134,13 @@ fn the_hash_follows_what_decides_and_nothing_else() {
     assert_ne!(hash(&base), hash(&config_map(json!({"fledged.io/duration": "1h"}), data)));
     assert_ne!(hash(&base), hash(&config_map(json!({}), json!({"job.yaml": JOB}))));
 }
+
+#[test]
+fn secrets_beside_a_bound_are_warned_of() {
+    let data = json!({"s.yaml": "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\n"});
+    let bounded = TemplateSet::load(&config_map(json!({"fledged.io/max-dependents": "3"}), data.clone()));
+    assert!(bounded.usable());
+    assert!(bounded.problems.iter().any(|problem| problem.message.contains("does not count Secrets")));
+    let unbounded = TemplateSet::load(&config_map(json!({}), data));
+    assert!(unbounded.problems.is_empty(), "{:?}", unbounded.problems);
+}

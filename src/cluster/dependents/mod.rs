@@ -55,7 +55,7 @@ impl Dependents {
     /// When one of the watches is not there, or not fresh.
     pub fn countable<'a>(&self, kinds: impl IntoIterator<Item = &'a Gvk>) -> Result<(), Stale> {
         let known = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
-        for gvk in kinds {
+        for gvk in kinds.into_iter().filter(|gvk| counted(gvk)) {
             match known.get(&group_kind(gvk)) {
                 Some(kind) => kind.pulse.fresh(&format!("dependents of kind {}", gvk.kind))?,
                 None => return Err(Stale(format!("the dependents of kind {} are not watched yet", gvk.kind))),
@@ -73,7 +73,7 @@ impl Dependents {
     /// is no reason to wait.
     pub(crate) fn settling<'a>(&self, kinds: impl IntoIterator<Item = &'a Gvk>) -> Option<String> {
         let known = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
-        kinds.into_iter().find_map(|gvk| match known.get(&group_kind(gvk)) {
+        kinds.into_iter().filter(|gvk| counted(gvk)).find_map(|gvk| match known.get(&group_kind(gvk)) {
             None => Some(gvk.kind.clone()),
             Some(kind) if kind.pulse.age().is_none() && kind.pulse.trouble().is_none() => Some(gvk.kind.clone()),
             Some(_) => None,
@@ -87,8 +87,9 @@ impl Dependents {
         let mut handles: BTreeMap<GroupKind, tokio::task::AbortHandle> = BTreeMap::new();
         loop {
             library.mark_unchanged();
-            let wanted: BTreeMap<GroupKind, Gvk> =
-                templates.last().kinds.iter().map(|gvk| (group_kind(gvk), gvk.clone())).collect();
+            let loaded = templates.last();
+            let kinds = loaded.kinds.iter().filter(|gvk| counted(gvk));
+            let wanted: BTreeMap<GroupKind, Gvk> = kinds.map(|gvk| (group_kind(gvk), gvk.clone())).collect();
             handles.retain(|kind, handle| {
                 let keep = wanted.contains_key(kind);
                 if !keep {
@@ -173,6 +174,12 @@ impl Dependents {
         }
         key
     }
+}
+
+/// Whether dependents of a kind are watched and counted. Secrets are not: the right to list their metadata is the right
+/// to read their content, which the webhook must not have (threat 15); a ResourceQuota bounds them.
+fn counted(gvk: &Gvk) -> bool {
+    !(gvk.group.is_empty() && gvk.kind == "Secret")
 }
 
 fn group_kind(gvk: &Gvk) -> GroupKind {
