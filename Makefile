@@ -43,4 +43,5 @@ controlplane: ## build the real control plane that tests and the demo run agains
 	@tests/controlplane/build
 
 demo: controlplane ## the whole story on a real API server, each command with its answer
-	@cargo run --locked -q -p retinue-demo
+	@cargo build --locked -q -p retinue -p retinue-story
+	@bin="$${CARGO_TARGET_DIR:-target}/debug"; exec "$$bin/retinue-demo" "$$bin/retinue"

@@ -13,7 +13,7 @@ fn built() -> PathBuf {
 ///
 /// # Errors
 /// [`Error::Missing`], saying what to run.
-pub(crate) fn find(program: &'static str) -> Result<PathBuf, Error> {
+pub fn find(program: &'static str) -> Result<PathBuf, Error> {
     find_in(program, std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from), built())
 }
 

@@ -1,4 +1,4 @@
-//! Just enough HTTPS to ask an API server something: one request, one connection, the admin's certificate.
+//! Just enough HTTPS to ask an API server something: one request, one connection, a client certificate or a token.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -28,6 +28,8 @@ pub(crate) struct Answer {
 pub(crate) struct Client {
     port: u16,
     tls: Arc<ClientConfig>,
+    /// Header lines that say who asks, where the certificate does not; each with its line end.
+    who: String,
     /// How long to wait for each part of an answer.
     patience: Duration,
 }
@@ -44,7 +46,24 @@ impl Client {
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
             .with_client_auth_cert(vec![certificate], key)?;
-        Ok(Self { port, tls: Arc::new(tls), patience: LIMIT })
+        Ok(Self { port, tls: Arc::new(tls), who: String::new(), patience: LIMIT })
+    }
+
+    /// A client of whoever holds `token`.
+    pub(crate) fn bearer(port: u16, authority: &str, token: &str) -> Result<Self, Error> {
+        let unreadable = |error: rustls_pki_types::pem::Error| rustls::Error::General(error.to_string());
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(authority.as_bytes()).map_err(unreadable)?)?;
+        let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self { port, tls: Arc::new(tls), who: format!("Authorization: Bearer {token}\r\n"), patience: LIMIT })
+    }
+
+    /// The same client with a further header on each request.
+    pub(crate) fn with_header(&self, name: &str, value: &str) -> Self {
+        Self { who: format!("{}{name}: {value}\r\n", self.who), ..self.clone() }
     }
 
     /// The same client, waiting no longer than `patience` for each part of an answer.
@@ -52,8 +71,14 @@ impl Client {
         Self { patience, ..self.clone() }
     }
 
-    /// One request; any status code is an answer.
+    /// One request; any status code is an answer. PATCH sends a merge patch.
     pub(crate) fn ask(&self, method: &str, path: &str, body: Option<&serde_json::Value>) -> Result<Answer, Error> {
+        let kind = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+        self.send(method, path, kind, &body.map(ToString::to_string).unwrap_or_default())
+    }
+
+    /// One request with a body of this media type; any status code is an answer.
+    pub(crate) fn send(&self, method: &str, path: &str, kind: &str, body: &str) -> Result<Answer, Error> {
         let doing = || format!("{method} {path}");
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         let socket = TcpStream::connect_timeout(&address, self.patience).doing(doing)?;
@@ -62,12 +87,11 @@ impl Client {
         let name = ServerName::from(address.ip());
         let connection = ClientConnection::new(Arc::clone(&self.tls), name)?;
         let mut stream = StreamOwned::new(connection, socket);
-        let body = body.map(ToString::to_string).unwrap_or_default();
-        let kind = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
         // HTTP/1.0: the answer comes whole, unchunked, and ends with the connection.
         let request = format!(
-            "{method} {path} HTTP/1.0\r\nHost: localhost\r\nAccept: application/json\r\n\
+            "{method} {path} HTTP/1.0\r\nHost: localhost\r\nAccept: application/json\r\n{}\
              Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}",
+            self.who,
             body.len()
         );
         stream.write_all(request.as_bytes()).doing(doing)?;

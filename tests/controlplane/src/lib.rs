@@ -19,6 +19,7 @@
 //! `CONTROLPLANE_KEEP`, set to anything, keeps the folder with all logs and names it on standard error.
 
 mod answers;
+mod asker;
 mod audit;
 mod binaries;
 mod boot;
@@ -36,6 +37,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+pub use asker::{Asker, Reply};
+pub use binaries::find as program;
 use boot::Components;
 pub use credentials::Identity;
 pub use error::Error;

@@ -1,7 +1,12 @@
 //! What the admin, the deployer and the master write in the story.
 
-/// The template ConfigMap, as the admin applies it.
+/// Both template ConfigMaps.
 pub fn templates(namespace: &str) -> String {
+    format!("{}---\n{}", post_trade(namespace), credentials(namespace))
+}
+
+/// The template ConfigMap of the day's end, as the admin applies it.
+pub fn post_trade(namespace: &str) -> String {
     format!(
         r#"apiVersion: v1
 kind: ConfigMap
@@ -20,7 +25,6 @@ data:
     workers:  {{type: integer, minimum: 1, maximum: 8, default: 2}}
     lifetime: {{type: string, format: duration, default: 1h}}
     level:    {{type: string, enum: [info, debug]}}
-    password: {{type: string, generated: {{length: 24}}}}
     part:     {{type: string, pattern: "[a-z]{{1,8}}"}}
   job.yaml: |
     apiVersion: batch/v1
@@ -48,13 +52,6 @@ data:
         fledged.io/duration: "${{lifetime}}"
     data:
       level: ${{level}}
-  credentials.yaml: |
-    apiVersion: v1
-    kind: Secret
-    metadata:
-      name: post-trade-db
-    stringData:
-      password: "${{password}}"
   worker.yaml: |
     apiVersion: v1
     kind: Pod
@@ -64,6 +61,33 @@ data:
       containers:
       - name: main
         image: registry.example/worker:2
+"#
+    )
+}
+
+/// The template ConfigMap of the credentials. It sets no `max-dependents`: Secrets are not counted, since retinue's
+/// webhook may not read them.
+pub fn credentials(namespace: &str) -> String {
+    format!(
+        r#"apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: credentials
+  namespace: {namespace}
+  labels:
+    fledged.io/templates: "true"
+  annotations:
+    fledged.io/masters: eod
+data:
+  parameters: |
+    password: {{type: string, generated: {{length: 24}}}}
+  credentials.yaml: |
+    apiVersion: v1
+    kind: Secret
+    metadata:
+      name: post-trade-db
+    stringData:
+      password: "${{password}}"
 "#
     )
 }
@@ -114,7 +138,7 @@ spec:
     metadata:
       labels: {{app: eod}}
       annotations:
-        fledged.io/manifests: post-trade
+        fledged.io/manifests: post-trade, credentials
     spec:
       serviceAccountName: eod
       containers:

@@ -29,18 +29,14 @@ pub fn play(stage: &mut Stage<'_>) -> Result<()> {
 fn consent(stage: &mut Stage<'_>) -> Result<()> {
     stage.scene("An admin says what may be launched; a bad template is refused where it is written");
     let namespace = stage.namespace.clone();
-    stage.admits(
-        Who::Admin,
-        &["get", "configmap", "post-trade", "-o", "jsonpath={.metadata.annotations}"],
-        None,
-        &["eod"],
-    )?;
-    let bad = with(&manifests::templates(&namespace), "parallelism: ${workers}", "parallelism: ${workers}${run}");
-    let bad = with(&bad, "name: post-trade", "name: bad");
-    let bad = with(&bad, "fledged.io/duration: \"3600\"", "fledged.io/duration: 1 fortnight");
-    let answer = stage.run(Who::Admin, &["apply", "-f", "-"], Some(&bad))?;
-    let told = !answer.success && answer.text.contains("fortnight");
-    stage.check(told, "refused when it is applied, with its reason");
+    let templates = manifests::templates(&namespace);
+    stage.admits(Who::Admin, &["apply", "-f", "-"], Some(&templates), &["configmap/post-trade"])?;
+    let bad = with(&manifests::post_trade(&namespace), "name: post-trade", "name: bad");
+    let holes = with(&bad, "name: \"post-trade-${run}\"", "name: \"post-trade-${part}${level}\"");
+    let holes = with(&holes, "enum: [info, debug]", "pattern: \"[a-z]+\"");
+    stage.refuses_admin(&["apply", "-f", "-"], Some(&holes), &["job.yaml", "line"])?;
+    let fortnight = with(&bad, "fledged.io/duration: \"3600\"", "fledged.io/duration: 1 fortnight");
+    stage.refuses_admin(&["apply", "-f", "-"], Some(&fortnight), &["1 fortnight", "is no duration"])?;
     Ok(())
 }
 

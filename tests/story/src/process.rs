@@ -1,6 +1,7 @@
 //! A server process of retinue: started, awaited by its `ready` line, stopped.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -26,13 +27,17 @@ impl Server {
     pub fn start(binary: &Path, args: &[String], folder: &Path) -> Result<Self> {
         let role = args.first().context("a role")?.clone();
         let log = folder.join(format!("retinue-{role}.log"));
-        let errors = std::fs::File::options().create(true).append(true).open(&log)?;
-        let mut child = Command::new(binary)
+        let mut file = std::fs::File::options().create(true).append(true).open(&log)?;
+        // Under a supervisor, which ends it when this process ends, however it does. Both outputs come through the
+        // supervisor's own, so that the word `ready` is heard at once.
+        let mut child = Command::new(controlplane::program("supervise")?)
+            .arg("/dev/fd/1")
+            .arg(binary)
             .args(args)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(errors)
             .env_remove("KUBECONFIG")
+            .process_group(0)
             .spawn()
             .with_context(|| format!("starting {} {role}", binary.display()))?;
         let output = child.stdout.take().context("its standard output")?;
@@ -40,8 +45,10 @@ impl Server {
         let (told, heard) = mpsc::channel();
         std::thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
+                // A log that cannot be written is missed by whoever reads it; the pipe is drained in any case.
+                let _written = writeln!(file, "{line}");
                 if line.starts_with("ready") {
-                    // Nobody listens any more once it has been heard; the rest is drained so that the pipe stays open.
+                    // Nobody listens any more once it has been heard.
                     let _heard = told.send(());
                 }
             }
@@ -67,7 +74,7 @@ impl Server {
 
     /// Kills it, as a node that dies would.
     pub fn kill(&mut self) {
-        let _gone = self.child.kill();
+        drop(self.child.stdin.take());
         let _status = self.child.wait();
     }
 }

@@ -137,7 +137,19 @@ impl<'a> Stage<'a> {
     /// # Errors
     /// As [`Stage::run`].
     pub fn refuses(&mut self, args: &[&str], input: Option<&str>, words: &[&str]) -> Result<Answer> {
-        let answer = self.run(Who::Master, args, input)?;
+        self.refused(Who::Master, args, input, words)
+    }
+
+    /// The admin's command is refused by retinue, and its answer has these words.
+    ///
+    /// # Errors
+    /// As [`Stage::run`].
+    pub fn refuses_admin(&mut self, args: &[&str], input: Option<&str>, words: &[&str]) -> Result<Answer> {
+        self.refused(Who::Admin, args, input, words)
+    }
+
+    fn refused(&mut self, who: Who, args: &[&str], input: Option<&str>, words: &[&str]) -> Result<Answer> {
+        let answer = self.run(who, args, input)?;
         let missing: Vec<&&str> = words.iter().filter(|word| !answer.text.contains(**word)).collect();
         if !answer.success && answer.text.contains("retinue") && missing.is_empty() {
             self.check(true, "refused");

@@ -1,0 +1,135 @@
+//! Asking the API server directly, as anybody: what `kubectl` cannot send, in milliseconds.
+
+use serde_json::Value;
+
+use crate::{ControlPlane, Error, http};
+
+/// Somebody who asks the API server.
+#[derive(Debug, Clone)]
+pub struct Asker(http::Client);
+
+/// What the API server answered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reply {
+    /// The HTTP status code.
+    pub code: u16,
+    /// The body; text that is no JSON is a JSON string.
+    pub body: Value,
+}
+
+impl Reply {
+    /// Whether it is a success.
+    #[must_use]
+    pub fn success(&self) -> bool {
+        (200..300).contains(&self.code)
+    }
+
+    /// The message of a `Status`, or the whole body.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match self.body["message"].as_str() {
+            Some(message) => message.to_owned(),
+            None => self.body.to_string(),
+        }
+    }
+}
+
+impl ControlPlane {
+    /// The admin, asking directly.
+    #[must_use]
+    pub fn asker(&self) -> Asker {
+        Asker(self.client.clone())
+    }
+
+    /// Whoever holds `token`, asking directly.
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
+    pub fn asker_with_token(&self, token: &str) -> Result<Asker, Error> {
+        Ok(Asker(http::Client::bearer(self.port, &self.ca_pem(), token)?))
+    }
+}
+
+impl Asker {
+    /// The same, impersonating `user`, who is in these groups; for an admin.
+    #[must_use]
+    pub fn impersonating(&self, user: &str, groups: &[&str]) -> Self {
+        let as_user = self.0.with_header("Impersonate-User", user);
+        Self(groups.iter().fold(as_user, |client, group| client.with_header("Impersonate-Group", group)))
+    }
+
+    /// The same with an extra of the impersonated user; the key in lower case.
+    #[must_use]
+    pub fn with_extra(&self, key: &str, value: &str) -> Self {
+        // A slash is no character of a header's name.
+        Self(self.0.with_header(&format!("Impersonate-Extra-{}", key.replace('/', "%2F")), value))
+    }
+
+    /// One request with a JSON body of this media type.
+    ///
+    /// # Errors
+    /// No answer.
+    pub fn send(&self, method: &str, path: &str, media_type: &str, body: Option<&Value>) -> Result<Reply, Error> {
+        let body = body.map(ToString::to_string).unwrap_or_default();
+        let answer = self.0.send(method, path, media_type, &body)?;
+        let body = serde_json::from_str(&answer.body).unwrap_or(Value::String(answer.body));
+        Ok(Reply { code: answer.code, body })
+    }
+
+    /// GET.
+    ///
+    /// # Errors
+    /// No answer.
+    pub fn get(&self, path: &str) -> Result<Reply, Error> {
+        self.send("GET", path, "application/json", None)
+    }
+
+    /// POST: create, or use a subresource.
+    ///
+    /// # Errors
+    /// No answer.
+    pub fn post(&self, path: &str, body: &Value) -> Result<Reply, Error> {
+        self.send("POST", path, "application/json", Some(body))
+    }
+
+    /// PUT: replace, or create where the kind allows it.
+    ///
+    /// # Errors
+    /// No answer.
+    pub fn put(&self, path: &str, body: &Value) -> Result<Reply, Error> {
+        self.send("PUT", path, "application/json", Some(body))
+    }
+
+    /// PATCH with a JSON merge patch.
+    ///
+    /// # Errors
+    /// No answer.
+    pub fn merge(&self, path: &str, patch: &Value) -> Result<Reply, Error> {
+        self.send("PATCH", path, "application/merge-patch+json", Some(patch))
+    }
+
+    /// PATCH with a JSON patch.
+    ///
+    /// # Errors
+    /// No answer.
+    pub fn patch(&self, path: &str, operations: &Value) -> Result<Reply, Error> {
+        self.send("PATCH", path, "application/json-patch+json", Some(operations))
+    }
+
+    /// Server-side apply, as field manager `test`; `path` may carry a query.
+    ///
+    /// # Errors
+    /// No answer.
+    pub fn apply(&self, path: &str, object: &Value) -> Result<Reply, Error> {
+        let sign = if path.contains('?') { '&' } else { '?' };
+        self.send("PATCH", &format!("{path}{sign}fieldManager=test"), "application/apply-patch+yaml", Some(object))
+    }
+
+    /// DELETE with options; none is an empty body.
+    ///
+    /// # Errors
+    /// No answer.
+    pub fn delete(&self, path: &str, options: Option<&Value>) -> Result<Reply, Error> {
+        self.send("DELETE", path, "application/json", options)
+    }
+}
