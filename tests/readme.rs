@@ -1,5 +1,4 @@
 //! What the README shows is what the program prints.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::path::Path;
 use std::process::Command;

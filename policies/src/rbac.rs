@@ -104,6 +104,7 @@ fn subresource_verbs(subresource: &str) -> &'static [&'static str] {
     match subresource {
         // Since Kubernetes 1.35 a WebSocket's GET needs `create` as well; older servers ask for `get`.
         "exec" | "attach" | "portforward" | "proxy" => &["create", "get"],
+        "eviction" => &["create"],
         _ => &["get", "patch", "update"],
     }
 }
