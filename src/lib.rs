@@ -8,6 +8,7 @@ pub mod cli;
 pub mod cluster;
 pub mod collector;
 pub mod deploy;
+pub mod emit;
 pub mod role;
 pub mod shutdown;
 pub mod telemetry;

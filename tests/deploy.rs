@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 
 use controlplane::ControlPlane;
 use retinue::deploy::{self, Floor, Reach, Values};
+use retinue::emit;
 use serde_json::{Value, json};
 
 /// The committed manifest is what the code renders. `UPDATE_INSTALL=1` writes it.
 #[test]
 fn the_committed_manifest_is_what_is_rendered() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/install.yaml");
-    let rendered = deploy::to_yaml(&deploy::render(&Values::default()));
+    let rendered = emit::documents(&deploy::render(&Values::default()));
     if std::env::var_os("UPDATE_INSTALL").is_some() {
         std::fs::write(path, &rendered).unwrap();
     }
@@ -45,7 +46,7 @@ fn unreachable(cluster: &ControlPlane, floor: Floor) -> Values {
 }
 
 fn install(cluster: &ControlPlane, values: &Values) {
-    let yaml = deploy::to_yaml(&deploy::render(values));
+    let yaml = emit::documents(&deploy::render(values));
     cluster.kubectl_with(&cluster.kubeconfig(), &["apply", "--server-side", "-f", "-"], &yaml).unwrap().ok().unwrap();
     // What Kubernetes' own `edit` would do, which without controllers is empty.
     let hands = json!({

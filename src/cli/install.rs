@@ -67,9 +67,6 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         callers: args.callers.clone(),
     };
     let objects = deploy::render(&values.checked()?);
-    match args.output {
-        Manifests::Yaml => output::print(&deploy::to_yaml(&objects))?,
-        Manifests::Json => output::print_manifests(&objects, Manifests::Json)?,
-    }
+    output::print_manifests(&objects, args.output)?;
     Ok(Exit::Fine)
 }

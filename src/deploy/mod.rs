@@ -11,12 +11,10 @@ mod rbac;
 pub mod values;
 mod who;
 mod workloads;
-mod yaml;
 
 use serde_json::{Value, json};
 
 pub use self::values::{FailurePolicy, Floor, Reach, Values, ValuesError};
-pub use self::yaml::to_yaml;
 
 /// ServiceAccount of the webhook.
 pub const WEBHOOK: &str = "retinue-webhook";
