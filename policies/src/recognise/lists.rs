@@ -1,5 +1,7 @@
 //! Which element of a list belongs to which element of a pattern.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use super::bind::{Binder, droppable, fit, plausible};
@@ -202,15 +204,24 @@ impl List<'_> {
         let one = |row: &usize| matches!(self.elements[*row], Element::One(_));
         let mut rows: Vec<usize> = (0..self.elements.len()).filter(one).collect();
         rows.sort_by_key(|row| std::cmp::Reverse(named(row)));
-        let edges: Vec<Vec<usize>> = rows.iter().map(|row| self.fitting(*row)).collect();
+        let index = Index::of(self.values, keys);
+        let edges: Vec<Vec<usize>> = rows.iter().map(|row| self.fitting(*row, &index)).collect();
         let mut owner: Vec<Option<usize>> = vec![None; self.values.len()];
-        for (index, row) in rows.iter().enumerate() {
-            let matched = augment(index, &edges, &mut owner, &mut vec![false; self.values.len()]);
+        for (position, row) in rows.iter().enumerate() {
+            let matched = match edges[position].as_slice() {
+                // Most have one partner alone, which is free.
+                [at] if owner[*at].is_none() => {
+                    owner[*at] = Some(position);
+                    true
+                }
+                [] => false,
+                _ => augment(position, &edges, &mut owner, &mut vec![false; self.values.len()]),
+            };
             if !matched && named(row) > 0 {
                 // The list differs. The element with these keys is still the one to speak of.
-                let same_keys = (0..owner.len()).find(|at| owner[*at].is_none() && self.key_fits(*row, *at, keys));
-                if let Some(at) = same_keys {
-                    owner[at] = Some(index);
+                let mut same_keys = index.candidates(&self.elements[*row]).into_iter();
+                if let Some(at) = same_keys.find(|at| owner[*at].is_none() && self.key_fits(*row, *at, keys)) {
+                    owner[at] = Some(position);
                 }
             }
         }
@@ -236,8 +247,9 @@ impl List<'_> {
     }
 
     /// The values that fit an element, those first that fit as they are.
-    fn fitting(&self, row: usize) -> Vec<usize> {
-        let mut fitting: Vec<usize> = (0..self.values.len()).filter(|at| self.fits(row, *at)).collect();
+    fn fitting(&self, row: usize, index: &Index<'_>) -> Vec<usize> {
+        let mut fitting = index.candidates(&self.elements[row]);
+        fitting.retain(|at| self.fits(row, *at));
         if let Some(Element::One(Pattern::Hole(Hole::Declared(index)))) = self.elements.get(row)
             && let Some(parameter) = self.binder.parameters.all.get(*index)
         {
@@ -305,6 +317,56 @@ impl List<'_> {
             let shape = self.shape.element().field(key);
             value.get(key).is_some_and(|value| plausible(self.binder, pattern, value, shape))
         })
+    }
+}
+
+/// The values of a list by their first merge key: a long list is not searched for every element that says its own.
+struct Index<'k> {
+    keys: &'k [String],
+    named: HashMap<String, Vec<usize>>,
+    unnamed: Vec<usize>,
+    count: usize,
+}
+
+impl<'k> Index<'k> {
+    fn of(values: &[Value], keys: &'k [String]) -> Self {
+        let mut index = Self { keys, named: HashMap::new(), unnamed: Vec::new(), count: values.len() };
+        for (at, value) in values.iter().enumerate() {
+            match keys.first().map_or(Some(value), |key| value.get(key)).and_then(spelled) {
+                Some(name) => index.named.entry(name).or_default().push(at),
+                None => index.unnamed.push(at),
+            }
+        }
+        index
+    }
+
+    /// The positions of all values that the element of a pattern may be, in order.
+    fn candidates(&self, element: &Element) -> Vec<usize> {
+        let literal = match (element, self.keys.first()) {
+            (Element::One(Pattern::Literal(literal)), None) => Some(literal),
+            (Element::One(Pattern::Literal(literal)), Some(key)) => literal.get(key),
+            (Element::One(Pattern::Map(entries)), Some(key)) => {
+                entries.iter().find_map(|(name, pattern)| match pattern {
+                    Pattern::Literal(literal) if name == key => Some(literal),
+                    _ => None,
+                })
+            }
+            _ => None,
+        };
+        let Some(name) = literal.and_then(spelled) else { return (0..self.count).collect() };
+        let mut found = self.unnamed.clone();
+        found.extend(self.named.get(&name).into_iter().flatten());
+        found.sort_unstable();
+        found
+    }
+}
+
+/// One text for all spellings of a merge key; none for what is no key.
+fn spelled(key: &Value) -> Option<String> {
+    match key {
+        Value::String(text) => Some(format!("\"{text}")),
+        Value::Number(number) => number.as_f64().map(|number| number.to_string()),
+        _ => None,
     }
 }
 

@@ -63,7 +63,8 @@ pub(super) fn judge(
         differences.extend(unaccepted(template, &settled.bindings));
     }
     differences.extend(place_differences(template, seen, &settled.bindings, context));
-    let expected = match expected(template, seen, &settled, context) {
+    let shown = Context { form: since.map_or(context.form, |since| since.form), ..*context };
+    let expected = match expected(template, seen, &settled, &shown) {
         Ok(expected) => expected,
         // What differs for sure differs whatever could not be told.
         Err((_, reason)) if differences.is_empty() && since.is_none() => return Recognition::CouldNotTell(reason),

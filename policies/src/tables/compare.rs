@@ -1,7 +1,7 @@
 //! Every difference between what a template says and what an object is. The world is closed: what is not expected is a
 //! difference too.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -10,7 +10,7 @@ use crate::object::Gvk;
 use crate::quantity::Quantity;
 
 use super::facts::Facts;
-use super::shape::{ListKind, Scalar, Shape, shape_of};
+use super::shape::{ListKind, Node, Scalar, Shape, shape_of};
 use super::{SERVER_OWNED, has_status};
 
 /// Every difference between two completed objects, in the order of the paths; none where they mean the same.
@@ -85,8 +85,8 @@ impl Comparison {
             let path = path.key(name);
             match (expected.get(name), got.get(name)) {
                 (Some(expected), Some(got)) => self.value(shape.field(name), expected, got, &path),
-                (Some(one), None) if absent(shape.field(name), one) => {}
-                (None, Some(one)) if absent(shape.field(name), one) => {}
+                (Some(one), None) if absent(shape, name, one) => {}
+                (None, Some(one)) if absent(shape, name, one) => {}
                 (expected, got) => self.differ(&path, expected, got),
             }
         }
@@ -123,15 +123,17 @@ impl Comparison {
         (got, right): (&[Value], &[String]),
         path: &Path,
     ) {
+        let named: HashMap<&String, &Value> = right.iter().zip(got).collect();
         for (value, label) in expected.iter().zip(left) {
             let path = path.element(label.clone());
-            match right.iter().position(|other| other == label) {
-                Some(at) => self.value(shape.element(), value, &got[at], &path),
+            match named.get(label) {
+                Some(got) => self.value(shape.element(), value, got, &path),
                 None => self.differ(&path, Some(value), None),
             }
         }
+        let named: HashSet<&String> = left.iter().collect();
         for (value, label) in got.iter().zip(right) {
-            if !left.contains(label) {
+            if !named.contains(label) {
                 self.differ(&path.element(label.clone()), None, Some(value));
             }
         }
@@ -162,8 +164,10 @@ impl Comparison {
         if !refers(expected) && !refers(got) {
             return;
         }
-        let left: Vec<_> = left.iter().filter(|label| right.contains(label)).collect();
-        let right: Vec<_> = right.iter().filter(|label| left.contains(label)).collect();
+        let common: HashSet<&String> = right.iter().collect();
+        let left: Vec<_> = left.iter().filter(|label| common.contains(label)).collect();
+        let common: HashSet<&String> = left.iter().copied().collect();
+        let right: Vec<_> = right.iter().filter(|label| common.contains(label)).collect();
         if left == right {
             return;
         }
@@ -199,9 +203,17 @@ fn name_of(element: Option<&Value>) -> Option<&str> {
 }
 
 /// Whether a value says nothing: null, or what the API server does not tell from an absent one.
-fn absent(shape: Shape<'_>, value: &Value) -> bool {
-    value.is_null() && shape.of.is_none_or(|of| !matches!(of.node, super::shape::Node::Custom(_)))
-        || shape.zero().is_some_and(|zero| same(shape.scalar(), &zero, value))
+fn absent(parent: Shape<'_>, name: &str, value: &Value) -> bool {
+    let shape = parent.field(name);
+    if value.is_null() {
+        // A custom resource keeps the null of a field that nobody described, as it keeps all that it does not know.
+        return match parent.of.map(|of| &of.node) {
+            Some(Node::Custom(custom)) => custom.fields.get(name).is_some_and(|field| !field.nullable),
+            Some(Node::Struct(_) | Node::Map(_)) => true,
+            Some(Node::Scalar(_) | Node::List { .. }) | None => false,
+        };
+    }
+    shape.zero().is_some_and(|zero| same(shape.scalar(), &zero, value))
 }
 
 /// Whether two scalars mean the same; lists and maps only where they are equal.

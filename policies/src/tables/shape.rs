@@ -233,6 +233,8 @@ pub struct Shape<'a> {
     pub(super) of: Option<&'a TypeRef>,
     /// `initContainers` run in order: there the position counts, whatever keys the list has.
     positional: bool,
+    /// The value of a map's key: a key with an empty value is there, and one that is not is not.
+    entry: bool,
 }
 
 /// The shape of a kind's objects; unknown kinds are plain throughout.
@@ -241,21 +243,22 @@ pub fn shape_of<'a>(gvk: &Gvk, facts: &'a Facts) -> Shape<'a> {
         Some(kind) => kind.root.as_ref(),
         None => facts.custom(gvk).map_or(UNDESCRIBED.as_ref(), |custom| Some(&custom.root)),
     };
-    Shape { of, positional: false }
+    Shape { of, positional: false, entry: false }
 }
 
 impl<'a> Shape<'a> {
     /// Nothing known.
-    pub const UNKNOWN: Shape<'static> = Shape { of: None, positional: false };
+    pub const UNKNOWN: Shape<'static> = Shape { of: None, positional: false, entry: false };
 
     pub(super) fn of(of: &'a TypeRef) -> Self {
-        Self { of: Some(of), positional: false }
+        Self { of: Some(of), positional: false, entry: false }
     }
 
     /// The shape of a field of an object, or of a map's value.
     pub fn field(self, name: &str) -> Shape<'a> {
         let of = self.of.and_then(|of| of.field(name));
-        Shape { of, positional: name == "initContainers" }
+        let entry = matches!(self.of.map(|of| &of.node), Some(Node::Map(_)));
+        Shape { of, positional: name == "initContainers", entry }
     }
 
     /// The shape of a list's elements.
@@ -264,7 +267,7 @@ impl<'a> Shape<'a> {
             Some(Node::List { element, .. }) => Some(&**element),
             _ => None,
         };
-        Shape { of, positional: false }
+        Shape { of, positional: false, entry: false }
     }
 
     /// How two lists of this shape are compared.
@@ -297,9 +300,9 @@ impl<'a> Shape<'a> {
     }
 
     /// The value that an absent field stands for, where the API server does not tell the two apart: `0`, `""`,
-    /// `false`, `[]`, `{}`. None where it does (`emptyDir: {}`).
+    /// `false`, `[]`, `{}`. None where it does (`emptyDir: {}`, a label that is empty).
     pub fn zero(self) -> Option<Value> {
-        let of = self.of.filter(|of| !of.pointer)?;
+        let of = self.of.filter(|of| !of.pointer && !self.entry)?;
         Some(match &of.node {
             Node::Scalar(Scalar::Integer | Scalar::Number | Scalar::IntOrString) => Value::from(0),
             Node::Scalar(Scalar::Boolean) => Value::from(false),

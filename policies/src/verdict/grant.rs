@@ -239,6 +239,8 @@ pub(crate) fn cap(set: &TemplateSet, caller: &Caller) -> Option<Lifetime> {
 pub(crate) fn granted(set: &TemplateSet, caller: &Caller, instructed: &Instructed) -> Option<Lifetime> {
     match (instructed.duration, cap(set, caller)) {
         (Some(Asked::Admin(Lifetime::Unlimited)), _) => Some(Lifetime::Unlimited),
+        // Through a hole a master may ask for less, and `none` is not less.
+        (Some(Asked::Master(Lifetime::Unlimited)), cap) => cap,
         (Some(asked), Some(cap)) => Some(asked.lifetime().shorter(cap)),
         (Some(asked), None) => Some(asked.lifetime()),
         (None, cap) => cap,
