@@ -1,10 +1,12 @@
 //! One list-and-watch, with what kube's own watcher keeps to itself: proof of life.
 //!
 //! A verdict must know how old its snapshot may be. An API server sends a bookmark about once a minute, and two
-//! seconds before a watch's own deadline (seen on 1.36, in its watch cache since 1.16). So every watch here asks to be
-//! ended after [`LENGTH`], which brings a bookmark each 18 to 20 seconds, three of them within the bound of
-//! [`STALE_AFTER`]. A bookmark, an event and a completed list are proof of life; a connection that is merely
-//! open is not.
+//! seconds before a watch's own deadline (seen on 1.36, in its watch cache since 1.16), but none while nothing of that
+//! kind changes: its cache learns that time went on only when it is asked for a consistent list (seen on 1.36; a
+//! quiet cluster gave no bookmark in minutes). So every watch here asks to be ended after [`LENGTH`], and before it is
+//! resumed one object is listed: either nothing has changed at all since, or bookmarks come. Where neither is so, the
+//! whole list is read again. That is proof of life about every 20 seconds, three times within the bound of
+//! [`STALE_AFTER`]. A bookmark, an event and a completed list are proof; a connection that is merely open is not.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -243,6 +245,23 @@ struct PageMetadata {
     r#continue: String,
 }
 
+/// What [`follow`] does next.
+#[derive(Debug, PartialEq)]
+enum Next {
+    List,
+    /// Watch from the version of a list.
+    Watch(String),
+    /// Watch from where another watch ended.
+    Resume(String),
+}
+
+/// How a watch ended that the server ended.
+struct Ended {
+    version: String,
+    /// Whether it brought anything.
+    heard: bool,
+}
+
 /// Lists and watches, for ever: ends when nobody listens any more.
 pub(crate) async fn follow<T: Watchable>(
     client: Client,
@@ -250,18 +269,19 @@ pub(crate) async fn follow<T: Watchable>(
     pulse: Arc<Pulse>,
     out: mpsc::Sender<News<T>>,
 ) {
-    let mut version: Option<String> = None;
+    let mut next = Next::List;
     let mut pause = FIRST_PAUSE;
     loop {
         let begun = Instant::now();
-        let listing = version.is_none();
-        let progress = match version.take() {
-            None => list(&client, &watched, &out).await,
-            Some(from) => watch(&client, &watched, from, &out).await,
+        let listing = next == Next::List;
+        let progress = match std::mem::replace(&mut next, Next::List) {
+            Next::List => list(&client, &watched, &out).await.map(Next::Watch),
+            Next::Watch(from) => watch(&client, &watched, from, &out).await.map(|ended| Next::Resume(ended.version)),
+            Next::Resume(from) => resume(&client, &watched, from, &out).await,
         };
         match progress {
-            Ok(reached) => {
-                version = Some(reached);
+            Ok(then) => {
+                next = then;
                 pause = FIRST_PAUSE;
                 // A server on its way out ends watches as soon as they begin.
                 if !listing && begun.elapsed() < pause {
@@ -322,14 +342,36 @@ async fn list<T: Watchable>(
     }
 }
 
+/// Watches on from `version`, having made sure that there will be proof of life.
+async fn resume<T: Watchable>(
+    client: &Client,
+    watched: &Watched,
+    version: String,
+    out: &mpsc::Sender<News<T>>,
+) -> Result<Next, Trouble> {
+    let at = Instant::now();
+    // A consistent read: its version is that of the whole store at that moment.
+    let request = watched.request(&[("limit", "1")]).map_err(|error| Trouble::Api(error.to_string()))?;
+    let page: Page<serde::de::IgnoredAny> =
+        tokio::time::timeout(BEGIN_DEADLINE, client.request(request)).await.map_err(|_| Trouble::Silent)??;
+    let unchanged = page.metadata.resource_version == version;
+    if unchanged {
+        tell(out, at, Change::Alive).await?;
+    }
+    let ended = watch(client, watched, version, out).await?;
+    // Silent although the store went on: a server whose lists do not wake its watches.
+    Ok(if ended.heard || unchanged { Next::Resume(ended.version) } else { Next::List })
+}
+
 /// Watches from `version` until the server ends it, and says how far it came.
 async fn watch<T: Watchable>(
     client: &Client,
     watched: &Watched,
     mut version: String,
     out: &mpsc::Sender<News<T>>,
-) -> Result<String, Trouble> {
+) -> Result<Ended, Trouble> {
     let begun = Instant::now();
+    let mut heard = false;
     let length = LENGTH.as_secs().to_string();
     let query = [
         ("watch", "true"),
@@ -350,7 +392,7 @@ async fn watch<T: Watchable>(
         };
         let at = Instant::now();
         let (reached, change) = match event {
-            None => return Ok(version),
+            None => return Ok(Ended { version, heard }),
             Some(WatchEvent::Added(object) | WatchEvent::Modified(object)) => {
                 (object.version().map(Into::into), Change::Applied(object))
             }
@@ -359,6 +401,7 @@ async fn watch<T: Watchable>(
             Some(WatchEvent::Error(status)) => return Err(kube::Error::Api(status).into()),
         };
         version = reached.ok_or(Trouble::NoVersion)?;
+        heard = true;
         tell(out, at, change).await?;
     }
 }

@@ -133,7 +133,7 @@ async fn a_watch_is_resumed_where_it_ended() {
         {"type": "DELETED", "object": object("a", "9")},
         {"type": "BOOKMARK", "object": {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"resourceVersion": "11"}}},
     ]);
-    let (changes, asked, _) = played(&[listing("7", "", &["a"]), (200, events)]).await;
+    let (changes, asked, _) = played(&[listing("7", "", &["a"]), (200, events), listing("12", "", &[])]).await;
     let told = |name: &str| name.to_owned();
     assert_eq!(
         changes,
@@ -147,7 +147,31 @@ async fn a_watch_is_resumed_where_it_ended() {
         ],
     );
     let versions: Vec<_> = asked.iter().map(|asked| from_version(asked)).collect();
-    assert_eq!(versions[..3], [None, Some("7"), Some("11")]);
+    assert_eq!(versions[..4], [None, Some("7"), None, Some("11")]);
+    assert!(asked[2].contains("limit=1"), "{asked:?}");
+}
+
+/// A server sends no bookmarks while nothing of the kind changes: seen on 1.36, where a quiet cluster made every
+/// snapshot stale after a minute.
+#[tokio::test(start_paused = true)]
+async fn a_quiet_kind_gives_proof_of_life_all_the_same() {
+    let quiet = || (200, json!([]));
+    let [begin, complete, alive] = [Change::Begin, Change::Complete, Change::Alive];
+    // Nothing at all has changed since: that is proof.
+    let (changes, ..) = played(&[listing("7", "", &[]), quiet(), listing("7", "", &[]), quiet()]).await;
+    assert_eq!(changes, [begin.clone(), complete.clone(), alive.clone()]);
+    // Something else has changed: a bookmark follows.
+    let bookmark = json!([
+        {"type": "BOOKMARK", "object": {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"resourceVersion": "9"}}},
+    ]);
+    let (changes, asked, _) =
+        played(&[listing("7", "", &[]), quiet(), listing("9", "", &[]), (200, bookmark), listing("9", "", &[])]).await;
+    assert_eq!(changes, [begin.clone(), complete.clone(), alive.clone(), alive]);
+    assert_eq!(from_version(&asked[5]), Some("9"), "{asked:?}");
+    // None follows: the list is read again.
+    let (changes, ..) =
+        played(&[listing("7", "", &[]), quiet(), listing("9", "", &[]), quiet(), listing("9", "", &["a"])]).await;
+    assert_eq!(changes, [begin.clone(), complete.clone(), begin, Change::Listed("a".to_owned()), complete]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -45,6 +45,17 @@ impl Installation {
     /// # Errors
     /// As [`Installation::start`].
     pub fn into(cluster: ControlPlane, binary: &Path) -> Result<Self> {
+        let installation = Self::installed(cluster, binary, &[])?;
+        installation.start_webhook()?;
+        installation.start_controller()?;
+        Ok(installation)
+    }
+
+    /// Installs retinue into `cluster`, with further flags for `retinue install`, and starts nothing.
+    ///
+    /// # Errors
+    /// As [`Installation::start`].
+    pub fn installed(cluster: ControlPlane, binary: &Path, flags: &[&str]) -> Result<Self> {
         let installation = Self {
             webhook: Mutex::default(),
             controller: Mutex::default(),
@@ -53,18 +64,18 @@ impl Installation {
             port: free_port()?,
             cluster,
         };
-        installation.install()?;
-        installation.start_webhook()?;
-        installation.start_controller()?;
+        installation.install(flags)?;
         Ok(installation)
     }
 
-    fn install(&self) -> Result<()> {
+    fn install(&self, flags: &[&str]) -> Result<()> {
         let certificates = self.certificates();
         self.retinue(&["certs", "--out", &certificates, "--dns", "localhost", "--ip", "127.0.0.1"])?;
         let url = format!("https://127.0.0.1:{}", self.port);
         let authority = format!("{certificates}/ca.crt");
-        let manifests = self.retinue(&["install", "--url", &url, "--ca-bundle", &authority])?;
+        let mut args = vec!["install", "--url", &url, "--ca-bundle", &authority];
+        args.extend(flags);
+        let manifests = self.retinue(&args)?;
         let applied = self.cluster.kubectl_with(
             &self.cluster.kubeconfig(),
             &["apply", "--server-side", "-f", "-"],
@@ -76,6 +87,11 @@ impl Installation {
 
     fn certificates(&self) -> String {
         self.folder.path().join("certs").display().to_string()
+    }
+
+    /// The port that the webhook answers on, or would.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// A scratch folder that goes with this.

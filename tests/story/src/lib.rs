@@ -5,9 +5,11 @@
 
 mod installation;
 pub mod manifests;
+mod master;
 pub mod play;
 mod process;
 pub mod stage;
 
 pub use installation::Installation;
+pub use master::Master;
 pub use process::Server;

@@ -147,6 +147,48 @@ spec:
     )
 }
 
+/// A master that is a bare pod, with every right in its namespace that named verbs give.
+pub fn bare_master(namespace: &str, config_maps: &str) -> String {
+    format!(
+        r#"apiVersion: v1
+kind: ServiceAccount
+metadata: {{name: eod, namespace: {namespace}}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {{name: eod-launch, namespace: {namespace}}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: retinue-launch}}
+subjects: [{{kind: ServiceAccount, name: eod, namespace: {namespace}}}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {{name: eod-everything, namespace: {namespace}}}
+rules:
+- apiGroups: ["*"]
+  resources: ["*"]
+  verbs: [get, list, watch, create, update, patch, delete, deletecollection]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {{name: eod-everything, namespace: {namespace}}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: eod-everything}}
+subjects: [{{kind: ServiceAccount, name: eod, namespace: {namespace}}}]
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: eod
+  namespace: {namespace}
+  annotations:
+    fledged.io/manifests: {config_maps}
+spec:
+  serviceAccountName: eod
+  containers:
+  - {{name: main, image: "registry.example/eod:9"}}
+"#
+    )
+}
+
 /// A Job as the master sends it.
 pub fn job(run: &str) -> String {
     format!(

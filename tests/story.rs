@@ -1,0 +1,29 @@
+//! The story against a real API server with retinue installed: every step in both phases, by create, by PUT, by
+//! server-side apply, by `kubectl apply`, with generateName and with dry run; and what a master may not do, by threat.
+//!
+//! One installation serves all tests of this binary, each in a namespace of its own with a master of its own; those
+//! that stop retinue or bend its configuration have an installation to themselves.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::allow_attributes, reason = "tests")]
+
+#[path = "story_cases/admitted.rs"]
+mod admitted;
+#[path = "story_cases/alone.rs"]
+mod alone;
+#[path = "story_cases/corpus.rs"]
+mod corpus;
+#[path = "story_cases/deletions.rs"]
+mod deletions;
+#[path = "story_cases/house.rs"]
+mod house;
+#[path = "story_cases/identity.rs"]
+mod identity;
+#[path = "story_cases/outage.rs"]
+mod outage;
+#[path = "story_cases/refused.rs"]
+mod refused;
+#[path = "story_cases/startup.rs"]
+mod startup;
+#[path = "story_cases/subresources.rs"]
+mod subresources;
+#[path = "story_cases/updates.rs"]
+mod updates;
