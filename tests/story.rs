@@ -5,25 +5,9 @@
 //! that stop retinue or bend its configuration have an installation to themselves.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::allow_attributes, reason = "tests")]
 
-#[path = "story_cases/admitted.rs"]
-mod admitted;
-#[path = "story_cases/alone.rs"]
-mod alone;
 #[path = "story_cases/corpus.rs"]
 mod corpus;
-#[path = "story_cases/deletions.rs"]
-mod deletions;
 #[path = "story_cases/house.rs"]
 mod house;
-#[path = "story_cases/identity.rs"]
-mod identity;
-#[path = "story_cases/outage.rs"]
-mod outage;
 #[path = "story_cases/refused.rs"]
 mod refused;
-#[path = "story_cases/startup.rs"]
-mod startup;
-#[path = "story_cases/subresources.rs"]
-mod subresources;
-#[path = "story_cases/updates.rs"]
-mod updates;
