@@ -7,7 +7,11 @@
 
 #[path = "story_cases/corpus.rs"]
 mod corpus;
+#[path = "story_cases/deletions.rs"]
+mod deletions;
 #[path = "story_cases/house.rs"]
 mod house;
 #[path = "story_cases/refused.rs"]
 mod refused;
+#[path = "story_cases/updates.rs"]
+mod updates;
