@@ -450,7 +450,19 @@ fn may_be_missing(parameters: &Parameters, pattern: &Pattern, shape: Shape<'_>) 
     match pattern {
         Pattern::Literal(literal) => literal.is_null() || shape.zero().is_some_and(|zero| zero == *literal),
         // A list or map of optional things may be empty, which the server may drop.
-        Pattern::Map(_) | Pattern::List(_) => shape.zero().is_some(),
+        Pattern::Map(entries) => {
+            let mut entries = entries.iter();
+            shape.zero().is_some()
+                && entries.all(|(key, pattern)| may_be_missing(parameters, pattern, shape.field(key)))
+        }
+        Pattern::List(elements) => {
+            let mut elements = elements.iter();
+            shape.zero().is_some()
+                && elements.all(|element| match element {
+                    Element::One(pattern) => droppable(parameters, pattern),
+                    Element::Many(_) => true,
+                })
+        }
         Pattern::Text(_) | Pattern::Hole(_) => droppable(parameters, pattern) || shape.zero().is_some(),
     }
 }

@@ -29,8 +29,8 @@ fn reshaped(schema: &Schema, value: &Value, shape: Shape<'_>) -> Value {
                     continue;
                 };
                 let value = reshaped(schema, value, shape.field(key));
-                // An optional one may be the server's default, which the schema need not admit.
-                if named.is_none_or(|property| !property.optional) || schema.accepts(&value).is_ok() {
+                // One that may be absent may be the server's default, which the schema need not admit.
+                if named.is_some_and(|property| !property.optional) || schema.accepts(&value).is_ok() {
                     out.insert(key.clone(), value);
                 }
             }

@@ -8,7 +8,7 @@ use crate::caller::Caller;
 use crate::keys;
 use crate::library::TemplateSet;
 use crate::object::{Gvk, NamespacedName};
-use crate::parameter::Bindings;
+use crate::parameter::{Bindings, Schema, SchemaNode};
 use crate::template::Template;
 
 use super::{Cause, Refusal};
@@ -34,14 +34,28 @@ pub(crate) fn never(kind: &Gvk, object: &Value) -> Result<(), Refusal> {
     }
 }
 
-/// Refuses bindings that carry a reserved key.
+/// Keys whose values say who an object runs as, what keeps it, and whose it is.
+const IDENTITY: [&str; 4] = ["serviceAccountName", "serviceAccount", "finalizers", "ownerReferences"];
+
+/// Refuses bindings that carry a reserved key, and maps through which a master would say what only an author may say.
 pub(crate) fn bound(template: &Template, bindings: &Bindings) -> Result<(), Refusal> {
     for (parameter, value) in template.parameters.all.iter().zip(&bindings.declared) {
-        if let Some(key) = value.as_ref().and_then(reserved_key) {
+        let Some(value) = value else { continue };
+        if let Some(key) = reserved_key(value) {
             return Err(Refusal::new(
                 Cause::Forbidden,
                 format!(
                     "parameter {} binds the key {key:?}, which steers a collector; only the template itself may write it",
+                    parameter.name
+                ),
+            ));
+        }
+        if let Some(key) = identity_key(&parameter.schema, value) {
+            return Err(Refusal::new(
+                Cause::Forbidden,
+                format!(
+                    "parameter {} binds {key}, which only the template itself may say: written out there, or as an enum \
+                     of its values",
                     parameter.name
                 ),
             ));
@@ -60,6 +74,30 @@ fn reserved_key(value: &Value) -> Option<&str> {
     }
 }
 
+/// The first key of an identity whose value is not one that the author listed. Values of text alone hold none.
+fn identity_key<'a>(schema: &Schema, value: &'a Value) -> Option<&'a str> {
+    if !schema.allowed.is_empty() {
+        return None;
+    }
+    match (&schema.node, value) {
+        (SchemaNode::Map(map), Value::Object(entries)) => entries.iter().find_map(|(key, value)| {
+            let named = map.properties.get(key).map(|property| &property.schema);
+            let schema = named.or(map.additional.as_deref())?;
+            // `default` is who a pod runs as that names nobody.
+            if IDENTITY.contains(&key.as_str()) && schema.allowed.is_empty() && value != "default" {
+                return Some(key.as_str());
+            }
+            identity_key(schema, value)
+        }),
+        (SchemaNode::List(list), Value::Array(values)) => {
+            values.iter().find_map(|value| identity_key(&list.items, value))
+        }
+        (SchemaNode::OneOf(schemas), value) => {
+            schemas.iter().find(|schema| schema.accepts(value).is_ok()).and_then(|schema| identity_key(schema, value))
+        }
+        _ => None,
+    }
+}
 /// Refuses pods under a master's account, the caller's own first of all, unless the admin says so.
 pub(crate) fn accounts(
     object: &Value,

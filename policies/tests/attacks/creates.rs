@@ -406,3 +406,137 @@ fn threat_8_a_generated_name_is_one_of_its_prefix() {
     }
     assert!(!as_shown(Some("run-bcdfg"), Form::Mutating), "a name of the caller's choice beside the prefix");
 }
+
+#[test]
+fn threat_49_a_map_hole_names_no_account_and_no_finalizer() {
+    let manifest = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: run}\nspec:\n  template:\n    metadata: ${meta}\n    spec: ${spec}\n";
+    let parameters = r#"
+meta:
+  type: object
+  properties: {finalizers: {type: array, optional: true, items: {type: string}}, labels: {type: object, optional: true, additionalProperties: {type: string}}}
+spec:
+  type: object
+  properties:
+    containers: {type: array, items: {type: object, additionalProperties: {type: string}}}
+    schedulerName: {type: string, optional: true, enum: [mine]}
+  additionalProperties: {type: string}
+"#;
+    let set = set(parameters, manifest);
+    let situation = situation(&set);
+    let base = json!({
+        "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "run"},
+        "spec": {"template": {"metadata": {"labels": {"a": "b"}}, "spec": {
+            "restartPolicy": "Never", "containers": [{"name": "m", "image": "r/x:1"}]}}},
+    });
+    assert!(created(&situation, &base).is_ok(), "{}", created(&situation, &base).unwrap_err().message);
+    for (pointer, sent) in [
+        ("/spec/template/spec/serviceAccountName", json!("admin")),
+        ("/spec/template/spec/serviceAccount", json!("admin")),
+        ("/spec/template/metadata/finalizers", json!(["x.example/y"])),
+        ("/spec/template/metadata/labels/fledged.io~1master", json!("x")),
+    ] {
+        let mut object = base.clone();
+        change(&mut object, pointer, sent);
+        assert!(created(&situation, &object).is_err(), "{pointer}");
+    }
+    // An enum is the author's own word.
+    let listed = parameters.replace("    schedulerName", "    serviceAccountName: {type: string, enum: [plain, other]}\n    serviceAccount: {type: string, optional: true, enum: [plain, other]}\n    schedulerName");
+    let set = crate::support::set(&listed, manifest);
+    let situation = crate::support::situation(&set);
+    let mut object = base.clone();
+    change(&mut object, "/spec/template/spec/serviceAccountName", json!("plain"));
+    assert!(created(&situation, &object).is_ok(), "{}", created(&situation, &object).unwrap_err().message);
+    change(&mut object, "/spec/template/spec/serviceAccountName", json!("admin"));
+    assert!(created(&situation, &object).is_err());
+}
+
+#[test]
+fn threat_31_flags_of_a_pattern_move_no_anchor() {
+    for (pattern, sent) in
+        [("(?m)^a$", "b\na\nb"), ("(?m)a$", "a\nb"), ("(?s)a", "a\n"), ("a|b$", "ab"), ("a\\z|b", "xa")]
+    {
+        let set_ = policies::library::TemplateSet::load(&json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": "c", "namespace": "trading", "labels": {"fledged.io/templates": "true"}},
+            "data": {
+                "parameters": format!("p: {{type: string, pattern: \"{pattern}\"}}"),
+                "t.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {a: '${p}'}\n",
+            },
+        }));
+        // A pattern that is refused when it is loaded is fine, too.
+        let Some(template) = set_.templates.values().flatten().next() else { continue };
+        let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"a": sent}});
+        let found = recognised(template, &object, Form::Submitted, &facts());
+        assert!(matches!(found, Recognition::Differ(_)), "{pattern} {sent:?}");
+    }
+}
+
+#[test]
+fn threat_42_a_sensitive_value_is_in_no_refusal() {
+    let manifest = r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: p}
+spec:
+  containers:
+  - name: m
+    image: r/x:1
+    args: ["--token=${token}", "--user=${user}"]
+    env:
+    - {name: TOKEN, value: "${token}"}
+"#;
+    let set = set(
+        "token: {type: string, sensitive: true, pattern: '[A-Z0-9-]+'}\nuser: {type: string, pattern: '[a-z]+'}\n",
+        manifest,
+    );
+    let situation = situation(&set);
+    let base = value(&manifest.replace("${token}", "S3CR3T-0").replace("${user}", "me"));
+    let (stored, admission) = created(&situation, &base).unwrap();
+    assert!(!stored["metadata"].to_string().contains("S3CR3T"), "{stored}");
+    assert!(!format!("{admission:?}").contains("S3CR3T"));
+    for (pointer, sent) in [
+        ("/spec/containers/0/name", json!("other")),
+        ("/spec/containers/0/image", json!("r/y:1")),
+        ("/spec/containers/0/args/1", json!("--user=ME")),
+        ("/spec/containers/0/args/-", json!("--more=S3CR3T-0")),
+        ("/spec/containers/0/args", json!(["--user=me", "--token=S3CR3T-0"])),
+        ("/spec/containers/0/args", json!(["--x", "--token=S3CR3T-0", "--user=me"])),
+        ("/spec/containers/0/args", json!("--token=S3CR3T-0")),
+        ("/spec/containers/0/env/0/name", json!("TOKEN2")),
+        ("/spec/containers/0/env/0/value", json!("S3CR3T_bad")),
+        ("/spec/containers/0/env", json!({"TOKEN": "S3CR3T-0"})),
+        ("/spec/containers", json!({"m": "S3CR3T-0"})),
+        ("/spec", json!(["S3CR3T-0"])),
+        ("/metadata/labels", json!({"x": "S3CR3T-0"})),
+        ("/metadata/name", json!("s3cr3t")),
+        ("/spec/containers/-", json!({"name": "n", "args": ["--token=S3CR3T-0"]})),
+        ("/spec/initContainers", json!([{"name": "n", "args": ["--token=S3CR3T-0"]}])),
+    ] {
+        let mut object = base.clone();
+        change(&mut object, pointer, sent.clone());
+        let refusal = match created(&situation, &object) {
+            Ok(_) => panic!("{pointer} = {sent} was admitted"),
+            Err(refusal) => refusal,
+        };
+        assert!(!format!("{refusal:?}").contains("S3CR3T"), "{pointer} = {sent}: {}", refusal.message);
+    }
+}
+
+#[test]
+fn a_token_volume_is_a_pods_and_no_pod_templates() {
+    let set = set("", JOB);
+    let facts = facts();
+    for form in FORMS {
+        let mut object = shown(&value(JOB), form, &facts);
+        change(
+            &mut object,
+            "/spec/template/spec/volumes",
+            json!([{"name": "kube-api-access-bcdfg", "projected": {"defaultMode": 420, "sources": [
+                {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}},
+                {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+                {"downwardAPI": {"items": [{"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}]}},
+            ]}}]),
+        );
+        assert!(matches!(recognised(first(&set), &object, form, &facts), Recognition::Differ(_)), "{form:?}");
+    }
+}
