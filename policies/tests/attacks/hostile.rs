@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use policies::library::TemplateSet;
 use policies::recognise::{Form, Recognition};
+use policies::request::{Operation, Phase};
 use policies::{lint, yaml};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -221,6 +222,39 @@ proptest! {
         let _ = yaml::documents(&text);
         let _ = TemplateSet::load(&configmap(&text, "apiVersion: v1"));
         let _ = TemplateSet::load(&configmap("a: {type: string}", &text));
+    }
+
+    #[test]
+    fn threat_19_no_request_panics_a_verdict(object in json_value(), old in json_value(), options in json_value(), live in json_value(), which in any::<u8>()) {
+        let set = set("p: {type: string}", "apiVersion: v1\nkind: Pod\nmetadata: {name: 'a-${p}'}\nspec: {containers: [{name: m, image: 'r/x:1'}]}\n");
+        let mut situation = situation(&set);
+        let (stamped, _) = created(&situation, &json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a-b"}, "spec": {"containers": [{"name": "m", "image": "r/x:1"}]}})).unwrap();
+        // What is stored is a dependent, with something odd about it; what is sent is anything.
+        let odd = |odd: &Value, at: &str| {
+            let mut object = stamped.clone();
+            if let (Some(slot), true) = (object.pointer_mut(at), odd.is_object()) {
+                *slot = odd.clone();
+            }
+            object
+        };
+        situation.asked = policies::verdict::Asked::Found(Box::new(odd(&live, "/spec")));
+        situation.lineage = vec![live.clone(), stamped.clone()];
+        let operations = [Operation::Create, Operation::Update, Operation::Delete, Operation::Connect];
+        let subresources = [None, Some("eviction"), Some("scale"), Some("exec"), Some("status"), Some("")];
+        let places = ["/spec", "/metadata", "/metadata/labels", "/metadata/annotations", "/spec/containers/0"];
+        let place = places[usize::from(which) % places.len()];
+        for phase in [Phase::Mutating, Phase::Validating] {
+            for operation in operations {
+                let mut request = request(operation, phase, Some(odd(&object, place)), Some(odd(&old, "/spec")));
+                request.subresource = subresources[usize::from(which) % subresources.len()].map(str::to_owned);
+                request.options = Some(options.clone());
+                let _ = verdict(&request, &situation);
+                request.object = Some(object.clone());
+                let _ = verdict(&request, &situation);
+                request.old_object = None;
+                let _ = verdict(&request, &situation);
+            }
+        }
     }
 
     #[test]
