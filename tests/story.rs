@@ -5,13 +5,19 @@
 //! that stop retinue or bend its configuration have an installation to themselves.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::allow_attributes, reason = "tests")]
 
+#[path = "story_cases/alone.rs"]
+mod alone;
 #[path = "story_cases/corpus.rs"]
 mod corpus;
 #[path = "story_cases/deletions.rs"]
 mod deletions;
 #[path = "story_cases/house.rs"]
 mod house;
+#[path = "story_cases/identity.rs"]
+mod identity;
 #[path = "story_cases/refused.rs"]
 mod refused;
+#[path = "story_cases/startup.rs"]
+mod startup;
 #[path = "story_cases/updates.rs"]
 mod updates;
