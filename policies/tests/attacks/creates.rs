@@ -540,3 +540,113 @@ fn a_token_volume_is_a_pods_and_no_pod_templates() {
         assert!(matches!(recognised(first(&set), &object, form, &facts), Recognition::Differ(_)), "{form:?}");
     }
 }
+
+#[test]
+fn both_sides_consent_to_one_config_map_and_not_to_its_namesake() {
+    let here = set("", JOB);
+    let base = situation(&here);
+    let wishing = |manifests: Vec<(&str, &str)>, situation: &policies::verdict::Situation| {
+        let mut situation = situation.clone();
+        let mut caller = caller();
+        caller.wish.manifests = manifests
+            .into_iter()
+            .map(|(namespace, name)| policies::object::NamespacedName::new(namespace, name))
+            .collect();
+        situation.caller = Ok(caller);
+        created(&situation, &value(JOB)).map(|(stored, _)| stored)
+    };
+    assert!(wishing(vec![("trading", "templates")], &base).is_ok());
+    for manifests in [
+        vec![],
+        vec![("other", "templates")],
+        vec![("trading", "template")],
+        vec![("trading", "")],
+        vec![("", "templates")],
+    ] {
+        assert!(wishing(manifests.clone(), &base).is_err(), "{manifests:?}");
+    }
+    // A namesake that does not admit the account is no way in, and no obstacle to the right one.
+    let mut elsewhere = (*here).clone();
+    elsewhere.name.namespace = "other".into();
+    let mut both = base.clone();
+    let sets = [(here.name.clone(), here.clone()), (elsewhere.name.clone(), std::sync::Arc::new(elsewhere))];
+    both.library = std::sync::Arc::new(policies::library::Library { sets: sets.into() });
+    assert!(wishing(vec![("other", "templates")], &both).is_err());
+    let stored = wishing(vec![("other", "templates"), ("trading", "templates")], &both).unwrap();
+    let record: Value =
+        serde_json::from_str(stored["metadata"]["annotations"]["fledged.io/admission"].as_str().unwrap()).unwrap();
+    assert_eq!(record["template"]["configMap"]["namespace"], "trading");
+    // Withdrawn by the deployer, it is withdrawn for what exists too.
+    let (stored, _) = created(&base, &value(JOB)).unwrap();
+    let mut withdrawn = base.clone();
+    let mut caller = caller();
+    caller.wish.manifests = vec![policies::object::NamespacedName::new("other", "templates")];
+    withdrawn.caller = Ok(caller);
+    let mut new = stored.clone();
+    new["metadata"]["labels"]["fledged.io/expires-at"] = "2026-11-20T150000Z".into();
+    assert!(updated(&base, &stored, &new).is_ok());
+    assert!(updated(&withdrawn, &stored, &new).is_err());
+}
+
+#[test]
+fn threat_44_a_template_is_for_the_namespace_that_it_names() {
+    let elsewhere = |object: &Value, set: &std::sync::Arc<policies::library::TemplateSet>, namespace: &str| {
+        let mut object = shown(object, Form::Mutating, &facts());
+        object["metadata"]["namespace"] = namespace.into();
+        verdict(&request(Operation::Create, Phase::Mutating, Some(object), None), &situation(set)).is_ok()
+    };
+    let plain = set("", JOB);
+    assert!(elsewhere(&value(JOB), &plain, "trading"));
+    assert!(!elsewhere(&value(JOB), &plain, "other"));
+    let named = set("", &JOB.replace("{name: run}", "{name: run, namespace: other}"));
+    assert!(elsewhere(&value(JOB), &named, "other"));
+    assert!(!elsewhere(&value(JOB), &named, "trading"));
+    assert!(!elsewhere(&value(JOB), &named, "third"));
+    // The object and the request say the same.
+    let mut object = shown(&value(JOB), Form::Mutating, &facts());
+    object["metadata"]["namespace"] = "trading".into();
+    let mut asked = request(Operation::Create, Phase::Mutating, Some(object), None);
+    asked.namespace = Some("other".into());
+    assert!(verdict(&asked, &situation(&plain)).is_err());
+    assert!(verdict(&asked, &situation(&named)).is_err());
+    asked.namespace = None;
+    assert!(verdict(&asked, &situation(&plain)).is_err());
+}
+
+#[test]
+fn threat_52_subresources_are_of_own_dependents_only() {
+    let allowed = annotated(&[("fledged.io/allow", "pods/exec, deployments/scale")], "", JOB);
+    let base = situation(&allowed);
+    let (job, _) = created(&base, &value(JOB)).unwrap();
+    let pod =
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "run-x", "namespace": "trading", "uid": "u"}});
+    let ask = |operation, resource: &str, subresource: &str, asked: &Value, lineage: Vec<Value>| {
+        let mut situation = base.clone();
+        situation.asked = policies::verdict::Asked::Found(Box::new(asked.clone()));
+        situation.lineage = lineage;
+        let mut request = request(operation, Phase::Validating, Some(pod.clone()), None);
+        request.resource.resource = resource.into();
+        request.subresource = Some(subresource.into());
+        verdict(&request, &situation).is_ok()
+    };
+    assert!(ask(Operation::Connect, "pods", "exec", &pod, vec![job.clone()]));
+    assert!(!ask(Operation::Connect, "pods", "exec", &pod, vec![]));
+    assert!(!ask(Operation::Connect, "pods", "attach", &pod, vec![job.clone()]));
+    assert!(!ask(Operation::Connect, "services", "exec", &pod, vec![job.clone()]));
+    for never in ["status", "binding", "ephemeralcontainers", "token", "resize"] {
+        assert!(!ask(Operation::Update, "pods", never, &pod, vec![job.clone()]), "{never}");
+    }
+    // A stamp that names another object is no stamp, and one of another master no right.
+    let mut copied = job.clone();
+    copied["metadata"]["name"] = "other".into();
+    assert!(!ask(Operation::Connect, "pods", "exec", &pod, vec![copied]));
+    let mut copied = pod.clone();
+    copied["metadata"]["labels"] = job["metadata"]["labels"].clone();
+    copied["metadata"]["annotations"] = job["metadata"]["annotations"].clone();
+    assert!(!ask(Operation::Connect, "pods", "exec", &copied, vec![]));
+    let text = job["metadata"]["annotations"]["fledged.io/admission"].as_str().unwrap();
+    let mut foreign = job.clone();
+    foreign["metadata"]["annotations"]["fledged.io/admission"] =
+        text.replace("\"name\":\"eod\"", "\"name\":\"another\"").into();
+    assert!(!ask(Operation::Connect, "pods", "exec", &pod, vec![foreign]));
+}

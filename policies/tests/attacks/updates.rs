@@ -212,3 +212,39 @@ fn what_the_server_allots_a_master_does_not_choose_afterwards() {
     );
     verdict(&asked, &situation).unwrap_or_else(|refusal| panic!("{}", refusal.message));
 }
+
+#[test]
+fn a_port_more_is_admitted_beside_what_the_server_allotted() {
+    let manifest = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec:\n  type: NodePort\n  selector: {app: web}\n  ports: ${ports}\n";
+    let parameters = "ports: {type: array, items: {type: object, properties: {name: {type: string}, port: {type: integer}, targetPort: {type: integer, optional: true}}}}";
+    let set = set(parameters, manifest);
+    let situation = situation(&set);
+    let mut object = value(&manifest.replace("${ports}", "[{name: a, port: 80}]"));
+    object["metadata"]["namespace"] = "trading".into();
+    let (mut stored, _) = created(&situation, &object).unwrap_or_else(|refusal| panic!("{}", refusal.message));
+    for (pointer, allotted) in [
+        ("/spec/clusterIP", json!("10.0.0.9")),
+        ("/spec/clusterIPs", json!(["10.0.0.9"])),
+        ("/spec/ipFamilies", json!(["IPv4"])),
+        ("/spec/ipFamilyPolicy", json!("SingleStack")),
+        ("/spec/ports/0/nodePort", json!(31234)),
+    ] {
+        change(&mut stored, pointer, allotted);
+    }
+    let ask = |phase, new: &Value| {
+        use policies::request::Operation;
+        verdict(&request(Operation::Update, phase, Some(new.clone()), Some(stored.clone())), &situation)
+    };
+    use policies::request::Phase;
+    let mut new = stored.clone();
+    change(&mut new, "/spec/ports/-", json!({"name": "b", "port": 443, "protocol": "TCP", "targetPort": 443}));
+    let admission = ask(Phase::Mutating, &new).unwrap_or_else(|refusal| panic!("{}", refusal.message));
+    json_patch::patch(&mut new, &admission.patch.unwrap_or_default()).unwrap();
+    change(&mut new, "/spec/ports/1/nodePort", json!(31999));
+    ask(Phase::Validating, &new).unwrap_or_else(|refusal| panic!("{}", refusal.message));
+    // Sent by the master, it is its own choice.
+    let mut chosen = stored.clone();
+    let port = json!({"name": "b", "port": 443, "protocol": "TCP", "targetPort": 443, "nodePort": 30443});
+    change(&mut chosen, "/spec/ports/-", port);
+    assert!(ask(Phase::Mutating, &chosen).is_err());
+}
