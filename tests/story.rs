@@ -15,6 +15,8 @@ mod deletions;
 mod house;
 #[path = "story_cases/identity.rs"]
 mod identity;
+#[path = "story_cases/owners.rs"]
+mod owners;
 #[path = "story_cases/refused.rs"]
 mod refused;
 #[path = "story_cases/startup.rs"]
