@@ -48,5 +48,10 @@ pub fn start(filter: &str, format: Format) -> Result<(), TelemetryError> {
             lines.with_ansi(terminal && std::env::var_os("NO_COLOR").is_none()).with_target(false).try_init()
         }
     };
+    std::panic::set_hook(Box::new(|panic| {
+        // Where, not what: a panic's text may quote the value that it fell over, and that may be a secret.
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "a panic, which is a bug of retinue; what it concerned is refused or tried again");
+    }));
     Ok(())
 }
