@@ -1,11 +1,15 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help test check alone deny controlplane demo
+.PHONY: help test explore check alone deny controlplane demo
 
 # Where cargo-deny is installed when the machine has none.
 TOOLS := target/tools
 DENY_VERSION := 0.20.2
+
+# The properties look at the same cases every time here, so that a run that fails fails again. New ones are sought by
+# make explore, and what it finds is stored beside the test.
+SEED := 20261120
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -13,10 +17,13 @@ help: ## this list
 test: check alone deny controlplane ## everything: formatting, lints, licences, all tests, those against a real API server too
 	@echo '== cargo test'
 	@mkdir -p target
-	@cargo test --locked --workspace --no-fail-fast 2>&1 | tee target/test.log && outcome=0 || outcome=$$?; \
+	@PROPTEST_RNG_SEED=$(SEED) cargo test --locked --workspace --no-fail-fast 2>&1 | tee target/test.log && outcome=0 || outcome=$$?; \
 	echo; echo '== what was tested'; \
 	grep -E '^ +(Running|Doc-tests) |^test result: |^test .* FAILED$$' target/test.log || true; \
 	exit $$outcome
+
+explore: ## the laws on new cases; CASES=20000 says how many
+	@PROPTEST_CASES=$${CASES:-20000} cargo test --locked -p retinue-policies --test laws
 
 check: ## formatting and lints, no control plane needed
 	@echo '== cargo fmt'

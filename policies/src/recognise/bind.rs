@@ -17,7 +17,7 @@ use crate::difference::Path;
 use crate::parameter::{Parameter, Parameters, Schema};
 use crate::tables::Shape;
 use crate::template::{Element, Given, Hole, Pattern, Template};
-use crate::text::{TextMismatch, TextPattern};
+use crate::text::{Part, TextMismatch, TextPattern};
 
 /// How sure a proposal is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -463,7 +463,12 @@ fn may_be_missing(parameters: &Parameters, pattern: &Pattern, shape: Shape<'_>) 
                     Element::Many(_) => true,
                 })
         }
-        Pattern::Text(_) | Pattern::Hole(_) => droppable(parameters, pattern) || shape.zero().is_some(),
+        // Text with something literal in it is never empty.
+        Pattern::Text(text) => {
+            let literal = text.parts.iter().any(|part| matches!(part, Part::Literal(_)));
+            droppable(parameters, pattern) || !literal && shape.zero().is_some()
+        }
+        Pattern::Hole(_) => droppable(parameters, pattern) || shape.zero().is_some(),
     }
 }
 

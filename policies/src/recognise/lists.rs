@@ -255,6 +255,11 @@ impl List<'_> {
         {
             fitting.sort_by_key(|at| parameter.schema.accepts(&self.values[*at]).is_err());
         }
+        if let Some(Element::One(Pattern::Map(entries))) = self.elements.get(row)
+            && fitting.len() > 1
+        {
+            fitting.sort_by_cached_key(|at| unlike(entries, &self.values[*at]));
+        }
         fitting
     }
 
@@ -390,6 +395,13 @@ fn literal_keys(element: &Element, keys: &[String]) -> Option<usize> {
         }
         _ => None,
     }
+}
+
+/// How many keys only one of the two has: of several values that fit an element, the one that shows its keys is meant.
+fn unlike(entries: &[(String, Pattern)], value: &Value) -> usize {
+    let Some(object) = value.as_object() else { return usize::MAX };
+    let shared = entries.iter().filter(|(key, _)| object.contains_key(key)).count();
+    entries.len() + object.len() - 2 * shared
 }
 
 /// One step of bipartite matching: a partner for `index`, moving others if need be.
