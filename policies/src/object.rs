@@ -98,6 +98,14 @@ pub struct ObjectRef {
     pub uid: String,
 }
 
+impl ObjectRef {
+    /// From one entry of `metadata.ownerReferences`; what is missing is empty, and so is nobody's.
+    pub fn of_reference(reference: &serde_json::Value) -> Self {
+        let field = |key: &str| reference[key].as_str().unwrap_or_default().to_owned();
+        Self { api_version: field("apiVersion"), kind: field("kind"), name: field("name"), uid: field("uid") }
+    }
+}
+
 impl fmt::Display for ObjectRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.kind, self.name)

@@ -166,17 +166,12 @@ fn owner(object: &Value) -> Option<ObjectRef> {
     let listed = object.pointer("/metadata/ownerReferences")?.as_array()?;
     let controller = listed.iter().find(|reference| reference["controller"] == Value::Bool(true));
     let only = if listed.len() == 1 { listed.first() } else { None };
-    controller.or(only).map(reference)
+    controller.or(only).map(ObjectRef::of_reference)
 }
 
 fn references(object: &Value) -> impl Iterator<Item = ObjectRef> {
     let listed = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
-    listed.into_iter().flatten().map(reference)
-}
-
-fn reference(reference: &Value) -> ObjectRef {
-    let field = |key: &str| reference[key].as_str().unwrap_or_default().to_owned();
-    ObjectRef { api_version: field("apiVersion"), kind: field("kind"), name: field("name"), uid: field("uid") }
+    listed.into_iter().flatten().map(ObjectRef::of_reference)
 }
 
 fn uid_of(object: &Value) -> &str {

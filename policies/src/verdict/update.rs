@@ -2,7 +2,7 @@
 //! the update itself changes is held against it.
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::caller::Caller;
 use crate::difference::{Difference, Expected, Got, Path};
@@ -36,7 +36,7 @@ pub(crate) fn judge(request: &Request, situation: &Situation) -> Result<Admissio
     let renewed = guard_stamp(request, &candidate, caller, old, new, &stamp)?;
     let change = Change { request, situation, caller, candidate, stamp: &stamp };
     let parameters = change.recognised(old, new)?;
-    let ground = if create::bare(old) == create::bare(new) { Ground::Renewal } else { Ground::Update };
+    let ground = if parameters.is_none() { Ground::Renewal } else { Ground::Update };
     let patch = change.record(parameters.as_ref(), old, new)?;
     let subject = Subject { deadline: renewed, ..delete::subject(stamp.clone()) };
     let mut admission = Admission::on(ground).about(subject);
@@ -46,14 +46,22 @@ pub(crate) fn judge(request: &Request, situation: &Situation) -> Result<Admissio
 
 /// Whether nothing changes but what the API server itself counts.
 fn unchanged(old: &Value, new: &Value) -> bool {
-    let reduced = |object: &Value| {
-        let mut object = object.clone();
-        if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-            metadata.retain(|key, _| !SERVER_OWNED.contains(&key.as_str()));
+    let (Some(before), Some(after)) = (old.as_object(), new.as_object()) else { return old == new };
+    same_but(before, after, &["metadata"])
+        && match (before.get("metadata"), after.get("metadata")) {
+            (Some(Value::Object(before)), Some(Value::Object(after))) => same_but(before, after, &SERVER_OWNED),
+            (before, after) => before == after,
         }
-        object
-    };
-    reduced(old) == reduced(new)
+}
+
+/// Whether two maps have the same entries, these keys aside.
+fn same_but(one: &Map<String, Value>, other: &Map<String, Value>, aside: &[&str]) -> bool {
+    let counted = |map: &Map<String, Value>| map.keys().filter(|key| !aside.contains(&key.as_str())).count();
+    counted(one) == counted(other)
+        && one
+            .iter()
+            .filter(|(key, _)| !aside.contains(&key.as_str()))
+            .all(|(key, value)| other.get(key) == Some(value))
 }
 
 /// The dependent's template as it is today.

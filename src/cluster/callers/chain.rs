@@ -133,9 +133,7 @@ async fn read_ahead<R: Reads>(reads: &R, namespace: &str, hints: &[ObjectRef]) -
 fn controller(object: &Value, allowed: &[&str]) -> Option<(ObjectRef, &'static Workload)> {
     let references = object.pointer("/metadata/ownerReferences")?.as_array()?;
     let reference = references.iter().find(|reference| reference["controller"] == Value::Bool(true))?;
-    let field = |key: &str| reference[key].as_str().unwrap_or_default().to_owned();
-    let owner =
-        ObjectRef { api_version: field("apiVersion"), kind: field("kind"), name: field("name"), uid: field("uid") };
+    let owner = ObjectRef::of_reference(reference);
     let group = Gvk::from_api_version(&owner.api_version, "").group;
     let workload = WORKLOADS
         .iter()
