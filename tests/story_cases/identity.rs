@@ -73,10 +73,18 @@ fn threats_24_25_and_26_a_master_is_its_living_pod_and_nothing_else() {
         ("forged-uid", owner(&json!(gone), "other")),
         ("forged-name", owner(&json!(gone), "nobody")),
     ] {
-        let forged = pod(&master, name, "eod", &owners);
-        let reply = create(&master, &as_pod(name, &forged));
-        // The garbage collector takes a pod whose owners do not exist; then it is gone, and refused as well.
-        cases.refused(name, &reply, &["StatefulSet"]);
+        // The garbage collector takes a pod whose owners do not exist, perhaps before it has asked: refused as well,
+        // and another pod asks.
+        let said = until("an answer while the pod lives", || {
+            let forged = pod(&master, name, "eod", &owners);
+            let reply = create(&master, &as_pod(name, &forged));
+            assert!(!reply.success(), "{name} was admitted");
+            let path = master.core(&format!("pods/{name}"));
+            shared().cluster.asker().delete(&path, Some(&json!({"gracePeriodSeconds": 0}))).unwrap();
+            until("the pod's end", || stored(shared(), &path).is_none().then_some(()));
+            Some(reply).filter(|reply| !reply.message().contains("is gone"))
+        });
+        cases.refused(name, &said, &["StatefulSet"]);
     }
 
     // A pod without wish.
