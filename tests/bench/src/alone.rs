@@ -1,0 +1,1 @@
+//! The webhook alone: reviews over TLS and HTTP/2, and what each costs.
