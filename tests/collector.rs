@@ -1,6 +1,9 @@
 //! The collector against a real API server.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::allow_attributes, reason = "tests")]
 
+#[path = "collector/following.rs"]
+mod following;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,21 +1,21 @@
 //! The loop: news into the queue, what is due out of it, outcomes counted and told.
 
-use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
-use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, JoinError, JoinHandle, JoinSet};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::clock::Clock;
 
-use super::discover::{self, Kind, Rights};
-use super::gather::{self, News, Reading};
+use super::discover::Kind;
+use super::following::Following;
+use super::gather::{self, Cause, News, Reading};
+use super::lookout::Lookout;
 use super::queue::{Due, Queue};
 use super::reap::{self, Outcome};
 use super::report::{self, Metrics, Teller};
@@ -27,8 +27,6 @@ pub struct Config {
     pub namespace: Option<String>,
     /// DELETEs per second, at most.
     pub rate: u32,
-    /// How often kinds and rights are looked at again.
-    pub refresh: Duration,
     /// Under which name Events are written.
     pub instance: String,
 }
@@ -36,14 +34,12 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         // 50 a second: 20 MiB/s of etcd writes at worst, and a thousand dependents gone in 20 s.
-        Self { namespace: None, rate: 50, refresh: Duration::from_secs(60), instance: "retinue".into() }
+        Self { namespace: None, rate: 50, instance: "retinue".into() }
     }
 }
 
 /// DELETEs in flight: at 20 ms each enough for several times the default rate.
 const AT_ONCE: usize = 16;
-/// News that wait; the watches pause beyond it.
-const NEWS_WAITING: usize = 1_024;
 /// The longest sleep: the server's clock may be corrected meanwhile.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// The shortest sleep before a deadline that is not quite past.
@@ -81,21 +77,15 @@ pub async fn run(
 ) -> Result<(), CollectorError> {
     let (teller, writer) = report::events(client.clone(), &config.instance, &metrics);
     let writer = tokio::spawn(writer.run());
-    let (sender, news) = mpsc::channel(NEWS_WAITING);
+    let namespace = config.namespace.clone();
     let collector = Collector {
-        reap: Reap::new(client.clone(), &config),
-        client,
+        lookout: Lookout::new(client.clone(), namespace.clone(), metrics.clone()),
+        following: Following::new(client.clone(), namespace, metrics.clone()),
+        reap: Reap::new(client, &config),
         clock,
-        config,
         metrics,
         teller,
         queue: Queue::default(),
-        epochs: HashMap::new(),
-        unread: HashSet::new(),
-        watches: HashMap::new(),
-        watching: JoinSet::new(),
-        sender,
-        news,
     };
     let ended = collector.run(&shutdown).await;
     // The collector, and with it the teller, is gone: the writer ends after the last Event. An API server that does
@@ -105,20 +95,12 @@ pub async fn run(
 }
 
 struct Collector {
-    client: Client,
     clock: Arc<Clock>,
-    config: Config,
     metrics: Metrics,
     teller: Teller,
     queue: Queue,
-    /// How many lists of each kind have begun.
-    epochs: HashMap<Arc<Kind>, u64>,
-    /// Kinds whose first list is still read.
-    unread: HashSet<Arc<Kind>>,
-    watches: HashMap<Arc<Kind>, AbortHandle>,
-    watching: JoinSet<Arc<Kind>>,
-    sender: mpsc::Sender<(Arc<Kind>, News)>,
-    news: mpsc::Receiver<(Arc<Kind>, News)>,
+    lookout: Lookout,
+    following: Following,
     reap: Reap,
 }
 
@@ -158,41 +140,27 @@ impl Reap {
 
 impl Collector {
     async fn run(mut self, shutdown: &CancellationToken) -> Result<(), CollectorError> {
-        let rights = self.first_rights(shutdown).await?;
-        let Some(rights) = rights else { return Ok(()) };
+        let Some(rights) = shutdown.run_until_cancelled(self.lookout.first()).await else { return Ok(()) };
+        let rights = rights?;
         if rights.may.is_empty() {
             return Err(CollectorError::Nothing);
         }
-        self.follow(rights);
-        let mut refreshing: Option<JoinHandle<Result<Rights, kube::Error>>> = None;
-        let mut refresh_at = Instant::now() + self.config.refresh;
+        self.following.follow(rights, &mut self.queue);
         loop {
             let wake = self.reap_due();
             self.metrics.waiting.set(i64::try_from(self.queue.len()).unwrap_or(i64::MAX));
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                Some((kind, news)) = self.news.recv() => self.learn(&kind, news),
-                Some(ended) = self.watching.join_next() => self.unless_stopped(ended)?,
+                heard = self.following.next() => {
+                    let (kind, epoch, news) = heard?;
+                    self.learn(&kind, epoch, news);
+                }
+                rights = self.lookout.next() => self.following.follow(rights?, &mut self.queue),
                 Some(ended) = self.reap.running.join_next() => {
                     let (due, outcome) = ended.map_err(CollectorError::Died)?;
                     self.conclude(due, &outcome);
                 }
                 () = tokio::time::sleep_until(wake) => {}
-                () = tokio::time::sleep_until(refresh_at), if refreshing.is_none() => {
-                    let (client, namespace) = (self.client.clone(), self.config.namespace.clone());
-                    refreshing = Some(tokio::spawn(async move {
-                        discover::rights(&client, namespace.as_deref()).await
-                    }));
-                }
-                rights = finished(refreshing.as_mut()) => {
-                    refreshing = None;
-                    refresh_at = Instant::now() + self.config.refresh;
-                    match rights.map_err(CollectorError::Died)? {
-                        Ok(rights) => self.follow(rights),
-                        // What is followed stays followed; its own watches say what is wrong with them.
-                        Err(error) => tracing::warn!(%error, "rights could not be looked at again"),
-                    }
-                }
             }
         }
         // What is in flight is waited for; what is due stays due, and the next start finds it.
@@ -202,95 +170,19 @@ impl Collector {
         Ok(())
     }
 
-    /// A watch ends because it was stopped, or never.
-    fn unless_stopped(&self, ended: Result<Arc<Kind>, JoinError>) -> Result<(), CollectorError> {
-        match ended {
-            Err(error) if error.is_cancelled() => Ok(()),
-            Err(error) => Err(CollectorError::Died(error)),
-            Ok(kind) => Err(CollectorError::Ended(kind.name())),
-        }
-    }
-
-    /// Asked until the API server answers; none at shutdown.
-    async fn first_rights(&self, shutdown: &CancellationToken) -> Result<Option<Rights>, CollectorError> {
-        let mut pause = Duration::from_millis(200);
-        loop {
-            let asked = discover::rights(&self.client, self.config.namespace.as_deref());
-            let Some(answered) = shutdown.run_until_cancelled(asked).await else { return Ok(None) };
-            match answered {
-                Ok(rights) => return Ok(Some(rights)),
-                Err(kube::Error::Api(status)) if matches!(status.code, 401 | 403) => {
-                    return Err(CollectorError::Discovery(Box::new(kube::Error::Api(status))));
-                }
-                Err(error) => tracing::warn!(%error, "the API server does not say what may be collected; trying again"),
-            }
-            if shutdown.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
-                return Ok(None);
-            }
-            pause = (pause * 2).min(Duration::from_secs(10));
-        }
-    }
-
-    /// Starts and stops watches as rights came and went.
-    fn follow(&mut self, rights: Rights) {
-        for lack in &rights.lacks {
-            tracing::warn!(kind = lack, "dependents of this kind cannot be collected");
-        }
-        self.metrics.kinds_lacking.set(i64::try_from(rights.lacks.len()).unwrap_or(i64::MAX));
-        self.watches.retain(|kind, watch| {
-            let keep = rights.may.contains(kind);
-            if !keep {
-                tracing::warn!(kind = kind.name(), "this kind is followed no longer");
-                watch.abort();
-                self.queue.forget(kind);
-                self.epochs.remove(kind);
-                self.unread.remove(kind);
-            }
-            keep
-        });
-        for kind in rights.may {
-            if !self.watches.contains_key(&kind) {
-                tracing::debug!(kind = kind.name(), "following");
-                let watch = gather::follow(
-                    self.client.clone(),
-                    self.config.namespace.clone(),
-                    Arc::clone(&kind),
-                    self.sender.clone(),
-                );
-                let followed = Arc::clone(&kind);
-                let watch = self.watching.spawn(async move {
-                    watch.await;
-                    followed
-                });
-                self.unread.insert(Arc::clone(&kind));
-                self.watches.insert(kind, watch);
-            }
-        }
-        self.metrics.kinds.set(i64::try_from(self.watches.len()).unwrap_or(i64::MAX));
-    }
-
     /// Takes in what a watch says.
-    fn learn(&mut self, kind: &Arc<Kind>, news: News) {
-        if !self.watches.contains_key(kind) {
-            return; // Said just before it was stopped.
-        }
-        let epoch = self.epochs.entry(Arc::clone(kind)).or_default();
+    fn learn(&mut self, kind: &Arc<Kind>, epoch: u64, news: News) {
         match news {
-            News::Listing => *epoch += 1,
-            News::Listed => {
-                let epoch = *epoch;
-                self.queue.sweep(kind, epoch);
-                if self.unread.remove(kind) && self.unread.is_empty() {
-                    self.metrics.following.notify_one();
-                }
-            }
+            News::Listing => {}
+            News::Listed => self.queue.sweep(kind, epoch),
             News::Gone(uid) => self.queue.remove(&uid),
-            News::Interrupted(error) => {
+            News::Interrupted(interruption) => {
                 self.metrics.interruptions.inc();
-                tracing::warn!(kind = kind.name(), error, "a watch was interrupted");
+                tracing::warn!(kind = kind.name(), error = interruption.error, "a watch was interrupted");
+                self.lookout.doubt(kind, interruption.cause);
             }
             News::Seen(metadata) => match gather::read(kind, &metadata) {
-                Reading::Track(tracked) => self.queue.put(tracked, *epoch),
+                Reading::Track(tracked) => self.queue.put(tracked, epoch),
                 reading => {
                     self.queue.remove(metadata.uid.as_deref().unwrap_or_default());
                     if let Reading::Refuse(error) = reading {
@@ -350,7 +242,10 @@ impl Collector {
                 self.reap.not_before = self.reap.not_before.max(Instant::now() + *after);
                 tracing::debug!(object, ?after, "the API server asks to wait");
             }
-            Outcome::Refused(error) | Outcome::Failed(error) => {
+            Outcome::Forbidden(error) | Outcome::Refused(error) | Outcome::Failed(error) => {
+                if matches!(outcome, Outcome::Forbidden(_)) {
+                    self.lookout.doubt(&tracked.kind, Cause::Forbidden);
+                }
                 tracing::warn!(object, attempts = due.attempts + 1, error, "could not be deleted; trying again later");
             }
         }
@@ -358,7 +253,9 @@ impl Collector {
         if due.attempts == 0 || *outcome == Outcome::Deleted {
             self.teller.tell(tracked, outcome);
         }
-        if let Some(pause) = outcome.pause(due.attempts, random()) {
+        // One of a kind that is followed no longer comes back with the right.
+        let pause = outcome.pause(due.attempts, random());
+        if let Some(pause) = pause.filter(|_| self.following.follows(&tracked.kind)) {
             let pause = SignedDuration::try_from(pause).unwrap_or(SignedDuration::from_secs(60));
             self.queue.put_back(due, server.saturating_add(pause).unwrap_or(server));
         }
@@ -368,14 +265,6 @@ impl Collector {
 /// How long to sleep until the server's clock shows `next`.
 fn until(server: Timestamp, next: Timestamp) -> Duration {
     Duration::try_from(next.duration_since(server)).unwrap_or_default().clamp(SHORTEST_SLEEP, LONGEST_SLEEP)
-}
-
-/// Ends when the task does; never where there is none.
-async fn finished<T>(task: Option<&mut JoinHandle<T>>) -> Result<T, JoinError> {
-    match task {
-        Some(task) => task.await,
-        None => std::future::pending().await,
-    }
 }
 
 /// Anything, for jitter.

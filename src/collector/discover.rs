@@ -1,8 +1,8 @@
 //! The kinds that this account may list, watch and delete: discovery first, then one SelfSubjectAccessReview per verb.
 //!
-//! Asked at the start and again from time to time, since rights and custom resources come and go.
+//! Asked at the start, and again where something says that it may have changed ([`super::lookout`]).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -12,6 +12,7 @@ use kube::core::discovery::{ApiResource, Scope};
 use kube::discovery::Discovery;
 use kube::{Api, Client};
 use policies::object::Gvk;
+use policies::tables::forbidden;
 
 /// A kind as discovery names it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -50,7 +51,7 @@ impl Kind {
 }
 
 /// What the account may and may not.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rights {
     /// Kinds to follow.
     pub may: Vec<Arc<Kind>>,
@@ -58,8 +59,8 @@ pub struct Rights {
     pub lacks: BTreeSet<String>,
 }
 
-/// Kinds that no template ever admits ([`policies::tables::forbidden`] has the reasons), or that are made by the thousand
-/// and never launched: following them would only cost.
+/// Kinds that are made by the thousand and never launched: following them would only cost. Those that no template ever
+/// admits ([`forbidden`]) are left out too: there are no dependents of them.
 const NEVER: [(&str, &str); 3] = [("", "events"), ("events.k8s.io", "events"), ("metrics.k8s.io", "pods")];
 
 /// The verbs that collecting needs.
@@ -68,28 +69,107 @@ const VERBS: [&str; 3] = ["list", "watch", "delete"];
 /// Reviews in flight: enough to be done in a blink, few enough for nobody to notice.
 const AT_ONCE: usize = 8;
 
-/// Finds the kinds to follow, in one namespace or (none) in all.
-///
-/// # Errors
-/// When discovery or a review fails; nothing is assumed from a part.
-pub async fn rights(client: &Client, namespace: Option<&str>) -> Result<Rights, kube::Error> {
-    let discovery = match Discovery::new(client.clone()).run_aggregated().await {
-        Ok(discovery) => discovery,
-        // Servers before 1.30 may have aggregated discovery turned off.
-        Err(_) => Discovery::new(client.clone()).run().await?,
-    };
-    let kinds: Vec<Arc<Kind>> = discovery
-        .groups()
-        .flat_map(|group| group.recommended_resources())
-        .filter(|(resource, capabilities)| {
+/// Whose rights are reviewed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Review {
+    /// Those on every kind.
+    All,
+    /// Those on these kinds, and on kinds that are new.
+    Only(HashSet<Arc<Kind>>),
+}
+
+impl Review {
+    /// Nobody's but those on kinds that are new.
+    pub fn none() -> Self {
+        Self::Only(HashSet::new())
+    }
+
+    fn covers(&self, kind: &Arc<Kind>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(kinds) => kinds.contains(kind),
+        }
+    }
+}
+
+/// What was found when it was last looked.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// What discovery shows: resources as `jobs.batch`, versions as `v1.batch`, the names that
+    /// CustomResourceDefinitions and APIServices have for them.
+    shown: HashSet<String>,
+    /// Kinds that can be collected, each with the verbs that are missing for it.
+    kinds: HashMap<Arc<Kind>, Vec<&'static str>>,
+}
+
+impl Found {
+    /// Whether discovery shows what a CustomResourceDefinition or an APIService of this name stands for.
+    pub fn shows(&self, name: &str) -> bool {
+        self.shown.contains(name)
+    }
+
+    /// What follows from it.
+    pub fn rights(&self) -> Rights {
+        let mut rights = Rights::default();
+        for (kind, missing) in &self.kinds {
+            if missing.is_empty() {
+                rights.may.push(Arc::clone(kind));
+            } else if missing.len() < VERBS.len() {
+                rights.lacks.insert(format!("{}: no right to {}", kind.name(), missing.join(", ")));
+            }
+        }
+        rights.may.sort_by_key(|kind| (kind.name(), kind.gvk.version.clone()));
+        rights
+    }
+
+    /// Discovery again: kinds that are new have no review yet.
+    async fn served(client: &Client) -> Result<(HashSet<String>, Vec<Arc<Kind>>), kube::Error> {
+        let discovery = match Discovery::new(client.clone()).run_aggregated().await {
+            Ok(discovery) => discovery,
+            // Servers before 1.30 may have aggregated discovery turned off.
+            Err(_) => Discovery::new(client.clone()).run().await?,
+        };
+        let mut shown = HashSet::new();
+        for group in discovery.groups() {
+            for version in group.versions() {
+                shown.insert(format!("{version}.{}", group.name()));
+                let resources = group.versioned_resources(version);
+                shown.extend(resources.into_iter().map(|(resource, _)| Kind::new(&resource).name()));
+            }
+        }
+        let kinds = discovery.groups().flat_map(|group| group.recommended_resources());
+        let kinds = kinds.filter(|(resource, capabilities)| {
             capabilities.scope == Scope::Namespaced
                 && VERBS.iter().all(|verb| capabilities.supports_operation(verb))
                 && !NEVER.contains(&(resource.group.as_str(), resource.plural.as_str()))
-        })
-        .map(|(resource, _)| Arc::new(Kind::new(&resource)))
-        .collect();
-    let reviewed: Vec<(Arc<Kind>, Vec<&str>)> = stream::iter(kinds)
+        });
+        let kinds = kinds.map(|(resource, _)| Arc::new(Kind::new(&resource)));
+        Ok((shown, kinds.filter(|kind| forbidden(&kind.gvk).is_none()).collect()))
+    }
+}
+
+/// Looks again, in one namespace or (none) in all: at the kinds that are served where `kinds` says so, and at rights as
+/// `review` says. The rest is as it was found before.
+///
+/// # Errors
+/// When discovery or a review fails; nothing is assumed from a part.
+pub async fn look(
+    client: &Client,
+    namespace: Option<&str>,
+    before: &Found,
+    kinds: bool,
+    review: &Review,
+) -> Result<Found, kube::Error> {
+    let (shown, served) = if kinds {
+        Found::served(client).await?
+    } else {
+        (before.shown.clone(), before.kinds.keys().cloned().collect())
+    };
+    let kinds = stream::iter(served)
         .map(|kind| async move {
+            if let Some(missing) = before.kinds.get(&kind).filter(|_| !review.covers(&kind)) {
+                return Ok((kind, missing.clone()));
+            }
             let mut missing = Vec::new();
             for verb in VERBS {
                 if !allowed(client, &kind, verb, namespace).await? {
@@ -101,16 +181,15 @@ pub async fn rights(client: &Client, namespace: Option<&str>) -> Result<Rights, 
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await?;
-    let mut rights = Rights::default();
-    for (kind, missing) in reviewed {
-        if missing.is_empty() {
-            rights.may.push(kind);
-        } else if missing.len() < VERBS.len() {
-            rights.lacks.insert(format!("{}: no right to {}", kind.name(), missing.join(", ")));
-        }
-    }
-    rights.may.sort_by_key(|kind| kind.name());
-    Ok(rights)
+    Ok(Found { shown, kinds })
+}
+
+/// Finds the kinds to follow, in one namespace or (none) in all.
+///
+/// # Errors
+/// As [`look`].
+pub async fn rights(client: &Client, namespace: Option<&str>) -> Result<Rights, kube::Error> {
+    Ok(look(client, namespace, &Found::default(), true, &Review::All).await?.rights())
 }
 
 async fn allowed(client: &Client, kind: &Kind, verb: &str, namespace: Option<&str>) -> Result<bool, kube::Error> {

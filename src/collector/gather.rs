@@ -1,10 +1,11 @@
-//! One watch per kind, of the metadata of objects that carry a deadline label.
+//! One watch per kind, of the metadata of objects that carry a deadline label; and how any kind's metadata are watched.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use kube::core::PartialObjectMeta;
+use kube::core::discovery::ApiResource;
 use kube::core::metadata::ObjectMeta;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, watcher};
@@ -33,7 +34,45 @@ pub enum News {
     /// The list is complete.
     Listed,
     /// The watch failed and is tried again.
-    Interrupted(String),
+    Interrupted(Interruption),
+}
+
+/// Why a watch failed.
+#[derive(Debug)]
+pub struct Interruption {
+    /// What it may mean for what can be followed.
+    pub cause: Cause,
+    /// For people.
+    pub error: String,
+}
+
+/// What an interruption may mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// 403: a right is gone.
+    Forbidden,
+    /// 404: the kind is gone, or this version of it.
+    Unserved,
+    /// Anything else passes, and says nothing of kinds and rights.
+    Passing,
+}
+
+impl From<&watcher::Error> for Interruption {
+    fn from(error: &watcher::Error) -> Self {
+        let code = match error {
+            watcher::Error::InitialListFailed(kube::Error::Api(status))
+            | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+            | watcher::Error::WatchFailed(kube::Error::Api(status)) => status.code,
+            watcher::Error::WatchError(status) => status.code,
+            _ => 0,
+        };
+        let cause = match code {
+            403 => Cause::Forbidden,
+            404 => Cause::Unserved,
+            _ => Cause::Passing,
+        };
+        Self { cause, error: error.to_string() }
+    }
 }
 
 /// What is to be made of one object.
@@ -74,22 +113,36 @@ pub fn read(kind: &Arc<Kind>, metadata: &ObjectMeta) -> Reading {
     }
 }
 
+/// An object of which only the metadata are read.
+pub(super) type Bare = PartialObjectMeta<DynamicObject>;
+
+/// Lists and watches the metadata of one kind, in one namespace or (none) everywhere, for ever.
+pub(super) fn watch(
+    client: Client,
+    namespace: Option<&str>,
+    resource: &ApiResource,
+    labels: Option<&str>,
+) -> impl Stream<Item = watcher::Result<watcher::Event<Bare>>> + Send + use<> {
+    let api: Api<Bare> = match namespace {
+        Some(namespace) => Api::namespaced_with(client, namespace, resource),
+        None => Api::all_with(client, resource),
+    };
+    let mut config = watcher::Config::default().timeout(WATCH_SECONDS);
+    config.label_selector = labels.map(str::to_owned);
+    watcher(api, config).default_backoff()
+}
+
 /// Follows one kind until nobody listens.
 pub async fn follow(client: Client, namespace: Option<String>, kind: Arc<Kind>, out: mpsc::Sender<(Arc<Kind>, News)>) {
-    let resource = kind.api_resource();
-    let api: Api<PartialObjectMeta<DynamicObject>> = match &namespace {
-        Some(namespace) => Api::namespaced_with(client, namespace, &resource),
-        None => Api::all_with(client, &resource),
-    };
-    let config = watcher::Config::default().labels(keys::EXPIRES_AT).timeout(WATCH_SECONDS);
-    let mut events = std::pin::pin!(watcher(api, config).default_backoff());
+    let events = watch(client, namespace.as_deref(), &kind.api_resource(), Some(keys::EXPIRES_AT));
+    let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
         let news = match event {
             Ok(watcher::Event::Init) => News::Listing,
             Ok(watcher::Event::InitApply(object) | watcher::Event::Apply(object)) => seen(object),
             Ok(watcher::Event::Delete(object)) => News::Gone(object.metadata.uid.unwrap_or_default()),
             Ok(watcher::Event::InitDone) => News::Listed,
-            Err(error) => News::Interrupted(error.to_string()),
+            Err(error) => News::Interrupted((&error).into()),
         };
         if out.send((Arc::clone(&kind), news)).await.is_err() {
             return;
@@ -97,6 +150,6 @@ pub async fn follow(client: Client, namespace: Option<String>, kind: Arc<Kind>, 
     }
 }
 
-fn seen(object: PartialObjectMeta<DynamicObject>) -> News {
+fn seen(object: Bare) -> News {
     News::Seen(Box::new(object.metadata))
 }

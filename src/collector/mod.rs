@@ -3,14 +3,19 @@
 //! Garbage is exactly this: an object with a valid stamp (`fledged.io/admission` names this very object) whose label
 //! `fledged.io/expires-at` is past by the API server's clock. Nothing else, ever; [`policies::garbage`] judges.
 //!
-//! The rooms: [`discover`] finds the kinds that this account may delete, [`gather`] follows each by one label-selected
-//! watch of metadata, [`queue`] orders deadlines, [`reap`] sends one conditional DELETE per object, [`report`] counts
+//! The rooms: [`discover`] finds the kinds that this account may delete; [`occasions`] watches for what may change them,
+//! and [`lookout`] says when to look [`again`]; [`gather`] follows each kind by one label-selected watch of metadata,
+//! [`following`] keeps those watches, [`queue`] orders deadlines, [`reap`] sends one conditional DELETE per object, [`report`] counts
 //! and tells, [`collect`] ties them together. There is no object store: state is the cluster, so a restart loses
 //! nothing, and since every DELETE names uid and resourceVersion two collectors at once harm nothing.
 
+mod again;
 pub mod collect;
 pub mod discover;
+mod following;
 pub mod gather;
+mod lookout;
+mod occasions;
 pub mod queue;
 pub mod reap;
 pub mod report;

@@ -34,7 +34,9 @@ pub enum Outcome {
     Changed,
     /// The server asks to wait.
     Throttled(Duration),
-    /// The server refuses; trying soon does not help.
+    /// 403: a right is gone, or another webhook or policy says no.
+    Forbidden(String),
+    /// The server refuses otherwise; trying soon does not help.
     Refused(String),
     /// The server, or the way to it, is broken for now.
     Failed(String),
@@ -48,7 +50,7 @@ impl Outcome {
             Self::Deleted | Self::AlreadyGone => None,
             Self::Changed => Some(NEWS_PAUSE),
             Self::Throttled(after) => Some(jittered(*after, *after + FIRST_PAUSE, random)),
-            Self::Refused(_) => Some(jittered(REFUSED_PAUSE, REFUSED_PAUSE * 2, random)),
+            Self::Forbidden(_) | Self::Refused(_) => Some(jittered(REFUSED_PAUSE, REFUSED_PAUSE * 2, random)),
             Self::Failed(_) => {
                 let pause = FIRST_PAUSE.saturating_mul(1 << attempts.min(10)).min(LONGEST_PAUSE);
                 Some(jittered(pause / 2, pause, random))
@@ -113,6 +115,7 @@ fn outcome(status: u16, retry_after: Option<&str>, body: &[u8]) -> Outcome {
         503 if after.is_some() => Outcome::Throttled(after.unwrap_or_default().min(LONGEST_PAUSE)),
         // 408 and 425 pass by themselves; 401 does when the token is read again.
         401 | 408 | 425 | 500..=599 => Outcome::Failed(message()),
+        403 => Outcome::Forbidden(message()),
         _ => Outcome::Refused(message()),
     }
 }
@@ -137,7 +140,7 @@ mod tests {
             (503, None, "upstream".into(), Outcome::Failed("HTTP 503".into())),
             (500, None, status("etcd"), Outcome::Failed("etcd".into())),
             (401, None, status("Unauthorized"), Outcome::Failed("Unauthorized".into())),
-            (403, None, status("cannot delete"), Outcome::Refused("cannot delete".into())),
+            (403, None, status("cannot delete"), Outcome::Forbidden("cannot delete".into())),
             (422, None, "nonsense".into(), Outcome::Refused("HTTP 422".into())),
         ] {
             assert_eq!(outcome(code, after, body.as_bytes()), expected, "{code}");

@@ -30,6 +30,7 @@ impl Outcome {
             Self::AlreadyGone => "already_gone",
             Self::Changed => "changed",
             Self::Throttled(_) => "throttled",
+            Self::Forbidden(_) => "forbidden",
             Self::Refused(_) => "refused",
             Self::Failed(_) => "failed",
         }
@@ -47,6 +48,12 @@ pub struct Metrics {
     pub kinds: Gauge,
     /// Kinds that could hold dependents, but that a right is missing for.
     pub kinds_lacking: Gauge,
+    /// Times that kinds or rights were looked at, the start included.
+    pub looks: Counter,
+    /// 1 while kinds or rights are to be looked at again, 0 while nothing says so.
+    pub unsettled: Gauge,
+    /// Kinds of objects whose changes would tell of kinds and rights, but which this account may not watch.
+    pub unwatched: Gauge,
     /// Objects with a deadline label and no valid stamp, each time one is seen.
     pub ignored: Counter,
     /// Interruptions of watches.
@@ -66,6 +73,9 @@ impl Default for Metrics {
             waiting: Gauge::default(),
             kinds: Gauge::default(),
             kinds_lacking: Gauge::default(),
+            looks: Counter::default(),
+            unsettled: Gauge::default(),
+            unwatched: Gauge::default(),
             ignored: Counter::default(),
             interruptions: Counter::default(),
             // The promise is one second; beyond it the scale of restarts (a minute) and of outages (an hour).
@@ -84,6 +94,10 @@ impl Metrics {
         registry.register("waiting", "Dependents that wait for their deadline", self.waiting.clone());
         registry.register("kinds", "Kinds that are followed", self.kinds.clone());
         registry.register("kinds_lacking", "Kinds that a right is missing for", self.kinds_lacking.clone());
+        registry.register("looks", "Times that kinds or rights were looked at", self.looks.clone());
+        registry.register("unsettled", "1 while kinds or rights are to be looked at again", self.unsettled.clone());
+        let help = "Kinds of objects that tell of kinds and rights, but may not be watched";
+        registry.register("unwatched", help, self.unwatched.clone());
         registry.register("ignored", "Deadline labels seen without a valid stamp", self.ignored.clone());
         registry.register("watch_interruptions", "Interruptions of watches", self.interruptions.clone());
         registry.register("lateness_seconds", "From deadline to deletion", self.lateness.clone());
@@ -134,7 +148,7 @@ impl Teller {
             Outcome::Deleted => {
                 (EventType::Normal, "DependentExpired", format!("deleted: its deadline was {}", tracked.deadline))
             }
-            Outcome::Refused(why) | Outcome::Failed(why) => (
+            Outcome::Forbidden(why) | Outcome::Refused(why) | Outcome::Failed(why) => (
                 EventType::Warning,
                 "DependentNotDeleted",
                 format!("its deadline was {}, but it could not be deleted: {why}", tracked.deadline),

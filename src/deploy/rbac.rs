@@ -69,8 +69,14 @@ fn webhook(values: &Values) -> Vec<Value> {
 
 fn collector(values: &Values) -> Vec<Value> {
     let collect: &[&str] = &["list", "watch", "delete"];
+    let follow: &[&str] = &["list", "watch"];
     let rules = json!([
         rule("", &["configmaps"], &["get", "list", "watch"]),
+        // What tells of new kinds and of rights given and taken: read as metadata alone, and the reason why the
+        // collector need not ask all the time.
+        rule("apiextensions.k8s.io", &["customresourcedefinitions"], follow),
+        rule("apiregistration.k8s.io", &["apiservices"], follow),
+        rule("rbac.authorization.k8s.io", &["clusterrolebindings", "clusterroles", "rolebindings", "roles"], follow),
         configurations(),
         // To say so when the floor is missing.
         rule(

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +16,12 @@ use super::{Parts, say_ready, status};
 const EXAMPLES: &str = "\
 Examples:
   retinue controller
-  retinue controller --kubeconfig ~/.kube/config --collect-namespace trading --health 127.0.0.1:8080";
+  retinue controller --kubeconfig ~/.kube/config --collect-namespace trading --health 127.0.0.1:8080
+
+New kinds, and rights given or withdrawn, are noticed within about a second, by watches of CustomResourceDefinitions,
+APIServices, and RBAC's roles and bindings. An account that may not watch those (one installed by an older version) is told
+of in the log and by the metric retinue_collector_unwatched; kinds and rights are then looked at every 10 minutes, and
+when a watch or a deletion is refused.";
 
 /// How to reach the cluster.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -49,20 +53,12 @@ pub struct CollectArgs {
     /// Deletions per second, at most
     #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub delete_rate: u32,
-    /// Seconds after which kinds and rights are looked at again
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
-    pub refresh: u64,
 }
 
 impl CollectArgs {
     /// As the collector takes it.
     pub fn config(&self) -> Config {
-        Config {
-            namespace: self.collect_namespace.clone(),
-            rate: self.delete_rate,
-            refresh: Duration::from_secs(self.refresh),
-            instance: super::instance(),
-        }
+        Config { namespace: self.collect_namespace.clone(), rate: self.delete_rate, instance: super::instance() }
     }
 }
 
