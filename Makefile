@@ -1,7 +1,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help test explore check alone deny controlplane demo
+.PHONY: help test explore check alone deny controlplane demo bench-cluster
 
 # Where cargo-deny is installed when the machine has none.
 TOOLS := target/tools
@@ -52,3 +52,8 @@ controlplane: ## build the real control plane that tests and the demo run agains
 demo: controlplane ## the whole story on a real API server, each command with its answer
 	@cargo build --locked -q -p retinue -p retinue-story
 	@bin="$${CARGO_TARGET_DIR:-target}/debug"; exec "$$bin/retinue-demo" "$$bin/retinue"
+
+# Outside CI: it measures this machine, and wants it to itself. ARGS="--quick -o json" goes to the program.
+bench-cluster: controlplane ## what retinue costs behind a real API server: creates, start, memory (ARGS=--quick: two minutes)
+	@cargo build --locked -q --release -p retinue -p retinue-bench
+	@exec "$${CARGO_TARGET_DIR:-target}/release/retinue-bench-cluster" $(ARGS)

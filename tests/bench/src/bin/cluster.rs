@@ -1,0 +1,63 @@
+//! Measures retinue behind a real API server, and prints what came of it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use bench::cluster::{self, Effort, Part};
+use clap::{Parser, ValueEnum};
+
+/// What retinue costs behind a real API server: creates, start, memory.
+#[derive(Debug, Parser)]
+struct Args {
+    /// The program; else the one beside this one
+    #[arg(value_name = "RETINUE")]
+    binary: Option<PathBuf>,
+    /// What to measure; else everything
+    #[arg(long, value_enum, value_name = "PART")]
+    only: Vec<Part>,
+    /// Two minutes instead of many
+    #[arg(long)]
+    quick: bool,
+    /// How to print
+    #[arg(short, long, value_enum, default_value = "table")]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Table,
+    Json,
+}
+
+fn main() -> ExitCode {
+    match measure(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:?}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(args: &Args) -> anyhow::Result<()> {
+    let binary = match &args.binary {
+        Some(binary) => binary.clone(),
+        None => std::env::current_exe()?.with_file_name("retinue"),
+    };
+    let binary = binary.canonicalize()?;
+    let effort = if args.quick { Effort::QUICK } else { Effort::FULL };
+    let parts = if args.only.is_empty() { Part::value_variants() } else { &args.only };
+    let mut told = Vec::new();
+    for part in parts {
+        for table in cluster::run(&binary, *part, effort)? {
+            match args.output {
+                Output::Table => println!("{}", table.text()),
+                Output::Json => told.push(table.json()),
+            }
+        }
+    }
+    if args.output == Output::Json {
+        println!("{}", serde_json::to_string_pretty(&told)?);
+    }
+    Ok(())
+}

@@ -1,1 +1,0 @@
-//! Behind a real API server: creates, start, memory.

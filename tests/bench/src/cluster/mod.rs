@@ -1,0 +1,64 @@
+//! Behind a real API server: creates, start, memory, and what finding out who asks costs.
+//!
+//! The rooms: [`creates`] compares guards; [`starting`] starts, and looks at memory; [`table`] is what is told; [`world`] is the cluster with its masters, [`population`] fills it,
+//! [`objects`] what they create, [`intree`] the API server's own policies to compare with; [`link`] asks over kept
+//! connections, [`process`] reads what processes have used.
+
+mod creates;
+mod intree;
+mod link;
+mod objects;
+mod population;
+mod process;
+mod starting;
+pub mod table;
+mod world;
+
+use std::path::Path;
+
+use anyhow::Result;
+use table::Table;
+
+/// What to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// Creates under one guard or another.
+    Creates,
+    /// Start and memory.
+    Start,
+}
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Effort {
+    rounds: usize,
+    /// One at a time per round; twice as many with eight in flight.
+    creates: usize,
+    /// Starts with each number of templates.
+    starts: usize,
+    /// The most templates, and how many requests are load.
+    templates: usize,
+    load: usize,
+    dependents: usize,
+}
+
+impl Effort {
+    /// Some two minutes.
+    pub const QUICK: Self =
+        Self { rounds: 3, creates: 100, starts: 3, templates: 1_000, load: 1_000, dependents: 1_000 };
+    /// As BENCHMARKS.md tells.
+    pub const FULL: Self =
+        Self { rounds: 9, creates: 200, starts: 9, templates: 10_000, load: 5_000, dependents: 10_000 };
+}
+
+/// Measures `part` of the program `binary`.
+///
+/// # Errors
+/// What does not run, and every answer that is not the right one.
+pub fn run(binary: &Path, part: Part, effort: Effort) -> Result<Vec<Table>> {
+    let world = world::World::start(binary)?;
+    Ok(match part {
+        Part::Creates => vec![creates::run(&world, effort)?],
+        Part::Start => starting::run(&world, effort)?,
+    })
+}
