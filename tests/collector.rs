@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use controlplane::ControlPlane;
+use futures::TryStreamExt;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Event};
@@ -111,6 +112,21 @@ impl Room {
         self.now()
     }
 
+    /// The first Event in the room that `wanted` accepts, waited for.
+    async fn event(&self, wanted: impl Fn(&Event) -> bool) -> Event {
+        let events: Api<Event> = Api::namespaced(self.connection.client.clone(), &self.namespace);
+        let mut told = std::pin::pin!(watcher(events, watcher::Config::default()).applied_objects());
+        let found = async {
+            loop {
+                let event = told.try_next().await.unwrap().unwrap();
+                if wanted(&event) {
+                    return event;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), found).await.expect("an Event")
+    }
+
     /// Whether the object, with this very uid, is there and not on its way out.
     async fn there(&self, object: &ConfigMap) -> bool {
         let found = self.config_maps().get_opt(object.metadata.name.as_deref().unwrap()).await.unwrap();
@@ -155,19 +171,8 @@ async fn a_dependent_is_gone_within_a_second_of_its_deadline_and_an_event_says_s
     within_a_second(deadline, room.gone(&object).await);
     becomes(1, || counted(&metrics, &Outcome::Deleted)).await;
 
-    let events: Api<Event> = Api::namespaced(room.connection.client.clone(), &room.namespace);
     let uid = object.metadata.uid.unwrap();
-    let mut told = std::pin::pin!(watcher(events, watcher::Config::default()).applied_objects());
-    let found = async {
-        use futures::TryStreamExt;
-        loop {
-            let event = told.try_next().await.unwrap().unwrap();
-            if event.involved_object.uid.as_ref() == Some(&uid) {
-                return event;
-            }
-        }
-    };
-    let event = tokio::time::timeout(Duration::from_secs(10), found).await.expect("an Event");
+    let event = room.event(|event| event.involved_object.uid.as_ref() == Some(&uid)).await;
     assert_eq!(event.reason.as_deref(), Some("DependentExpired"));
     assert!(event.message.unwrap().contains(&deadline.to_string()));
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::clock::Clock;
 
-use super::discover::Kind;
+use super::discover::{Kind, Rights};
 use super::following::Following;
 use super::gather::{self, Cause, News, Reading};
 use super::lookout::Lookout;
@@ -29,12 +30,14 @@ pub struct Config {
     pub rate: u32,
     /// Under which name Events are written.
     pub instance: String,
+    /// The collector's own pod, for Events about itself; none: it writes none.
+    pub pod: Option<ObjectReference>,
 }
 
 impl Default for Config {
     fn default() -> Self {
         // 50 a second: 20 MiB/s of etcd writes at worst, and a thousand dependents gone in 20 s.
-        Self { namespace: None, rate: 50, instance: "retinue".into() }
+        Self { namespace: None, rate: 50, instance: "retinue".into(), pod: None }
     }
 }
 
@@ -75,7 +78,7 @@ pub async fn run(
     metrics: Metrics,
     shutdown: CancellationToken,
 ) -> Result<(), CollectorError> {
-    let (teller, writer) = report::events(client.clone(), &config.instance, &metrics);
+    let (teller, writer) = report::events(client.clone(), &config.instance, config.pod.clone(), &metrics);
     let writer = tokio::spawn(writer.run());
     let namespace = config.namespace.clone();
     let collector = Collector {
@@ -145,7 +148,7 @@ impl Collector {
         if rights.may.is_empty() {
             return Err(CollectorError::Nothing);
         }
-        self.following.follow(rights, &mut self.queue);
+        self.follow(rights);
         loop {
             let wake = self.reap_due();
             self.metrics.waiting.set(i64::try_from(self.queue.len()).unwrap_or(i64::MAX));
@@ -155,7 +158,7 @@ impl Collector {
                     let (kind, epoch, news) = heard?;
                     self.learn(&kind, epoch, news);
                 }
-                rights = self.lookout.next() => self.following.follow(rights?, &mut self.queue),
+                rights = self.lookout.next() => self.follow(rights?),
                 Some(ended) = self.reap.running.join_next() => {
                     let (due, outcome) = ended.map_err(CollectorError::Died)?;
                     self.conclude(due, &outcome);
@@ -168,6 +171,13 @@ impl Collector {
             self.conclude(due, &outcome);
         }
         Ok(())
+    }
+
+    fn follow(&mut self, rights: Rights) {
+        let lacks = self.following.follow(rights, &mut self.queue);
+        if !lacks.is_empty() {
+            self.teller.tell_lacks(&lacks);
+        }
     }
 
     /// Takes in what a watch says.

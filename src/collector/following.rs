@@ -52,9 +52,10 @@ impl Following {
         }
     }
 
-    /// Starts and stops watches; what is followed no longer leaves the queue.
-    pub(super) fn follow(&mut self, rights: Rights, queue: &mut Queue) {
-        for lack in rights.lacks.difference(&self.lacks) {
+    /// Starts and stops watches; what is followed no longer leaves the queue. Gives the kinds that lack a right since now.
+    pub(super) fn follow(&mut self, rights: Rights, queue: &mut Queue) -> Vec<String> {
+        let lacks: Vec<String> = rights.lacks.difference(&self.lacks).cloned().collect();
+        for lack in &lacks {
             tracing::warn!(kind = lack, "dependents of this kind cannot be collected");
         }
         self.metrics.kinds_lacking.set(i64::try_from(rights.lacks.len()).unwrap_or(i64::MAX));
@@ -88,6 +89,7 @@ impl Following {
         if unread && self.unread.is_empty() {
             self.metrics.following.notify_one(); // What was still to be read needs not be.
         }
+        lacks
     }
 
     /// Whether this kind is followed.

@@ -13,6 +13,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tokio::sync::{Notify, mpsc};
 
+use crate::deploy::COLLECTOR_KINDS;
+
 use super::queue::Tracked;
 use super::reap::Outcome;
 
@@ -113,6 +115,9 @@ impl Metrics {
 /// Events that wait to be written; beyond that they are dropped and counted, for deleting comes first.
 const EVENTS_WAITING: usize = 1_000;
 
+/// How much of an Event may name kinds, in characters: the rest of it says what to do.
+const LACKS_LIMIT: usize = 700;
+
 /// An Event to be.
 struct Note {
     event: Event,
@@ -123,6 +128,7 @@ struct Note {
 #[derive(Clone, Debug)]
 pub struct Teller {
     notes: mpsc::Sender<Note>,
+    pod: Option<ObjectReference>,
     metrics: Metrics,
 }
 
@@ -133,12 +139,15 @@ pub struct Writer {
     metrics: Metrics,
 }
 
-/// A teller and its writer. `instance` is this pod's name.
-pub fn events(client: Client, instance: &str, metrics: &Metrics) -> (Teller, Writer) {
+/// A teller and its writer. `instance` is this pod's name, `pod` the pod itself where it is known.
+pub fn events(client: Client, instance: &str, pod: Option<ObjectReference>, metrics: &Metrics) -> (Teller, Writer) {
     let (sender, receiver) = mpsc::channel(EVENTS_WAITING);
     let reporter = Reporter { controller: "fledged.io/collector".into(), instance: Some(instance.to_owned()) };
     let recorder = Recorder::new(client, reporter);
-    (Teller { notes: sender, metrics: metrics.clone() }, Writer { notes: receiver, recorder, metrics: metrics.clone() })
+    (
+        Teller { notes: sender, pod, metrics: metrics.clone() },
+        Writer { notes: receiver, recorder, metrics: metrics.clone() },
+    )
 }
 
 impl Teller {
@@ -155,9 +164,6 @@ impl Teller {
             ),
             Outcome::AlreadyGone | Outcome::Changed | Outcome::Throttled(_) => return,
         };
-        // The API server's limit for an Event's note is 1 kB.
-        let note = note.chars().take(1_000).collect();
-        let event = Event { type_, reason: reason.into(), note: Some(note), action: "Delete".into(), secondary: None };
         let about = ObjectReference {
             api_version: Some(tracked.kind.gvk.api_version()),
             kind: Some(tracked.kind.gvk.kind.clone()),
@@ -166,6 +172,27 @@ impl Teller {
             uid: Some(tracked.uid.to_string()),
             ..ObjectReference::default()
         };
+        self.send(about, type_, reason, "Delete", &note);
+    }
+
+    /// Says on the collector's own pod which kinds lack which right, all of them in one Event, and what to do.
+    pub fn tell_lacks(&self, lacks: &[String]) {
+        let Some(pod) = self.pod.clone() else { return };
+        let mut named = lacks.join("; ");
+        if named.len() > LACKS_LIMIT {
+            named = format!("{} and more, see the log", named.chars().take(LACKS_LIMIT).collect::<String>());
+        }
+        let note = format!(
+            "their dependents are not deleted at their deadline: {named}. Give the collector list, watch and delete: \
+             label a ClusterRole with these rules {COLLECTOR_KINDS}=true, or apply retinue install again"
+        );
+        self.send(pod, EventType::Warning, "RightsMissing", "Follow", &note);
+    }
+
+    fn send(&self, about: ObjectReference, type_: EventType, reason: &str, action: &str, note: &str) {
+        // The API server's limit for an Event's note is 1 kB.
+        let note = note.chars().take(1_000).collect();
+        let event = Event { type_, reason: reason.into(), note: Some(note), action: action.into(), secondary: None };
         if self.notes.try_send(Note { event, about }).is_err() {
             self.metrics.events_lost.inc();
         }

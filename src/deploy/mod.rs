@@ -14,6 +14,7 @@ mod workloads;
 
 use serde_json::{Value, json};
 
+pub(crate) use self::rbac::COLLECTOR_KINDS;
 pub use self::values::{FailurePolicy, Floor, Reach, Values, ValuesError};
 
 /// ServiceAccount of the webhook.

@@ -13,7 +13,7 @@ const API: &str = "rbac.authorization.k8s.io/v1";
 /// Label `"true"` of ClusterRoles whose rules (get, list, watch) the webhook gets.
 pub(super) const WEBHOOK_KINDS: &str = "rbac.fledged.io/webhook";
 /// Label `"true"` of ClusterRoles whose rules (list, watch, delete) the collector gets.
-pub(super) const COLLECTOR_KINDS: &str = "rbac.fledged.io/collector";
+pub(crate) const COLLECTOR_KINDS: &str = "rbac.fledged.io/collector";
 
 /// Kinds that templates make, by group: watched as metadata by both, deleted by the collector.
 const DEPENDENTS: [(&str, &[&str]); 6] = [

@@ -63,10 +63,18 @@ fn deployment(values: &Values, name: &str) -> Value {
         volumes.push(json!({ "name": "certs", "secret": { "secretName": TLS_SECRET } }));
     }
     args.extend(["--health".into(), health]);
+    // The collector tells of rights that it lacks in an Event on its own pod.
+    let mut env = Vec::new();
+    if !webhook {
+        for (variable, path) in [("POD_NAMESPACE", "metadata.namespace"), ("POD_UID", "metadata.uid")] {
+            env.push(json!({ "name": variable, "valueFrom": { "fieldRef": { "fieldPath": path } } }));
+        }
+    }
     let container = json!({
         "name": name,
         "image": values.image,
         "args": args,
+        "env": env,
         "ports": ports,
         "volumeMounts": mounts,
         "readinessProbe": { "httpGet": { "path": "/readyz", "port": "health" }, "periodSeconds": 2 },

@@ -58,7 +58,12 @@ pub struct CollectArgs {
 impl CollectArgs {
     /// As the collector takes it.
     pub fn config(&self) -> Config {
-        Config { namespace: self.collect_namespace.clone(), rate: self.delete_rate, instance: super::instance() }
+        Config {
+            namespace: self.collect_namespace.clone(),
+            rate: self.delete_rate,
+            instance: super::instance(),
+            pod: super::pod(),
+        }
     }
 }
 

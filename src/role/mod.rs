@@ -8,6 +8,7 @@ pub mod webhook;
 use std::io::Write as _;
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -54,6 +55,19 @@ pub fn say_ready(what: &str) {
 /// The name under which Events are reported: the pod's, which Kubernetes makes the host name.
 pub fn instance() -> String {
     std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "retinue".into())
+}
+
+/// This process's own pod, where the manifest says which (`POD_NAMESPACE`, `POD_UID`).
+pub fn pod() -> Option<ObjectReference> {
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    Some(ObjectReference {
+        api_version: Some("v1".into()),
+        kind: Some("Pod".into()),
+        namespace: Some(variable("POD_NAMESPACE")?),
+        name: Some(instance()),
+        uid: Some(variable("POD_UID")?),
+        ..ObjectReference::default()
+    })
 }
 
 /// Why a role ended before it was told to.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use controlplane::ControlPlane;
 use jiff::SignedDuration;
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference};
 use kube::Api;
 use kube::api::{DynamicObject, PostParams};
 use kube::core::GroupVersionKind;
@@ -56,10 +56,16 @@ fn grant(plane: &ControlPlane, namespace: Option<&str>, role: &str, user: &str, 
 }
 
 impl Room {
+    /// A collector's own pod, as it would be named.
+    fn pod(&self, user: &str) -> ObjectReference {
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "namespace": self.namespace, "name": user, "uid": user});
+        serde_json::from_value(pod).unwrap()
+    }
+
     /// A collector in this room that is `user`; it follows all that it may.
     async fn collect_as(&self, plane: &ControlPlane, user: &str) -> Metrics {
         let metrics = Metrics::default();
-        let config = Config { namespace: Some(self.namespace.clone()), ..Config::default() };
+        let config = Config { namespace: Some(self.namespace.clone()), pod: Some(self.pod(user)), ..Config::default() };
         let kubeconfig = plane.kubeconfig_of_user(user, None).unwrap();
         let Connection { client, clock } = connection_with(kubeconfig).await;
         let collecting = collector::run(client, clock, config, metrics.clone(), self.shutdown.clone());
@@ -150,6 +156,11 @@ async fn a_right_withdrawn_ends_following_and_one_given_back_begins_it() {
 
         may(&["list", "watch"]);
         becomes((1, 1), || (metrics.kinds.get(), metrics.kinds_lacking.get())).await;
+        let told = room.event(|event| event.involved_object == room.pod(user)).await;
+        assert_eq!(told.reason.as_deref(), Some("RightsMissing"));
+        let message = told.message.unwrap();
+        assert!(message.contains("configmaps: no right to delete"), "{message}");
+        assert!(message.contains("rbac.fledged.io/collector=true"), "{message}");
         let object = room.past_due(user).await;
         may(&["list", "watch", "delete"]);
         room.gone_promptly(&object).await;
