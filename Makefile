@@ -1,7 +1,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help test explore check alone deny controlplane demo bench-cluster
+.PHONY: help test explore check alone deny controlplane demo bench-cluster bench
 
 # Where cargo-deny is installed when the machine has none.
 TOOLS := target/tools
@@ -52,6 +52,11 @@ controlplane: ## build the real control plane that tests and the demo run agains
 demo: controlplane ## the whole story on a real API server, each command with its answer
 	@cargo build --locked -q -p retinue -p retinue-story
 	@bin="$${CARGO_TARGET_DIR:-target}/debug"; exec "$$bin/retinue-demo" "$$bin/retinue"
+
+# Not in CI: timings are noise where others use the machine. BENCHMARKS.md says what is measured. ARGS=--quick takes a minute.
+bench: ## what a verdict costs, the webhook alone (ten minutes; ARGS=--quick: one)
+	@cargo build --locked -q --release -p retinue-bench
+	@exec "$${CARGO_TARGET_DIR:-target}/release/retinue-bench" alone $(ARGS)
 
 # Outside CI: it measures this machine, and wants it to itself. ARGS="--quick -o json" goes to the program.
 bench-cluster: controlplane ## what retinue costs behind a real API server: creates, start, memory (ARGS=--quick: two minutes)

@@ -4,6 +4,9 @@ use std::io::{self, IsTerminal};
 
 use tracing_subscriber::filter::{EnvFilter, ParseError};
 
+/// What is logged unless somebody says otherwise, as in `RUST_LOG`.
+pub const DEFAULT_FILTER: &str = "info,actix_server=warn";
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {

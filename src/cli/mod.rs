@@ -71,7 +71,7 @@ struct Logging {
         global = true,
         value_name = "FILTER",
         env = "RUST_LOG",
-        default_value = "info,actix_server=warn",
+        default_value = telemetry::DEFAULT_FILTER,
         hide_env_values = true
     )]
     log: String,

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use kube::Client;
@@ -62,6 +62,13 @@ impl LiveFacts {
             pulse.fresh(resource)?;
         }
         Ok(self.published.load_full())
+    }
+
+    /// These facts, known to be true until a minute after `fresh`.
+    pub(crate) fn still(facts: Facts, fresh: Instant) -> Self {
+        let still = Self { published: ArcSwap::from_pointee(facts), ..Self::default() };
+        still.pulses.iter().for_each(|pulse| pulse.beat(fresh));
+        still
     }
 
     /// How old the oldest part may be; none before all were read.
@@ -147,8 +154,6 @@ fn name_of(object: &Value) -> NamespacedName {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::allow_attributes, reason = "tests")]
-    use std::time::Instant;
-
     use serde_json::json;
 
     use super::*;

@@ -72,6 +72,11 @@ impl MasterAccounts {
         }
     }
 
+    /// These are the masters of these namespaces.
+    pub(crate) fn still(masters: BTreeSet<NamespacedName>, namespaces: BTreeSet<String>) -> Self {
+        Self { known: watch::Sender::new(Some(Known { masters: Arc::new(masters), namespaces })) }
+    }
+
     /// Whether anything is known yet.
     pub fn ready(&self) -> bool {
         self.known.borrow().is_some()

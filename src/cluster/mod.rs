@@ -3,7 +3,8 @@
 //! The rooms: [`client`] connects and reads; [`watch`] lists and watches, with proof of life; [`clock`] is the API
 //! server's; [`templates`], [`facts`], [`masters`] and [`dependents`] are snapshots; [`callers`] finds out who asks;
 //! [`lineage`] what owns an object; [`gather`] puts a verdict's situation together; [`events`] tells what was decided;
-//! [`readiness`] says whether all of that can be relied on; [`metrics`] counts.
+//! [`readiness`] says whether all of that can be relied on; [`metrics`] counts. [`still`] is a cluster that is given
+//! instead of watched, for benchmarks.
 
 pub mod callers;
 pub mod client;
@@ -16,6 +17,7 @@ mod lineage;
 pub mod masters;
 pub mod metrics;
 pub mod readiness;
+pub mod still;
 pub mod templates;
 pub(crate) mod watch;
 

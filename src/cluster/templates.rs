@@ -90,6 +90,14 @@ impl Templates {
         Ok(self.current.load_full())
     }
 
+    /// These templates, known to be true until a minute after `fresh`.
+    pub(crate) fn still(library: Library, fresh: Instant) -> Self {
+        let templates = Self::default();
+        templates.current.store(Arc::new(Snapshot::of(library)));
+        templates.pulse.beat(fresh);
+        templates
+    }
+
     /// Tells whenever there is another snapshot.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()

@@ -63,6 +63,13 @@ impl<R: Reads> Callers<R> {
         Self { reads, known: Mutex::default() }
     }
 
+    /// Remembers these callers, as if the reads about them began at `fresh`.
+    pub(crate) fn still(reads: R, callers: impl Iterator<Item = (Token, Caller)>, fresh: Instant) -> Self {
+        let known = |caller: Caller| Known { since: fresh, chain: caller.chain.clone(), caller };
+        let places = callers.map(|(token, caller)| (token, Arc::new(tokio::sync::Mutex::new(Some(known(caller))))));
+        Self { reads, known: Mutex::new(places.collect()) }
+    }
+
     /// The verified caller, as of less than [`FRESH`] ago.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 //! An impersonator may forge these; the live pod is checked, but who may impersonate a master may act as it (RBAC's
 //! verb `impersonate` is an admin's to give).
 
-use policies::caller::Unidentified;
+use policies::caller::{Caller, Unidentified};
 use policies::object::NamespacedName;
 use policies::request::User;
 
@@ -42,6 +42,11 @@ impl Token {
             return Err(Unidentified::NoPod { account });
         }
         Ok(Self { account, pod, uid })
+    }
+
+    /// What the token of this caller names.
+    pub fn of_caller(caller: &Caller) -> Self {
+        Self { account: caller.account.clone(), pod: caller.pod.name.clone(), uid: caller.pod.uid.clone() }
     }
 
     /// The pod, with its namespace.
