@@ -167,6 +167,16 @@ fn bodies(cases: &[Case]) -> anyhow::Result<BTreeMap<String, Vec<Body>>> {
     Ok(bodies)
 }
 
+fn start(server: Server, certificates: &Path) -> anyhow::Result<Process> {
+    let what = match server {
+        Server::Constant => "constant".into(),
+        Server::Parsing => "parsing".into(),
+        Server::Retinue(world) => world.to_string(),
+    };
+    let directory = certificates.to_str().context("a directory whose name is no text")?;
+    Process::start(["serve", &what, "--certs", directory])
+}
+
 async fn measure(args: &Args, certificates: &Path, authority: &str) -> anyhow::Result<Report> {
     let wanted = |case: &Case| args.only.iter().all(|word| case.words().contains(word));
     let cases: Vec<Case> = cases().into_iter().filter(wanted).collect();
@@ -174,19 +184,17 @@ async fn measure(args: &Args, certificates: &Path, authority: &str) -> anyhow::R
     let rounds = args.rounds.unwrap_or(rounds);
 
     let bodies = bodies(&cases)?;
-    let mut servers: Vec<(Server, Process, Client)> = Vec::new();
+    let mut processes: Vec<(Server, Process)> = Vec::new();
     for case in &cases {
-        if servers.iter().all(|(server, ..)| *server != case.server) {
-            let what = match case.server {
-                Server::Constant => "constant".into(),
-                Server::Parsing => "parsing".into(),
-                Server::Retinue(world) => world.to_string(),
-            };
-            let directory = certificates.to_str().context("a directory whose name is no text")?;
-            let process = Process::start(["serve", &what, "--certs", directory])?;
-            let client = Client::connect(process.address, authority).await?;
-            servers.push((case.server, process, client));
+        if processes.iter().all(|(server, _)| *server != case.server) {
+            processes.push((case.server, start(case.server, certificates)?));
         }
+    }
+    // Once all run: a server hangs up on who connects and says nothing.
+    let mut servers: Vec<(Server, Process, Client)> = Vec::new();
+    for (server, process) in processes {
+        let client = Client::connect(process.address, authority).await?;
+        servers.push((server, process, client));
     }
     let mut measured: Vec<Vec<Figures>> = vec![Vec::new(); cases.len()];
     for round in 0..=rounds {

@@ -17,8 +17,8 @@ use super::pods;
 use super::templates::Variant;
 use super::world::{World, uid};
 
-/// How many different reviews are sent, one after the other, again and again.
-pub const BODIES: usize = 1_000;
+/// How many different reviews are sent, one after the other, again and again: at least so many, and one of each master.
+const BODIES: usize = 100;
 
 /// What is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
@@ -92,7 +92,9 @@ impl Author {
     /// # Errors
     /// When the world's own templates do not admit its pods.
     pub fn bodies(&mut self, question: Question) -> anyhow::Result<Vec<Body>> {
-        (0..BODIES).map(|number| body(self.world, question, number, &mut self.situation)).collect()
+        (0..self.world.masters().max(BODIES))
+            .map(|number| body(self.world, question, number, &mut self.situation))
+            .collect()
     }
 }
 
