@@ -3,8 +3,10 @@
 
 mod annotations;
 mod load;
+mod templates;
 
 pub(crate) use annotations::namespaced_names;
+pub use templates::Templates;
 
 #[cfg(test)]
 mod tests;
@@ -15,8 +17,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::lifetime::Lifetime;
-use crate::object::{Gvk, NamespacedName};
-use crate::template::Template;
+use crate::object::NamespacedName;
 
 /// Every template ConfigMap that is known, at one instant.
 #[derive(Clone, Debug, Default)]
@@ -46,8 +47,10 @@ pub struct TemplateSet {
     pub allow: BTreeSet<(String, String)>,
     /// `fledged.io/allow-masters`.
     pub allow_masters: bool,
-    /// The templates that compiled, by kind, each list in order of key.
-    pub templates: HashMap<Gvk, Vec<Arc<Template>>>,
+    /// The templates that can be used.
+    pub templates: Templates,
+    /// The namespaces in which they may make something.
+    pub namespaces: BTreeSet<String>,
     /// What did not compile, and warnings.
     pub problems: Vec<Problem>,
 }

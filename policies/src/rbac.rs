@@ -65,7 +65,7 @@ pub fn roles<'a>(
     for set in sets.into_iter().filter(|set| set.masters.admit(&set.name.namespace, master)) {
         admitted = true;
         let mut places = BTreeSet::new();
-        for template in set.templates.values().flatten() {
+        for template in set.templates.all() {
             let place = namespace(set, template, master)?;
             let rules = by_namespace.entry(place.clone()).or_default();
             places.insert(place);

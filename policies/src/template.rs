@@ -12,6 +12,7 @@ mod tests;
 
 use serde_json::Value;
 
+pub(crate) use compile::{Before, read};
 pub use compile::{Compiled, TemplateError, compile};
 pub(crate) use holes::split;
 pub use holes::{Mention, mentions};

@@ -70,7 +70,7 @@ enum RenderFailure {
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let namespace = args.account.as_ref().map_or(args.namespace.as_str(), |account| &account.namespace);
     let sets = templates::load(&args.manifests, namespace)?;
-    let mut all: Vec<&Arc<Template>> = sets.iter().flat_map(|set| set.templates.values().flatten()).collect();
+    let mut all: Vec<&Arc<Template>> = sets.iter().flat_map(|set| set.templates.all()).collect();
     // In the order of their documents, of which "#10" is the tenth.
     all.sort_by_key(|template| (data_key(template), template.line));
     let chosen = choose(&all, args.template.as_deref())?;

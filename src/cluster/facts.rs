@@ -105,7 +105,8 @@ impl LiveFacts {
         let mut listed = BTreeSet::new();
         while let Some(News { at, change }) = changes.recv().await {
             let beats = !matches!(change, Change::Begin | Change::Listed(_));
-            let changed = !matches!(change, Change::Begin | Change::Alive);
+            // A list is published when it is complete.
+            let changed = !matches!(change, Change::Begin | Change::Listed(_) | Change::Alive);
             {
                 let mut facts = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
                 match change {

@@ -147,11 +147,11 @@ impl Cluster {
         let wished = caller.wish.manifests.iter().filter_map(|name| templates.library.sets.get(name));
         // A ConfigMap without a template of this kind cannot admit it, so whether its dependents can be counted is all one.
         let limited: Vec<_> =
-            wished.filter(|set| set.max_dependents.is_some() && set.templates.contains_key(&request.kind)).collect();
+            wished.filter(|set| set.max_dependents.is_some() && set.templates.has(&request.kind)).collect();
         if limited.is_empty() {
             return Ok(BTreeMap::new());
         }
-        self.dependents.countable(limited.iter().flat_map(|set| set.templates.keys()))?;
+        self.dependents.countable(limited.iter().flat_map(|set| set.templates.kinds()))?;
         let master = Master::new(&caller.account, &caller.workload());
         let now = Instant::now();
         match (reserves(request), stamped_by(request)) {

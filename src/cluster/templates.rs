@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use kube::Client;
 use policies::keys;
-use policies::library::{Library, Masters, Problem, Severity, TemplateSet};
+use policies::library::{Library, Masters, Problem, Severity, TemplateSet, Templates as LoadedTemplates};
 use policies::object::{Gvk, NamespacedName};
-use policies::template::{Given, Hole, Pattern, Placement};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 
 use super::watch::{Change, News, Pulse, Stale, Watched, follow};
 
@@ -24,6 +24,11 @@ use super::watch::{Change, News, Pulse, Stale, Watched, follow};
 const COMPILE_PATIENCE: Duration = Duration::from_millis(400);
 /// Changes that may wait to be taken in; the watch waits beyond that.
 const WAITING: usize = 64;
+/// How many ConfigMaps of a list are compiled at once.
+const AT_ONCE: usize = 8;
+/// How long changes may come in one after the other before what is known so far is published: that takes some
+/// milliseconds with ten thousand ConfigMaps, and a withdrawal must not wait for the end of a flood.
+const FLOOD: Duration = Duration::from_millis(100);
 
 /// The compiled templates at one instant, with what others need to know of them.
 #[derive(Clone, Debug, Default)]
@@ -38,32 +43,10 @@ pub struct Snapshot {
 
 impl Snapshot {
     fn of(library: Library) -> Self {
-        let kinds = library.sets.values().flat_map(|set| set.templates.keys().cloned()).collect();
-        let namespaces = library.sets.values().flat_map(|set| namespaces(set)).collect();
+        let kinds = library.sets.values().flat_map(|set| set.templates.kinds().cloned()).collect();
+        let namespaces = library.sets.values().flat_map(|set| set.namespaces.iter().cloned()).collect();
         Self { library: Arc::new(library), kinds, namespaces }
     }
-}
-
-/// The namespaces in which a ConfigMap's templates may make something.
-fn namespaces(set: &TemplateSet) -> BTreeSet<String> {
-    let masters: BTreeSet<String> = match &set.masters {
-        Masters::OwnNamespace => [set.name.namespace.clone()].into(),
-        Masters::Named(names) => names.iter().map(|name| name.namespace.clone()).collect(),
-    };
-    let mut all = BTreeSet::new();
-    for template in set.templates.values().flatten() {
-        match &template.placement {
-            Placement::Named(Pattern::Literal(Value::String(namespace))) => {
-                all.insert(namespace.clone());
-            }
-            Placement::MasterNamespace | Placement::Named(Pattern::Hole(Hole::Given(Given::MasterNamespace))) => {
-                all.extend(masters.iter().cloned());
-            }
-            // Text with holes: wherever it may lead, it is at least told where its masters are.
-            Placement::Named(_) => all.extend(masters.iter().cloned()),
-        }
-    }
-    all
 }
 
 /// Every template of the cluster.
@@ -122,18 +105,18 @@ impl Templates {
 
     async fn take_in(&self, mut changes: mpsc::Receiver<News<Value>>) {
         let mut known: HashMap<NamespacedName, Compiled> = HashMap::new();
-        let mut listing = HashMap::new();
+        let mut listing = Listing::default();
+        // Since when something is known that is not published.
+        let mut held: Option<Instant> = None;
         while let Some(News { at, change }) = changes.recv().await {
             match change {
-                Change::Begin => listing.clear(),
-                Change::Listed(object) => {
-                    let name = name_of(&object);
-                    let compiled = compile(object, known.get(&name)).await;
-                    listing.insert(name, compiled);
-                }
+                Change::Begin => listing = Listing::default(),
+                Change::Listed(object) => listing.add(object, &known).await,
                 Change::Complete => {
-                    known = std::mem::take(&mut listing);
+                    known = std::mem::take(&mut listing).complete().await;
+                    held = None;
                     self.publish(&known, None, Some(at));
+                    continue;
                 }
                 Change::Applied(object) => {
                     let name = name_of(&object);
@@ -148,13 +131,18 @@ impl Templates {
                         }
                     };
                     known.insert(name, compiled);
-                    self.publish(&known, None, Some(at));
+                    held.get_or_insert_with(Instant::now);
                 }
                 Change::Removed(object) => {
                     known.remove(&name_of(&object));
-                    self.publish(&known, None, Some(at));
+                    held.get_or_insert_with(Instant::now);
                 }
-                Change::Alive => self.pulse.beat(at),
+                Change::Alive if held.is_none() => self.pulse.beat(at),
+                Change::Alive => {}
+            }
+            if held.is_some_and(|since| changes.is_empty() || since.elapsed() > FLOOD) {
+                held = None;
+                self.publish(&known, None, Some(at));
             }
         }
     }
@@ -173,6 +161,45 @@ impl Templates {
             self.pulse.beat(at);
         }
         self.changed.send_modify(|count| *count += 1);
+    }
+}
+
+/// A list that is being read, its ConfigMaps compiled several at once.
+#[derive(Default)]
+struct Listing {
+    done: HashMap<NamespacedName, Compiled>,
+    under_way: JoinSet<(NamespacedName, Compiled)>,
+}
+
+impl Listing {
+    async fn add(&mut self, object: Value, known: &HashMap<NamespacedName, Compiled>) {
+        while self.under_way.len() >= AT_ONCE {
+            self.one().await;
+        }
+        let name = name_of(&object);
+        let before = known.get(&name).cloned();
+        self.under_way.spawn(async move {
+            let compiled = compile(object, before.as_ref()).await;
+            (name, compiled)
+        });
+    }
+
+    async fn one(&mut self) {
+        match self.under_way.join_next().await {
+            Some(Ok((name, compiled))) => {
+                self.done.insert(name, compiled);
+            }
+            // Compiling catches its own panics; this one is of the code around it.
+            Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Some(Err(_)) | None => {}
+        }
+    }
+
+    async fn complete(mut self) -> HashMap<NamespacedName, Compiled> {
+        while !self.under_way.is_empty() {
+            self.one().await;
+        }
+        self.done
     }
 }
 
@@ -225,7 +252,8 @@ fn broken(name: NamespacedName, metadata: &Value) -> TemplateSet {
         max_dependents: None,
         allow: BTreeSet::new(),
         allow_masters: false,
-        templates: HashMap::new(),
+        templates: LoadedTemplates::default(),
+        namespaces: BTreeSet::new(),
         problems: vec![Problem {
             severity: Severity::Error,
             key: None,

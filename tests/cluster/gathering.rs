@@ -160,7 +160,7 @@ data:
     until("the template and its dependents are known", || {
         let snapshot = cluster.templates().snapshot().map_err(|stale| stale.to_string())?;
         let set = snapshot.library.sets.get(&template).ok_or("no template")?;
-        cluster.dependents().countable(set.templates.keys()).map_err(|stale| stale.to_string())
+        cluster.dependents().countable(set.templates.kinds()).map_err(|stale| stale.to_string())
     })
     .await;
     let stamped = |name: &str, phase: Phase, dry_run: bool| {

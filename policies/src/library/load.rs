@@ -1,15 +1,15 @@
 //! Reads one ConfigMap.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::annotations::{self, Settings};
-use super::{Masters, Problem, Severity, TemplateSet};
+use super::{Masters, Problem, Severity, TemplateSet, Templates};
 use crate::keys;
-use crate::object::{Gvk, NamespacedName};
+use crate::object::NamespacedName;
 use crate::parameter::Parameters;
 use crate::template::{self, Element, Given, Hole, Pattern, Placement, Template};
 use crate::text::Part;
@@ -41,12 +41,14 @@ pub(super) fn load(config_map: &Value) -> TemplateSet {
         max_dependents: settings.max_dependents,
         allow: settings.allow.clone(),
         allow_masters: settings.allow_masters,
-        templates: HashMap::new(),
+        templates: Templates::with(data.get(keys::PARAMETERS_KEY).copied()),
+        namespaces: BTreeSet::new(),
         problems,
     };
     if set.errors().next().is_none() {
-        compile(&mut set, &settings, &data, &parameters);
-        uncounted(&mut set);
+        let compiled = compile(&mut set, &settings, &data, &parameters);
+        set.namespaces = compiled.iter().flat_map(|template| namespaces(&set, template)).collect();
+        uncounted(&mut set, &compiled);
     }
     // Stable: what is wrong first, then what will be regretted, each in order of key and line.
     set.problems
@@ -55,12 +57,12 @@ pub(super) fn load(config_map: &Value) -> TemplateSet {
 }
 
 /// The webhook may not list Secrets, so it cannot count them.
-fn uncounted(set: &mut TemplateSet) {
+fn uncounted(set: &mut TemplateSet, compiled: &[Template]) {
     if set.max_dependents.is_none() {
         return;
     }
-    let secrets = set.templates.iter().filter(|(kind, _)| kind.group.is_empty() && kind.kind == "Secret");
-    for template in secrets.flat_map(|(_, templates)| templates) {
+    let is_secret = |template: &&Template| template.kind.group.is_empty() && template.kind.kind == "Secret";
+    for template in compiled.iter().filter(is_secret) {
         set.problems.push(Problem::warning(
             Some(&template.key),
             Some(template.line),
@@ -138,31 +140,53 @@ fn hash(data: &BTreeMap<&str, &str>, annotations: &Map<String, Value>) -> String
     hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn compile(set: &mut TemplateSet, settings: &Settings, data: &BTreeMap<&str, &str>, parameters: &Arc<Parameters>) {
+/// Reads and checks every template. What can be used is put into the set, as text; what it is like is returned.
+fn compile(
+    set: &mut TemplateSet,
+    settings: &Settings,
+    data: &BTreeMap<&str, &str>,
+    parameters: &Arc<Parameters>,
+) -> Vec<Template> {
+    let mut all = Vec::new();
     for (key, text) in data.iter().filter(|(key, _)| **key != keys::PARAMETERS_KEY) {
         let compiled = template::compile(key, text, parameters);
         set.problems.extend(
             compiled.errors.into_iter().map(|error| Problem::error(Some(key), Some(error.line), error.message)),
         );
+        let mut usable = Vec::new();
         for template in compiled.templates {
             match runs_as_master(&template, settings, &set.name.namespace) {
                 Some(message) => set.problems.push(Problem::error(Some(key), Some(template.line), message)),
                 None => {
-                    let of_kind: &mut Vec<_> = set.templates.entry(template.kind.clone()).or_default();
-                    of_kind.push(Arc::new(template));
+                    usable.push((template.kind.clone(), template.key.as_str().into()));
+                    all.push(template);
                 }
             }
         }
+        set.templates.put(key, text, usable);
     }
     if set.problems.iter().all(|problem| problem.severity != Severity::Error) {
-        unused(&set.templates, parameters, &mut set.problems);
+        unused(&all, parameters, &mut set.problems);
+    }
+    all
+}
+
+/// The namespaces in which a template may make something.
+fn namespaces(set: &TemplateSet, template: &Template) -> BTreeSet<String> {
+    match &template.placement {
+        Placement::Named(Pattern::Literal(Value::String(namespace))) => [namespace.clone()].into(),
+        // Text with holes: wherever it may lead, it is at least told where its masters are.
+        Placement::MasterNamespace | Placement::Named(_) => match &set.masters {
+            Masters::OwnNamespace => [set.name.namespace.clone()].into(),
+            Masters::Named(names) => names.iter().map(|name| name.namespace.clone()).collect(),
+        },
     }
 }
 
 /// Parameters that no template uses: a typo in a hole, most often.
-fn unused(templates: &HashMap<Gvk, Vec<Arc<Template>>>, parameters: &Parameters, problems: &mut Vec<Problem>) {
+fn unused(templates: &[Template], parameters: &Parameters, problems: &mut Vec<Problem>) {
     let mut used = vec![false; parameters.all.len()];
-    for template in templates.values().flatten() {
+    for template in templates {
         let placement = match &template.placement {
             Placement::Named(pattern) => Some(pattern),
             Placement::MasterNamespace => None,

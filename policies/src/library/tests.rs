@@ -2,6 +2,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::object::Gvk;
 
 const JOB: &str = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: \"post-${run}\"}\nspec: {parallelism: 1}\n";
 
@@ -37,8 +38,40 @@ fn a_whole_config_map_is_read() {
     );
     assert_eq!((set.duration, set.max_dependents), (Some(Lifetime::Seconds(3600)), Some(20)));
     assert!(set.allow.contains(&("pods".into(), "exec".into())) && set.allow.len() == 2 && set.allow_masters);
-    assert_eq!(set.templates[&Gvk::new("batch", "v1", "Job")][0].key, "job.yaml");
+    assert_eq!(set.templates.of_kind(&Gvk::new("batch", "v1", "Job")).next().unwrap().key, "job.yaml");
     assert!(set.usable());
+}
+
+#[test]
+fn what_was_refused_when_it_was_loaded_stays_out_when_its_key_is_compiled() {
+    let two = format!("{}---\n{JOB}---\n{}", pod("eod"), pod("worker"));
+    let set = TemplateSet::load(&config_map(
+        json!({"fledged.io/masters": "eod"}),
+        json!({"parameters": "run: {type: string}", "all.yaml": two, "b.yaml": "apiVersion: v1\nkind: Pod\nmetadata: {name: \"${run}${run2}\"}\n"}),
+    ));
+    let kinds: Vec<_> = set.templates.kinds().map(|kind| kind.kind.as_str()).collect();
+    assert_eq!(kinds, ["Job", "Pod", "Pod"], "{:?}", set.problems);
+    let keys: Vec<_> = set.templates.all().map(|template| template.key.as_str()).collect();
+    assert_eq!(keys, ["all.yaml#2", "all.yaml#3", "b.yaml"]);
+    let pods: Vec<_> = set.templates.of_kind(&Gvk::new("", "v1", "Pod")).map(|it| it.key.as_str()).collect();
+    assert_eq!(pods, ["all.yaml#3", "b.yaml"]);
+    assert!(set.templates.has(&Gvk::new("batch", "v1", "Job")) && !set.templates.has(&Gvk::new("apps", "v1", "Job")));
+    assert_eq!(set.namespaces, ["trading".to_owned()].into());
+}
+
+#[test]
+fn a_template_is_compiled_once_and_only_if_somebody_asks_for_its_kind() {
+    let set = TemplateSet::load(&config_map(
+        json!({}),
+        json!({"parameters": "run: {type: string}", "job.yaml": JOB, "pod.yaml": pod("worker")}),
+    ));
+    assert_eq!(set.templates.compiled(), 0);
+    let job = Gvk::new("batch", "v1", "Job");
+    let first = Arc::as_ptr(set.templates.of_kind(&job).next().unwrap());
+    assert_eq!(first, Arc::as_ptr(set.templates.of_kind(&job).next().unwrap()));
+    assert_eq!(set.templates.compiled(), 1);
+    assert_eq!(set.templates.as_text().compiled(), 0);
+    assert_eq!(set.templates.as_text().all().count(), 2);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Regular expressions: against the whole value, in linear time, with ASCII classes, bounded when they are read.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
@@ -27,6 +27,12 @@ struct Compiled {
     machine: PikeVM,
 }
 
+impl Compiled {
+    fn bytes(&self) -> usize {
+        self.language.len() + self.machine.get_nfa().memory_usage()
+    }
+}
+
 /// Why a pattern cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
@@ -44,7 +50,39 @@ pub enum PatternError {
     Enormous,
 }
 
-static INTERNED: LazyLock<Mutex<HashMap<String, Weak<Compiled>>>> = LazyLock::new(Mutex::default);
+/// How much of what was compiled last is kept although nobody holds it: templates are compiled, dropped and compiled
+/// again, and most of them say `[0-9]{8}` somewhere.
+const KEPT: usize = 256 << 10;
+
+static INTERNED: LazyLock<Mutex<Interned>> = LazyLock::new(Mutex::default);
+
+#[derive(Default)]
+struct Interned {
+    all: HashMap<String, Weak<Compiled>>,
+    kept: VecDeque<Arc<Compiled>>,
+    /// Bytes of those.
+    bytes: usize,
+}
+
+impl Interned {
+    fn find(&self, source: &str) -> Option<Arc<Compiled>> {
+        self.all.get(source)?.upgrade()
+    }
+
+    fn add(&mut self, source: &str, compiled: &Arc<Compiled>) {
+        self.bytes += compiled.bytes();
+        self.kept.push_back(Arc::clone(compiled));
+        while self.bytes > KEPT
+            && let Some(oldest) = self.kept.pop_front()
+        {
+            self.bytes -= oldest.bytes();
+        }
+        if self.all.len() % 256 == 255 {
+            self.all.retain(|_, compiled| compiled.strong_count() > 0);
+        }
+        self.all.insert(source.to_owned(), Arc::downgrade(compiled));
+    }
+}
 
 impl Pattern {
     /// Compiles, or finds the compilation of an equal pattern.
@@ -60,16 +98,12 @@ impl Pattern {
 
     /// As [`Pattern::new`] for a pattern of ours, which may be longer than people write.
     pub(crate) fn unbounded(source: &str) -> Result<Self, PatternError> {
-        let known = INTERNED.lock().unwrap_or_else(PoisonError::into_inner).get(source).and_then(Weak::upgrade);
+        let known = INTERNED.lock().unwrap_or_else(PoisonError::into_inner).find(source);
         let compiled = match known {
             Some(compiled) => compiled,
             None => {
                 let compiled = Arc::new(compile(source)?);
-                let mut interned = INTERNED.lock().unwrap_or_else(PoisonError::into_inner);
-                if interned.len() % 256 == 255 {
-                    interned.retain(|_, compiled| compiled.strong_count() > 0);
-                }
-                interned.insert(source.to_owned(), Arc::downgrade(&compiled));
+                INTERNED.lock().unwrap_or_else(PoisonError::into_inner).add(source, &compiled);
                 compiled
             }
         };

@@ -37,8 +37,22 @@ pub struct Compiled {
     pub errors: Vec<TemplateError>,
 }
 
+/// Whether a text was compiled before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Before {
+    /// Never: everything is checked.
+    Never,
+    /// This very text with these parameters: what was found then is not sought again.
+    Checked,
+}
+
 /// Compiles the manifests of one `data` key: one or more documents, a `List` among them being its items.
 pub fn compile(key: &str, text: &str, parameters: &Arc<Parameters>) -> Compiled {
+    read(key, text, parameters, Before::Never)
+}
+
+/// As [`compile`]; what is wrong is only told where the text was never compiled before.
+pub(crate) fn read(key: &str, text: &str, parameters: &Arc<Parameters>, before: Before) -> Compiled {
     let mut compiled = Compiled::default();
     let documents = match yaml::documents(text) {
         Ok(documents) => documents,
@@ -64,7 +78,7 @@ pub fn compile(key: &str, text: &str, parameters: &Arc<Parameters>) -> Compiled 
     }
     for (position, manifest) in manifests.into_iter().enumerate() {
         let name = if position == 0 { key.to_owned() } else { format!("{key}#{}", position + 1) };
-        match template(name, manifest, parameters) {
+        match template(name, manifest, parameters, before) {
             Ok(template) => compiled.templates.push(template),
             Err(mut errors) => compiled.errors.append(&mut errors),
         }
@@ -79,16 +93,24 @@ fn list_items(document: &Node) -> Option<&[Node]> {
     (kind == "List" && api_version == "v1").then(|| document.get("items")?.items()).flatten()
 }
 
-fn template(key: String, manifest: &Node, parameters: &Arc<Parameters>) -> Result<Template, Vec<TemplateError>> {
+fn template(
+    key: String,
+    manifest: &Node,
+    parameters: &Arc<Parameters>,
+    before: Before,
+) -> Result<Template, Vec<TemplateError>> {
     let kind = kind(manifest, parameters).map_err(|error| vec![error])?;
-    let mut compiler = Compiler { parameters, errors: Vec::new() };
+    let mut compiler = Compiler { parameters, before, errors: Vec::new() };
     let pattern = compiler.pattern(manifest, &Path::root());
     let mut errors = compiler.errors;
     let (Some(pattern), true) = (pattern, errors.is_empty()) else { return Err(errors) };
     let lines = Lines { manifest };
     let parts = metadata::extract(pattern, &kind, parameters, &lines, &mut errors);
-    rules::check(&kind, &parts.pattern, parameters, &lines, &mut errors);
-    ambiguity::check(&kind, &parts.pattern, parameters, &lines, &mut errors);
+    // A template that fell short then is not among those that are taken now.
+    if before == Before::Never {
+        rules::check(&kind, &parts.pattern, parameters, &lines, &mut errors);
+        ambiguity::check(&kind, &parts.pattern, parameters, &lines, &mut errors);
+    }
     if !errors.is_empty() {
         return Err(errors);
     }
@@ -164,6 +186,7 @@ impl Lines<'_> {
 
 struct Compiler<'p> {
     parameters: &'p Parameters,
+    before: Before,
     errors: Vec<TemplateError>,
 }
 
@@ -249,7 +272,9 @@ impl Compiler<'_> {
             }
         }
         let text = TextPattern::new(parts);
-        if let Some(message) = text.ambiguity(self.parameters) {
+        if self.before == Before::Never
+            && let Some(message) = text.ambiguity(self.parameters)
+        {
             return self.error(line, message);
         }
         Some(Pattern::Text(text))

@@ -86,8 +86,8 @@ pub(crate) fn candidates<'a>(
         match consent(situation, caller, name) {
             Err(obstacle) => obstacles.push(obstacle),
             Ok(set) => {
-                found.extend(set.templates.get(kind).into_iter().flatten().map(|template| Candidate { set, template }));
-                kinds.extend(set.templates.keys().map(ToString::to_string));
+                found.extend(set.templates.of_kind(kind).map(|template| Candidate { set, template }));
+                kinds.extend(set.templates.kinds().map(ToString::to_string));
                 obstacles.extend(broken(set));
             }
         }

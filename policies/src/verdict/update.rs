@@ -82,7 +82,7 @@ pub(crate) fn current<'a>(
         )
     };
     let set = grant::consent(situation, caller, name).map_err(withdrawn)?;
-    let found = set.templates.get(kind).into_iter().flatten().find(|template| template.key == *key);
+    let found = set.templates.of_kind(kind).find(|template| template.key == *key);
     let template = found.ok_or_else(|| {
         withdrawn(format!(
             "the ConfigMap has no usable template of that name for {kind} any more; its other rights remain"

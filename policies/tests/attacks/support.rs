@@ -43,7 +43,7 @@ pub(crate) fn annotated(annotations: &[(&str, &str)], parameters: &str, manifest
 
 /// The first template of the set.
 pub(crate) fn first(set: &TemplateSet) -> &Template {
-    set.templates.values().flatten().next().unwrap()
+    set.templates.all().next().unwrap()
 }
 
 pub(crate) fn facts() -> Facts {

@@ -39,6 +39,8 @@ const FLIGHTS: [usize; 2] = [1, 8];
 enum Guard {
     Nothing,
     Retinue,
+    /// Its webhook configurations without the floor.
+    Webhooks,
     InTree(Adding),
 }
 
@@ -91,8 +93,10 @@ pub(super) fn run(world: &World, effort: Effort) -> Result<Table> {
         Arm::new("c2 in-tree policies, apply configuration", Guard::InTree(Adding::Apply), master, 0),
         Arm::new("d0 no master, retinue not installed", Guard::Nothing, ordinary, 4),
         Arm::new("d1 no master, retinue as installed", Guard::Retinue, ordinary, 4),
+        Arm::new("d2 no master, retinue without the floor", Guard::Webhooks, ordinary, 4),
     ];
-    let mut guards = [Guard::Nothing, Guard::Retinue, Guard::InTree(Adding::Patch), Guard::InTree(Adding::Apply)];
+    let mut guards =
+        [Guard::Nothing, Guard::Retinue, Guard::Webhooks, Guard::InTree(Adding::Patch), Guard::InTree(Adding::Apply)];
     for round in 0..effort.rounds {
         for guard in guards {
             bench.put(guard)?;
@@ -163,6 +167,7 @@ impl<'w> Bench<'w> {
         let objects = match guard {
             Guard::Nothing => Vec::new(),
             Guard::Retinue => self.installed.clone(),
+            Guard::Webhooks => self.installed.iter().filter(|it| !it["webhooks"].is_null()).cloned().collect(),
             Guard::InTree(adding) => intree::objects(&user, adding),
         };
         for object in objects {
@@ -196,17 +201,16 @@ impl<'w> Bench<'w> {
             let refused = |by: &str| answer.code != 201 && answer.body.contains(by);
             let right = match (guard, what) {
                 (Guard::Nothing, "good" | "bad") => answer.code == 201 && stamp.is_none(),
-                (Guard::Nothing | Guard::InTree(_), "forged by another") | (Guard::Nothing, "forged") => {
-                    answer.code == 201 && stamp == Some("forged")
-                }
+                (Guard::Nothing | Guard::Webhooks | Guard::InTree(_), "forged by another")
+                | (Guard::Nothing, "forged") => answer.code == 201 && stamp == Some("forged"),
                 (Guard::InTree(adding), "good" | "forged") => answer.code == 201 && deadline == Some(adding.deadline()),
-                (Guard::Retinue, "good" | "forged") => {
+                (Guard::Retinue | Guard::Webhooks, "good" | "forged") => {
                     answer.code == 201 && stamp.is_some_and(|stamp| stamp != "forged")
                 }
-                (Guard::Retinue, "bad") => refused("no template admits it"),
+                (Guard::Retinue | Guard::Webhooks, "bad") => refused("no template admits it"),
                 (Guard::InTree(_), "bad") => refused("the image of main"),
                 (Guard::Retinue, _) => refused("retinue's floor"),
-                (Guard::Nothing | Guard::InTree(_), _) => false,
+                (Guard::Nothing | Guard::Webhooks | Guard::InTree(_), _) => false,
             };
             if !right {
                 return Ok(Some(format!("{what}: {} {}", answer.code, answer.body)));

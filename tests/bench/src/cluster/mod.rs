@@ -4,6 +4,7 @@
 //! [`objects`] what they create, [`intree`] the API server's own policies to compare with; [`link`] asks over kept
 //! connections, [`process`] reads what processes have used.
 
+mod asking;
 mod creates;
 mod intree;
 mod link;
@@ -26,6 +27,8 @@ pub enum Part {
     Creates,
     /// Start and memory.
     Start,
+    /// What finding out who asks costs.
+    Asking,
 }
 
 /// How much is measured.
@@ -40,15 +43,17 @@ pub struct Effort {
     templates: usize,
     load: usize,
     dependents: usize,
+    /// Creates at the slow pace.
+    paced: usize,
 }
 
 impl Effort {
     /// Some two minutes.
     pub const QUICK: Self =
-        Self { rounds: 3, creates: 100, starts: 3, templates: 1_000, load: 1_000, dependents: 1_000 };
+        Self { rounds: 3, creates: 100, starts: 3, templates: 1_000, load: 1_000, dependents: 1_000, paced: 8 };
     /// As BENCHMARKS.md tells.
     pub const FULL: Self =
-        Self { rounds: 9, creates: 200, starts: 9, templates: 10_000, load: 5_000, dependents: 10_000 };
+        Self { rounds: 9, creates: 200, starts: 9, templates: 10_000, load: 5_000, dependents: 10_000, paced: 30 };
 }
 
 /// Measures `part` of the program `binary`.
@@ -60,5 +65,6 @@ pub fn run(binary: &Path, part: Part, effort: Effort) -> Result<Vec<Table>> {
     Ok(match part {
         Part::Creates => vec![creates::run(&world, effort)?],
         Part::Start => starting::run(&world, effort)?,
+        Part::Asking => vec![asking::run(&world, effort)?],
     })
 }
