@@ -24,8 +24,8 @@ use super::watch::{Change, News, Pulse, Stale, Watched, follow};
 const COMPILE_PATIENCE: Duration = Duration::from_millis(400);
 /// Changes that may wait to be taken in; the watch waits beyond that.
 const WAITING: usize = 64;
-/// How many ConfigMaps of a list are compiled at once.
-const AT_ONCE: usize = 8;
+/// How many ConfigMaps of a list are compiled at once: each thread that compiles leaves its own scraps in the heap.
+const AT_ONCE: usize = 2;
 /// How long changes may come in one after the other before what is known so far is published: that takes some
 /// milliseconds with ten thousand ConfigMaps, and a withdrawal must not wait for the end of a flood.
 const FLOOD: Duration = Duration::from_millis(100);

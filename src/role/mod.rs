@@ -17,6 +17,9 @@ use crate::shutdown;
 
 /// How long tasks may take to end once told to: what the servers take to answer what is under way, and a bit.
 const GRACE: Duration = Duration::from_secs(10);
+/// Threads for what blocks: files, names, templates that are compiled. A list of a thousand templates was seen to start
+/// thirty, each with scraps of its own in the heap.
+const BLOCKING: usize = 4;
 
 /// Runs a server until a signal. Its failure is logged, since nobody watches its terminal.
 ///
@@ -26,7 +29,7 @@ pub fn serve<F>(server: impl FnOnce(CancellationToken) -> F) -> Result<Exit, Fai
 where
     F: Future<Output = Result<(), Failure>>,
 {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().max_blocking_threads(BLOCKING).enable_all().build()?;
     let ended = runtime.block_on(async {
         let shutdown = shutdown::on_signal()?;
         match server(shutdown).await {
