@@ -1,5 +1,7 @@
 //! Logs: lines on standard error, as text for people or JSON for machines.
 
+mod json;
+
 use std::io::{self, IsTerminal};
 
 use tracing_subscriber::filter::{EnvFilter, ParseError};
@@ -43,13 +45,12 @@ pub fn start(filter: &str, format: Format) -> Result<(), TelemetryError> {
         .map_err(|source| TelemetryError::Filter { text: filter.to_owned(), source })?;
     let terminal = io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let json = format == Format::Json || (format == Format::Auto && !terminal);
     // A subscriber that is there already (a test's) keeps its place.
-    let _ = match format {
-        Format::Json => lines.json().flatten_event(true).try_init(),
-        Format::Auto if !terminal => lines.json().flatten_event(true).try_init(),
-        Format::Text | Format::Auto => {
-            lines.with_ansi(terminal && std::env::var_os("NO_COLOR").is_none()).with_target(false).try_init()
-        }
+    let _ = if json {
+        lines.fmt_fields(json::Members).event_format(json::Lines).try_init()
+    } else {
+        lines.with_ansi(terminal && std::env::var_os("NO_COLOR").is_none()).with_target(false).try_init()
     };
     std::panic::set_hook(Box::new(|panic| {
         // Where, not what: a panic's text may quote the value that it fell over, and that may be a secret.

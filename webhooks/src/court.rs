@@ -74,7 +74,7 @@ impl Court {
                 Verdict::Refuse(refusal) => (Some(refusal.cause.into()), &refusal.config_map, &refusal.key),
             };
             let template = config_map.as_ref().map(|config_map| template_text(config_map, key.as_deref()));
-            Judged { answer: Answer::of(&verdict, request.phase), why, template }
+            Judged { answer: Answer::of(verdict, request.phase), why, template }
         })
         .await
     }

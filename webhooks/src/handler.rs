@@ -1,5 +1,6 @@
 //! One HTTP request: take in, read, judge, answer, count, say.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +9,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use policies::request::{Operation, Phase, Request};
 use tokio::time::Instant;
-use tracing::field::{Empty, display};
-use tracing::{Instrument, Span, error, info, info_span, warn};
+use tracing::field::Empty;
+use tracing::{Instrument, Span, error, info, info_span, record_all, warn};
 
 use crate::court::{Court, Deadline, Judged, Size};
 use crate::fault::Fault;
@@ -134,15 +135,11 @@ impl Service {
     /// Counts, says and answers.
     fn conclude(&self, door: Door, result: Result<Done, Failed>, started: Instant) -> HttpResponse {
         let took = started.elapsed();
-        let span = Span::current();
-        span.record("ms", took.as_secs_f64() * 1e3);
         match result {
             Ok(Done { uid, operation, judged }) => {
                 let outcome = if judged.answer.allowed() { Outcome::Admitted } else { Outcome::Refused };
                 self.count(door, Some(operation), outcome, judged.why, took);
-                if let Some(template) = &judged.template {
-                    span.record("template", display(template));
-                }
+                record_all!(Span::current(), template = judged.template.as_deref());
                 info!("review answered");
                 respond(&uid, &judged.answer)
             }
@@ -151,8 +148,9 @@ impl Service {
                 if fault.is_shed() {
                     self.metrics.shed();
                 }
-                if let Some(uid) = &uid {
-                    span.record("uid", display(uid));
+                // What is known of the operation was described, with its uid.
+                if operation.is_none() {
+                    record_all!(Span::current(), uid = uid.as_deref());
                 }
                 match fault {
                     Fault::Panicked => error!("a panic while judging; refused"),
@@ -170,11 +168,10 @@ impl Service {
     }
 
     fn count(&self, door: Door, operation: Option<Operation>, outcome: Outcome, why: Option<Why>, took: Duration) {
-        let span = Span::current();
-        span.record("verdict", outcome.as_str());
+        let ms = took.as_secs_f64() * 1e3;
+        record_all!(Span::current(), verdict = outcome.as_str(), cause = why.map(Why::as_str), ms = ms);
         self.metrics.answered(door, operation, outcome, took);
         if let Some(why) = why {
-            span.record("cause", why.as_str());
             self.metrics.refused(why);
         }
     }
@@ -182,21 +179,28 @@ impl Service {
 
 /// Names only: objects are never logged.
 fn describe(request: &Request) {
-    let span = Span::current();
-    span.record("uid", display(&request.uid));
-    span.record("operation", operation_word(Some(request.operation)));
-    match &request.subresource {
-        None => span.record("kind", display(&request.kind)),
-        Some(subresource) => span.record("kind", display(format_args!("{}/{subresource}", request.resource))),
-    };
-    if let Some(namespace) = &request.namespace {
-        span.record("namespace", display(namespace));
-    }
     let stored = || request.old_object.as_ref().and_then(|object| object["metadata"]["name"].as_str());
-    if let Some(name) = request.name.as_deref().or_else(stored) {
-        span.record("object", display(name));
+    record_all!(
+        Span::current(),
+        uid = request.uid.as_str(),
+        operation = operation_word(Some(request.operation)),
+        kind = %Kind(request),
+        namespace = request.namespace.as_deref(),
+        object = request.name.as_deref().or_else(stored),
+        account = request.user.username.as_str(),
+    );
+}
+
+/// The kind, or what is used of it.
+struct Kind<'a>(&'a Request);
+
+impl fmt::Display for Kind<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.subresource {
+            None => write!(f, "{}", self.0.kind),
+            Some(subresource) => write!(f, "{}/{subresource}", self.0.resource),
+        }
     }
-    span.record("account", display(&request.user.username));
 }
 
 fn respond(uid: &str, answer: &review::Answer) -> HttpResponse {

@@ -195,22 +195,6 @@ async fn the_plain_port_answers_no_reviews() {
     server.stop().await;
 }
 
-/// With Nagle's algorithm on, an answer with a patch waits some 40 ms for the client's delayed acknowledgement.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_answer_with_a_patch_does_not_wait_for_nagle() {
-    let server = start(Setup::default());
-    let client = server.client().await;
-    let mut times = Vec::new();
-    for _ in 0..51 {
-        let started = Instant::now();
-        assert!(client.ask("/mutate", &small()).await["patch"].is_string());
-        times.push(started.elapsed());
-    }
-    times.sort();
-    assert!(times[25] < Duration::from_millis(20), "half of the answers took longer than {:?}", times[25]);
-    server.stop().await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_under_way_is_answered_before_the_server_ends() {
     let go = Arc::new(tokio::sync::Notify::new());
@@ -319,5 +303,32 @@ async fn our_own_trouble_never_keeps_an_admin_from_editing() {
     let (status, text) = client.post("/lint", wire(&templates(LEASE)).into()).await;
     assert_eq!(status, 500, "{text}");
     assert_eq!(client.post("/lint", wire(&templates(LEASE)).into()).await.0, 500, "and the process goes on");
+    server.stop().await;
+}
+
+/// With Nagle's algorithm on, the answer's second segment waits for an acknowledgement that the other side holds back
+/// for some 40 ms: ten answers, one after the other, would take at least 400. The fastest of several attempts counts,
+/// so that a busy machine does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_with_a_patch_does_not_wait_for_nagle() {
+    const ATTEMPTS: usize = 8;
+    let server = start(Setup::default());
+    let client = server.client().await;
+    // The kernel acknowledges the first segments of a connection at once.
+    for _ in 0..30 {
+        client.ask("/mutate", &small()).await;
+    }
+    let mut fastest = Duration::MAX;
+    for _ in 0..ATTEMPTS {
+        let started = Instant::now();
+        for _ in 0..10 {
+            futures::future::join_all(
+                (0..4).map(|_| async { assert!(client.ask("/mutate", &small()).await["patch"].is_string()) }),
+            )
+            .await;
+        }
+        fastest = fastest.min(started.elapsed());
+    }
+    assert!(fastest < Duration::from_millis(200), "{fastest:?} for ten rounds of four answers");
     server.stop().await;
 }

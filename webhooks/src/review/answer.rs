@@ -76,10 +76,10 @@ impl From<Denial> for Answer {
 impl Answer {
     /// The answer that a verdict is, in `phase`. A patch outside the mutating phase would be an object that nobody
     /// validated: it becomes a refusal.
-    pub fn of(verdict: &Verdict, phase: Phase) -> Self {
+    pub fn of(verdict: Verdict, phase: Phase) -> Self {
         match verdict {
             Verdict::Admit(admission) => {
-                let patch = admission.patch.clone().filter(|patch| !patch.0.is_empty());
+                let patch = admission.patch.filter(|patch| !patch.0.is_empty());
                 if patch.is_some() && phase == Phase::Validating {
                     return Denial::new(
                         500,
@@ -88,15 +88,11 @@ impl Answer {
                     )
                     .into();
                 }
-                Self {
-                    decision: Decision::Allow { patch },
-                    warnings: admission.warnings.clone(),
-                    audit: admission.audit.clone(),
-                }
+                Self { decision: Decision::Allow { patch }, warnings: admission.warnings, audit: admission.audit }
             }
             Verdict::Refuse(refusal) => {
                 let (code, reason) = refusal.cause.status();
-                Self { audit: refusal.audit.clone(), ..Denial::new(code, reason, refusal.message.clone()).into() }
+                Self { audit: refusal.audit, ..Denial::new(code, reason, refusal.message).into() }
             }
         }
     }

@@ -107,9 +107,18 @@ fn read(phase: Phase, body: &[u8]) -> Result<Review, Unreadable> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Err(Unreadable::Empty);
     }
-    let wire: WireReview = serde_json::from_slice(body).map_err(|error| {
-        if error.is_eof() { Unreadable::Truncated(body.len()) } else { Unreadable::Malformed(error) }
-    })?;
+    // Text that is known to be UTF-8 as a whole is not asked again string by string. What is not is for serde_json to
+    // tell where.
+    let wire: Result<WireReview, _> = match std::str::from_utf8(body) {
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_slice(body),
+    };
+    let wire =
+        wire.map_err(
+            |error| {
+                if error.is_eof() { Unreadable::Truncated(body.len()) } else { Unreadable::Malformed(error) }
+            },
+        )?;
     let api_version = wire.api_version.unwrap_or_default();
     let kind = wire.kind.unwrap_or_default();
     if api_version != API_VERSION || kind != KIND {

@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
 /// Levels below an object's root that are read. serde_json itself stops at 128 from the review's root, two levels
@@ -79,9 +80,7 @@ impl Node<'_> {
     }
 
     fn text<E: Error>(self, text: &str) -> Result<(), E> {
-        if text.as_bytes().contains(&0) {
-            return Err(E::custom("a text contains NUL (\\u0000)"));
-        }
+        without_nul(text)?;
         self.charge(text.len())
     }
 }
@@ -121,6 +120,12 @@ impl<'de> Visitor<'de> for Node<'_> {
         Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("a number is not finite"))
     }
 
+    // As it stands in the body, where JSON allows no NUL: only an escape makes one.
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Value, E> {
+        self.charge(text.len())?;
+        Ok(Value::String(text.to_owned()))
+    }
+
     fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
         self.text(text)?;
         Ok(Value::String(text.to_owned()))
@@ -145,8 +150,8 @@ impl<'de> Visitor<'de> for Node<'_> {
         self.enter()?;
         let mut map = Map::new();
         let mut skipped = false;
-        while let Some(key) = entries.next_key::<String>()? {
-            self.text(&key)?;
+        while let Some(Key(key)) = entries.next_key()? {
+            self.charge(key.len())?;
             if self.place == Place::Metadata && key == "managedFields" {
                 entries.next_value::<IgnoredAny>()?;
                 if std::mem::replace(&mut skipped, true) {
@@ -157,12 +162,43 @@ impl<'de> Visitor<'de> for Node<'_> {
             let place = if self.place == Place::Root && key == "metadata" { Place::Metadata } else { Place::Inside };
             let value = entries.next_value_seed(self.child(place))?;
             self.charge(if map.is_empty() { PER_MAP + PER_ENTRY } else { PER_ENTRY })?;
-            if map.contains_key(&key) {
-                let key: String = key.chars().take(64).collect();
-                return Err(A::Error::custom(format_args!("duplicate key {key:?}")));
+            match map.entry(key) {
+                Entry::Vacant(entry) => {
+                    entry.insert(value);
+                }
+                Entry::Occupied(entry) => {
+                    let key: String = entry.key().chars().take(64).collect();
+                    return Err(A::Error::custom(format_args!("duplicate key {key:?}")));
+                }
             }
-            map.insert(key, value);
         }
         Ok(Value::Object(map))
+    }
+}
+
+fn without_nul<E: Error>(text: &str) -> Result<(), E> {
+    if text.as_bytes().contains(&0) { Err(E::custom("a text contains NUL (\\u0000)")) } else { Ok(()) }
+}
+
+/// The key of an entry, without NUL.
+struct Key(String);
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl<'de> Visitor<'de> for Text {
+            type Value = Key;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Key, E> {
+                Ok(Key(text.to_owned()))
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Key, E> {
+                without_nul(text)?;
+                Ok(Key(text.to_owned()))
+            }
+        }
+        deserializer.deserialize_str(Text)
     }
 }

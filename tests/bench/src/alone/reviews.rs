@@ -231,7 +231,7 @@ mod tests {
                     let request = webhooks::review::parse(phase, &body.text).unwrap().request;
                     situation.caller = Ok(world.caller(number % world.masters()));
                     let verdict = decide(&request, &situation);
-                    let answer = webhooks::review::Answer::of(&verdict, phase).to_json(&body.uid).unwrap();
+                    let answer = webhooks::review::Answer::of(verdict, phase).to_json(&body.uid).unwrap();
                     Expected::Verdict(question).verify(&body.uid, &answer).unwrap();
                 }
             }
