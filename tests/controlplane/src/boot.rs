@@ -75,12 +75,13 @@ pub(crate) struct Components {
     pub(crate) others: Vec<Component>,
     /// None while a test has stopped it.
     pub(crate) apiserver: Option<Component>,
-    pub(crate) etcd: Component,
+    /// None while a test has stopped it.
+    pub(crate) etcd: Option<Component>,
 }
 
 impl Components {
     fn each(&mut self) -> impl Iterator<Item = &mut Component> {
-        std::iter::once(&mut self.etcd).chain(&mut self.apiserver).chain(&mut self.others)
+        self.etcd.iter_mut().chain(&mut self.apiserver).chain(&mut self.others)
     }
 
     /// An error if one of them has ended by itself.
@@ -98,6 +99,11 @@ impl Components {
 /// Starts the API server of the control plane in `folder`.
 pub(crate) fn apiserver(folder: &Path, port: u16, options: &Options) -> Result<Component, Error> {
     Component::start("kube-apiserver", &flags::apiserver(folder, port, options), folder, false)
+}
+
+/// Starts etcd in `folder`, which its supervisor removes in the end.
+pub(crate) fn etcd(folder: &Folder) -> Result<Component, Error> {
+    Component::start("etcd", &flags::etcd(&folder.path), &folder.path, !folder.keep)
 }
 
 impl ControlPlane {
@@ -119,8 +125,7 @@ impl ControlPlane {
     fn attempt(options: Options, port: u16) -> Result<Self, Error> {
         let folder = Folder::new()?;
         let path = folder.path();
-        let keep = folder.keep;
-        let etcd = Component::start("etcd", &flags::etcd(path), path, !keep)?;
+        let etcd = etcd(&folder)?;
         let authority = Authority::new()?;
         let admin = authority.client("admin", Some("system:masters"))?;
         write_files(path, port, &authority, &admin, &options)?;
@@ -130,7 +135,7 @@ impl ControlPlane {
             port,
             authority,
             admin,
-            components: Mutex::new(Components { others: Vec::new(), apiserver: Some(apiserver), etcd }),
+            components: Mutex::new(Components { others: Vec::new(), apiserver: Some(apiserver), etcd: Some(etcd) }),
             written: AtomicUsize::new(0),
             options,
             folder,

@@ -68,6 +68,25 @@ impl Component {
         lines[lines.len().saturating_sub(TAIL)..].join("\n")
     }
 
+    /// Kills the program alone, so that its supervisor sees it end by itself and cleans nothing up.
+    pub(crate) fn kill(mut self) -> Result<(), Error> {
+        let doing = || format!("killing {}", self.name);
+        let listed = Command::new("ps").args(["-A", "-o", "pid=,ppid="]).output().doing(doing)?.stdout;
+        let listed = String::from_utf8_lossy(&listed);
+        let supervisor = self.supervisor.id().to_string();
+        let child = listed.lines().find_map(|line| {
+            let (child, parent) = line.trim().split_once(' ')?;
+            (parent.trim() == supervisor).then_some(child)
+        });
+        let child = child.ok_or_else(|| std::io::ErrorKind::NotFound.into()).doing(doing)?;
+        // Waiting would close the pipe, and the supervisor would take that for the end of all.
+        let pipe = self.supervisor.stdin.take();
+        Command::new("kill").args(["-9", child]).status().doing(doing)?;
+        self.supervisor.wait().doing(doing)?;
+        drop(pipe);
+        Ok(())
+    }
+
     /// Ends the program and waits until it is gone.
     pub(crate) fn stop(&mut self) {
         drop(self.supervisor.stdin.take());

@@ -34,6 +34,18 @@ pub(crate) struct Client {
     patience: Duration,
 }
 
+/// TLS that trusts this authority, and says nothing of who asks.
+pub(crate) fn nobody(authority: &str) -> Result<Arc<ClientConfig>, Error> {
+    let unreadable = |error: rustls_pki_types::pem::Error| rustls::Error::General(error.to_string());
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.as_bytes()).map_err(unreadable)?)?;
+    let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(tls))
+}
+
 impl Client {
     pub(crate) fn new(port: u16, authority: &str, identity: &Identity) -> Result<Self, Error> {
         let unreadable = |error: rustls_pki_types::pem::Error| rustls::Error::General(error.to_string());
@@ -51,14 +63,8 @@ impl Client {
 
     /// A client of whoever holds `token`.
     pub(crate) fn bearer(port: u16, authority: &str, token: &str) -> Result<Self, Error> {
-        let unreadable = |error: rustls_pki_types::pem::Error| rustls::Error::General(error.to_string());
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(authority.as_bytes()).map_err(unreadable)?)?;
-        let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self { port, tls: Arc::new(tls), who: format!("Authorization: Bearer {token}\r\n"), patience: LIMIT })
+        let tls = nobody(authority)?;
+        Ok(Self { port, tls, who: format!("Authorization: Bearer {token}\r\n"), patience: LIMIT })
     }
 
     /// The same client with a further header on each request.

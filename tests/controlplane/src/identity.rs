@@ -69,9 +69,13 @@ impl ControlPlane {
     }
 
     fn write_kubeconfig(&self, user: &Value) -> Result<PathBuf, Error> {
+        self.write_kubeconfig_to(&self.server_url(), user)
+    }
+
+    pub(crate) fn write_kubeconfig_to(&self, server: &str, user: &Value) -> Result<PathBuf, Error> {
         let number = self.written.fetch_add(1, Ordering::Relaxed);
         let path = self.path(&format!("user-{number}.kubeconfig"));
-        write_private(&path, &kubeconfig(&self.server_url(), &self.ca_pem(), user))?;
+        write_private(&path, &kubeconfig(server, &self.ca_pem(), user))?;
         Ok(path)
     }
 }

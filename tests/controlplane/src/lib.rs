@@ -32,6 +32,7 @@ mod identity;
 mod kubectl;
 mod objects;
 mod options;
+mod relay;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
@@ -40,10 +41,12 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 pub use asker::{Asker, Reply};
 pub use binaries::find as program;
 use boot::Components;
+use component::Component;
 pub use credentials::Identity;
 pub use error::Error;
 pub use kubectl::{Output, kubectl};
 pub use options::Options;
+pub use relay::{Fault, Relay};
 
 /// A running control plane. Dropping it ends every component and deletes its folder.
 #[derive(Debug)]
@@ -129,6 +132,26 @@ impl ControlPlane {
         self.stop_apiserver();
         let apiserver = boot::apiserver(self.folder(), self.port, &self.options)?;
         self.components().apiserver = Some(apiserver);
+        self.until_ready()
+    }
+
+    /// Kills etcd, as a machine that dies would: the data stay. The API server goes on, and cannot read or write.
+    ///
+    /// # Errors
+    /// The process cannot be found.
+    pub fn stop_etcd(&self) -> Result<(), Error> {
+        let stopped = self.components().etcd.take();
+        stopped.map_or(Ok(()), Component::kill)
+    }
+
+    /// Starts etcd again on the same data, and waits until the API server says that it is ready.
+    ///
+    /// # Errors
+    /// It ended, or the API server is not ready after two minutes.
+    pub fn start_etcd(&self) -> Result<(), Error> {
+        self.stop_etcd()?;
+        let etcd = boot::etcd(&self.folder)?;
+        self.components().etcd = Some(etcd);
         self.until_ready()
     }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Mutex;
 
 use anyhow::{Context, Result, bail};
-use controlplane::ControlPlane;
+use controlplane::{ControlPlane, Relay};
 
 use crate::manifests;
 use crate::process::Server;
@@ -111,9 +111,12 @@ impl Installation {
         Ok(String::from_utf8(output.stdout)?)
     }
 
-    fn serve(&self, account: &str, args: &[&str]) -> Result<Server> {
+    fn serve(&self, account: &str, relay: Option<&Relay>, args: &[&str]) -> Result<Server> {
         let token = self.cluster.token(NAMESPACE, account, None)?;
-        let kubeconfig = self.cluster.kubeconfig_with_token(&token)?;
+        let kubeconfig = match relay {
+            Some(relay) => self.cluster.kubeconfig_through(relay, &token)?,
+            None => self.cluster.kubeconfig_with_token(&token)?,
+        };
         let mut all: Vec<String> = args.iter().map(ToString::to_string).collect();
         let health = format!("127.0.0.1:{}", free_port()?);
         all.extend(["--kubeconfig".into(), kubeconfig.display().to_string(), "--health".into(), health]);
@@ -125,9 +128,21 @@ impl Installation {
     /// # Errors
     /// With the tail of its log.
     pub fn start_webhook(&self) -> Result<()> {
+        self.webhook(None)
+    }
+
+    /// Starts the webhook, which asks the API server through `relay`, and waits until it is ready.
+    ///
+    /// # Errors
+    /// With the tail of its log.
+    pub fn start_webhook_through(&self, relay: &Relay) -> Result<()> {
+        self.webhook(Some(relay))
+    }
+
+    fn webhook(&self, relay: Option<&Relay>) -> Result<()> {
         let listen = format!("127.0.0.1:{}", self.port);
-        let server =
-            self.serve("retinue-webhook", &["webhook", "--certs", &self.certificates(), "--listen", &listen])?;
+        let args = ["webhook", "--certs", &self.certificates(), "--listen", &listen];
+        let server = self.serve("retinue-webhook", relay, &args)?;
         *self.webhook.lock().map_err(|_| anyhow::anyhow!("poisoned"))? = Some(server);
         Ok(())
     }
@@ -144,7 +159,7 @@ impl Installation {
     /// # Errors
     /// With the tail of its log.
     pub fn start_controller(&self) -> Result<()> {
-        let server = self.serve("retinue-controller", &["controller"])?;
+        let server = self.serve("retinue-controller", None, &["controller"])?;
         *self.controller.lock().map_err(|_| anyhow::anyhow!("poisoned"))? = Some(server);
         Ok(())
     }
