@@ -15,6 +15,8 @@ mod deletions;
 mod house;
 #[path = "story_cases/identity.rs"]
 mod identity;
+#[path = "story_cases/limits.rs"]
+mod limits;
 #[path = "story_cases/owners.rs"]
 mod owners;
 #[path = "story_cases/refused.rs"]
@@ -23,3 +25,5 @@ mod refused;
 mod startup;
 #[path = "story_cases/updates.rs"]
 mod updates;
+#[path = "story_cases/versions.rs"]
+mod versions;

@@ -10,6 +10,8 @@ mod corpus;
 mod creates;
 #[path = "attacks/hostile.rs"]
 mod hostile;
+#[path = "attacks/patches.rs"]
+mod patches;
 #[path = "attacks/support.rs"]
 mod support;
 #[path = "attacks/updates.rs"]

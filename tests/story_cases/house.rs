@@ -187,3 +187,31 @@ pub(crate) fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
         assert!(start.elapsed().as_secs() < 60, "{what} did not come");
     }
 }
+
+/// Puts this in the ConfigMap `credentials`, which the master of the story asks for too, and waits until `probe`, which
+/// it describes, is admitted.
+pub(crate) fn retemplate(master: &Master, annotations: &Value, data: &Value, probe: &Value) {
+    let config_map = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "data": data,
+        "metadata": {"name": "credentials", "namespace": master.namespace, "annotations": annotations,
+                     "labels": {"fledged.io/templates": "true"}},
+    });
+    shared().cluster.apply(&config_map.to_string()).unwrap();
+    until("the new template is known", || Some(send(master, Way::Post, probe, "?dryRun=All")).filter(Reply::success));
+}
+
+/// Lets the account of the master do everything with these API groups in its namespace, as far as RBAC goes.
+pub(crate) fn may(master: &Master, name: &str, groups: &[&str]) {
+    let ns = &master.namespace;
+    let rbac = "rbac.authorization.k8s.io";
+    let role = json!({
+        "apiVersion": format!("{rbac}/v1"), "kind": "Role", "metadata": {"name": name, "namespace": ns},
+        "rules": [{"apiGroups": groups, "resources": ["*"], "verbs": ["get", "list", "create", "update", "patch", "delete"]}],
+    });
+    let binding = json!({
+        "apiVersion": format!("{rbac}/v1"), "kind": "RoleBinding", "metadata": {"name": name, "namespace": ns},
+        "roleRef": {"apiGroup": rbac, "kind": "Role", "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": "eod", "namespace": ns}],
+    });
+    shared().cluster.apply(&format!("{role}\n---\n{binding}")).unwrap();
+}

@@ -70,8 +70,15 @@ impl Asker {
     /// # Errors
     /// No answer.
     pub fn send(&self, method: &str, path: &str, media_type: &str, body: Option<&Value>) -> Result<Reply, Error> {
-        let body = body.map(ToString::to_string).unwrap_or_default();
-        let answer = self.0.send(method, path, media_type, &body)?;
+        self.send_text(method, path, media_type, &body.map(ToString::to_string).unwrap_or_default())
+    }
+
+    /// One request with this text as its body, JSON or not.
+    ///
+    /// # Errors
+    /// No answer.
+    pub fn send_text(&self, method: &str, path: &str, media_type: &str, body: &str) -> Result<Reply, Error> {
+        let answer = self.0.send(method, path, media_type, body)?;
         let body = serde_json::from_str(&answer.body).unwrap_or(Value::String(answer.body));
         Ok(Reply { code: answer.code, body })
     }
