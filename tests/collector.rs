@@ -1,6 +1,8 @@
 //! The collector against a real API server.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::allow_attributes, reason = "tests")]
 
+#[path = "collector/disturbed.rs"]
+mod disturbed;
 #[path = "collector/following.rs"]
 mod following;
 
@@ -178,7 +180,7 @@ async fn a_dependent_is_gone_within_a_second_of_its_deadline_and_an_event_says_s
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_goes_with_its_pods() {
+async fn threat_43_a_job_goes_with_its_pods() {
     let room = Room::new().await;
     room.collect();
     let deadline = room.deadline(3);
