@@ -4,7 +4,7 @@ use controlplane::{ControlPlane, Options, Reply};
 use serde_json::{Value, json};
 use story::{Installation, Master, manifests};
 
-use crate::house::{Cases, Way, binary, object, send, until};
+use crate::house::{Cases, Way, binary, object, send, until, with};
 
 const VALIDATING: &str = "validate.retinue.fledged.io";
 
@@ -141,5 +141,93 @@ fn threat_11_what_another_mutator_adds_before_or_after_us_is_refused_and_named()
         }
         until("the labeller is gone", || Some(send(&master, Way::Post, &job, "?dryRun=All")).filter(Reply::success));
     }
+    cases.finish();
+}
+
+#[test]
+fn threat_19_a_poisoned_template_is_out_alone_and_the_process_lives() {
+    let (installation, master) = installation();
+    let admin = installation.cluster.asker();
+    let lint = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/retinue-templates";
+    // As if it had been applied while retinue was down.
+    assert!(admin.delete(lint, None).unwrap().success());
+    let report = object(&manifests::report("alone", "10m"));
+    let deep = format!("{}1{}", "{a: ".repeat(5_000), "}".repeat(5_000));
+    let mut cases = Cases::default();
+    for (what, data) in [
+        ("no YAML", json!({"t.yaml": "{{{: ["})),
+        ("binary", json!({"t.yaml": "\u{1}\u{fffd}\t\t"})),
+        ("deep", json!({"t.yaml": deep})),
+        (
+            "aliases of aliases",
+            json!({"t.yaml": "a: &a [x, x, x, x, x, x, x, x, x]\nb: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a]\n\
+            c: &c [*b, *b, *b, *b, *b, *b, *b, *b, *b]\nd: &d [*c, *c, *c, *c, *c, *c, *c, *c, *c]\ne: &e [*d, *d, *d, *d, *d, *d, *d, *d, *d]\n\
+            f: &f [*e, *e, *e, *e, *e, *e, *e, *e, *e]\ng: &g [*f, *f, *f, *f, *f, *f, *f, *f, *f]\nh: [*g, *g, *g, *g, *g, *g, *g, *g, *g]\n"}),
+        ),
+        (
+            "a pattern",
+            json!({"parameters": "x: {type: string, pattern: '((a{1,900}){1,900}){1,900}'}",
+            "t.yaml": "{apiVersion: v1, kind: ConfigMap, metadata: {name: '${x}'}}"}),
+        ),
+        ("forbidden", json!({"t.yaml": "{apiVersion: v1, kind: Namespace, metadata: {name: x}}"})),
+    ] {
+        let poisoned = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": data,
+            "metadata": {"name": "credentials", "namespace": "trading", "labels": {"fledged.io/templates": "true"}}});
+        let path = master.core("configmaps/credentials");
+        let reply = admin.put(&path, &poisoned).unwrap();
+        assert!(reply.success(), "{what}: {}", reply.message());
+        // Known once the Secret that it described is no longer admitted.
+        let reply = until(what, || {
+            Some(send(&master, Way::Post, &object(manifests::CREDENTIALS), "?dryRun=All"))
+                .filter(|reply| !reply.success())
+        });
+        // The phase that asks just after the change may be the second.
+        cases.refused_by("retinue.fledged.io", what, &reply, &["credentials"]);
+        cases.admitted(&format!("{what}: the other ConfigMap"), &send(&master, Way::Post, &report, "?dryRun=All"));
+        let good = object(&manifests::credentials("trading"));
+        assert!(admin.put(&path, &good).unwrap().success());
+        until("the good one again", || {
+            Some(send(&master, Way::Post, &object(manifests::CREDENTIALS), "?dryRun=All")).filter(Reply::success)
+        });
+    }
+    let panicked = installation.logs().contains("panicked");
+    cases.holds("the process", !panicked, installation.logs());
+    cases.finish();
+}
+
+#[test]
+fn threat_48_withdrawing_the_printed_role_withdraws_both_rights_at_once() {
+    let (installation, _trading) = installation();
+    let space = "withdrawn";
+    let cluster = &installation.cluster;
+    cluster.namespace_named(space).unwrap();
+    cluster.apply(&manifests::templates(space)).unwrap();
+    let file = installation.folder().join("templates.yaml");
+    std::fs::write(&file, manifests::templates(space)).unwrap();
+    let role = installation
+        .retinue(&["rbac", "--manifests", &file.display().to_string(), "--master", "withdrawn/eod"])
+        .unwrap();
+    let all = manifests::bare_master(space, "post-trade");
+    let documents: Vec<&str> = all.split("---\n").filter(|text| !text.contains("kind: Role")).collect();
+    cluster.apply(&documents.join("---\n")).unwrap();
+    cluster.apply(&role).unwrap();
+    let narrow = installation.of_pod(space, "eod").unwrap();
+    let report = object(&manifests::report("narrow", "10m"));
+    let mut cases = Cases::default();
+    until("its rights", || Some(send(&narrow, Way::Post, &report, "?dryRun=All")).filter(Reply::success));
+    let stray = with(&report, "/data/level", json!("trace"));
+    cases.refused("beyond the template", &send(&narrow, Way::Post, &stray, ""), &["data.level"]);
+    cluster.kubectl(&["-n", space, "delete", "role", "--all"]).unwrap().ok().unwrap();
+    // From the first request that RBAC refuses on; never is one admitted that retinue has not seen.
+    let mut sent = 0;
+    let refused = until("RBAC's refusal", || {
+        sent += 1;
+        let reply = send(&narrow, Way::Post, &with(&stray, "/metadata/name", json!(format!("report-n{sent}"))), "");
+        assert!(!reply.success(), "{}", reply.body);
+        Some(reply).filter(|reply| reply.message().contains("cannot create resource"))
+    });
+    cases.holds("by RBAC", refused.code == 403 && !refused.message().contains("retinue refuses"), refused.message());
+    let left = cluster.asker().get(&narrow.core("configmaps?labelSelector=!fledged.io/templates")).unwrap();
+    cases.holds("nothing is there", left.body["items"] == json!([]), &left.body["items"]);
     cases.finish();
 }

@@ -119,6 +119,12 @@ fn threats_1_2_3_and_4_no_subresource_is_used_that_no_admin_allowed() {
         .unwrap();
 
     let mut cases = Cases::default();
+    // What is stored of a pod that a subresource could change.
+    let kept = |pod: &str| {
+        let pod = stored(shared(), &master.core(&format!("pods/{pod}"))).unwrap();
+        json!([pod["metadata"]["labels"], pod["metadata"]["annotations"], pod["spec"]])
+    };
+    let before = [kept(&own), kept(&theirs)];
     let mark = json!({"metadata": {"labels": {"fledged.io/expires-at": "2099-01-01T000000Z"}}});
     for pod in [&own, &theirs] {
         let path = |rest: &str| master.core(&format!("pods/{pod}/{rest}"));
@@ -161,6 +167,7 @@ fn threats_1_2_3_and_4_no_subresource_is_used_that_no_admin_allowed() {
         let reply = master.api.post(&master.core(&format!("serviceaccounts/{account}/token")), &request).unwrap();
         cases.refused("a token", &reply, &["serviceaccounts/token", "no template can allow"]);
     }
+    cases.holds("pods are as before", [kept(&own), kept(&theirs)] == before, kept(&own));
     cases.finish();
 }
 

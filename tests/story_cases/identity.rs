@@ -188,7 +188,7 @@ fn threats_41_and_48_everybody_else_is_not_even_noticed() {
 }
 
 #[test]
-fn dry_runs_leave_nothing_behind_and_take_no_place() {
+fn threats_27_and_40_dry_runs_leave_nothing_behind_and_no_more_live_than_may() {
     let master = master("dry");
     let ns = &master.namespace;
     let templates = format!(

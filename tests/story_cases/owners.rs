@@ -19,8 +19,8 @@ fn threat_12_an_owner_is_accepted_from_the_callers_own_chain_and_its_dependents_
     cases.admitted("a dependent", &job);
     let pod = stored(shared(), &master.core(&format!("pods/{}", master.pod))).unwrap();
     let workload = stored(shared(), &master.group("apps/v1", "deployments/eod")).unwrap();
-    let strangers = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "theirs"}});
-    let strangers = shared().cluster.asker().post(&master.core("configmaps"), &strangers).unwrap().body;
+    let theirs = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "theirs"}});
+    let strangers = shared().cluster.asker().post(&master.core("configmaps"), &theirs).unwrap().body;
     let report =
         |part: &str, owners: Value| with(&object(&manifests::report(part, "10m")), "/metadata/ownerReferences", owners);
     for (part, owner) in [("bypod", &pod), ("bywork", &workload), ("byjob", &job.body)] {
@@ -29,10 +29,31 @@ fn threat_12_an_owner_is_accepted_from_the_callers_own_chain_and_its_dependents_
         let owners = &made.body["metadata"]["ownerReferences"];
         cases.holds(part, *owners == reference(owner), format!("it is the only owner: {owners}"));
     }
+    // Its own chain it may name as operators do, and hold up, which is its own matter.
+    let mut own = reference(&workload);
+    own[0]["blockOwnerDeletion"] = json!(true);
+    let made = send(&master, Way::Post, &report("held", own.clone()), "");
+    cases.admitted("its own workload, held", &made);
+    cases.holds("as sent", made.body["metadata"]["ownerReferences"] == own, &made.body["metadata"]["ownerReferences"]);
     let mut wrong_uid = reference(&workload);
     wrong_uid[0]["uid"] = json!("00000000-0000-0000-0000-000000000000");
+    // In another namespace, where Kubernetes would take it for gone; and one that would hold up its owner's end.
+    let other = format!("{}-other", master.namespace);
+    shared().cluster.namespace_named(&other).unwrap();
+    let elsewhere = shared().cluster.asker().post(&format!("/api/v1/namespaces/{other}/configmaps"), &theirs).unwrap();
+    let mut blocking = reference(&strangers);
+    blocking[0]["blockOwnerDeletion"] = json!(true);
+    let mut controlling = reference(&strangers);
+    controlling[0]["controller"] = json!(true);
     let both = json!([reference(&workload)[0], reference(&pod)[0]]);
-    for (what, owners) in [("a stranger", reference(&strangers)), ("another uid", wrong_uid), ("two", both)] {
+    for (what, owners) in [
+        ("a stranger", reference(&strangers)),
+        ("another uid", wrong_uid),
+        ("two", both),
+        ("another namespace", reference(&elsewhere.body)),
+        ("blocking", blocking),
+        ("controlling", controlling),
+    ] {
         for way in [Way::Post, Way::Apply, Way::LastApplied] {
             cases.refused(
                 &format!("{what} by {way:?}"),
@@ -40,12 +61,13 @@ fn threat_12_an_owner_is_accepted_from_the_callers_own_chain_and_its_dependents_
                 &["owner"],
             );
         }
+        cases.holds(what, stored(shared(), &master.core("configmaps/report-no")).is_none(), "it is there");
     }
     cases.finish();
 }
 
 #[test]
-fn threat_47_a_status_that_would_be_stored_is_refused() {
+fn threats_23_and_47_fields_that_nobody_describes_and_a_status_that_would_be_stored_are_refused() {
     let master = master("status");
     let ns = &master.namespace;
     // Kinds of custom resources, with and without status subresource.
@@ -100,6 +122,8 @@ fn threat_47_a_status_that_would_be_stored_is_refused() {
     for way in [Way::Post, Way::Apply, Way::LastApplied] {
         cases.refused(&format!("stored, by {way:?}"), &send(&master, way, &phase("Bare"), ""), &["status"]);
     }
+    let bare = stored(shared(), &master.group("story.example/v1", "bares/a"));
+    cases.holds("nothing of all that is there", bare.is_none(), format!("{bare:?}"));
     // Where there is a subresource, the API server drops it.
     let made = send(&master, Way::Post, &phase("Full"), "");
     cases.admitted("dropped", &made);

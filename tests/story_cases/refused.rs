@@ -238,7 +238,11 @@ fn threats_14_and_44_other_namespaces_and_kinds_of_the_cluster_are_refused() {
             let reply = master.api.post(&format!("{path}{query}"), &object).unwrap();
             cases.refused(&format!("{path}{query}"), &reply, &["retinue refuses"]);
         }
+        let name = object["metadata"]["name"].as_str().unwrap();
+        cases.holds(&path, stored(shared(), &format!("{path}/{name}")).is_none(), "it is there all the same");
     }
+    let there = stored(shared(), &elsewhere.core("configmaps/report-other"));
+    cases.holds("in another namespace", there.is_none(), "it is there all the same");
     // Webhooks never see webhook configurations: there the floor holds.
     let configuration = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/retinue";
     let reply = master.api.delete(&format!("{configuration}?dryRun=All"), None).unwrap();
