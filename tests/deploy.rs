@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::allow_attributes, reason = "tests")]
 
+#[path = "deploy/bystanders.rs"]
+mod bystanders;
+
 use std::time::{Duration, Instant};
 
 use controlplane::ControlPlane;
