@@ -30,7 +30,7 @@ fn an_empty_list_of_metadata_has_null_for_items() {
 }
 
 #[test]
-fn a_snapshot_is_stale_before_its_first_list_and_a_minute_after_its_last_proof_of_life() {
+fn threat_32_a_snapshot_is_stale_before_its_first_list_and_a_minute_after_its_last_proof_of_life() {
     let pulse = Pulse::default();
     assert!(pulse.fresh("configmaps").is_err());
     pulse.beat(Instant::now());
