@@ -13,7 +13,7 @@ fn conditions(object: &Value) -> Vec<String> {
         let all = place["matchConditions"].as_array().into_iter().flatten();
         all.map(|condition| condition["expression"].as_str().unwrap().to_owned()).collect()
     };
-    let webhooks = object["webhooks"].as_array().into_iter().flatten().flat_map(|webhook| listed(webhook));
+    let webhooks = object["webhooks"].as_array().into_iter().flatten().flat_map(listed);
     webhooks.chain(listed(&object["spec"])).collect()
 }
 
