@@ -228,8 +228,9 @@ impl fmt::Display for Quantity {
         if self.amount == 0 {
             return f.write_str("0");
         }
-        if self.format == Format::Binary && self.amount.abs() >= 1024 * ONE {
-            let mut number = divide_up(self.amount, ONE);
+        // What is no whole number is shown as a decimal one, so that nothing is lost.
+        if self.format == Format::Binary && self.amount.abs() >= 1024 * ONE && self.amount % ONE == 0 {
+            let mut number = self.amount / ONE;
             let suffixes = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
             let mut power = 0;
             while number % 1024 == 0 && power + 1 < suffixes.len() {
@@ -292,7 +293,8 @@ mod tests {
             ("1024", "1024"),
             ("1024Mi", "1Gi"),
             ("1.5Gi", "1536Mi"),
-            ("1.1Ki", "1127"),
+            ("1.1Ki", "1126400m"),
+            ("0.1Gi", "107374182400m"),
             ("0.5Ki", "512"),
             ("1073741824", "1073741824"),
             ("1e3", "1e3"),
