@@ -10,6 +10,43 @@ use crate::lifetime::Lifetime;
 use crate::parameter::Bindings;
 use crate::template::Template;
 
+/// How an object was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// As its manifest is written.
+    AsWritten,
+    /// With the annotation of `kubectl apply`.
+    ByKubectl,
+}
+
+/// `kubectl apply` sends a manifest without its nulls, and keeps them in its annotation. Only a kind that keeps nulls (a
+/// custom resource) shows the difference.
+pub(super) fn leave_out_nulls(expected: &mut Value, seen: &Value, sent: Sent) {
+    if sent == Sent::ByKubectl && !says_null(seen) {
+        without_nulls(expected);
+    }
+}
+
+fn says_null(value: &Value) -> bool {
+    match value {
+        Value::Object(fields) => fields.values().any(|value| value.is_null() || says_null(value)),
+        Value::Array(elements) => elements.iter().any(says_null),
+        _ => false,
+    }
+}
+
+/// Of maps; an element of a list stays where it is.
+fn without_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(without_nulls);
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(without_nulls),
+        _ => {}
+    }
+}
+
 /// Nothing if the text is the manifest of this same object: recognised by the same template with the same parameters.
 pub(super) fn check(
     template: &Template,

@@ -14,7 +14,8 @@ use crate::render::Renderer;
 use crate::tables::{Facts, Shape, compare, complete, inject, shape_of};
 use crate::template::{Given, Placement, Template};
 
-/// The object as it is compared: completed, without `kubectl apply`'s annotation, which is returned beside it.
+/// The object as it is compared: completed, without `kubectl apply`'s annotation, which is returned beside it unless it is
+/// the manifest's own.
 pub(super) fn prepare(template: &Template, object: &Value, facts: &Facts) -> (Value, Option<String>) {
     let mut seen = object.clone();
     let mut applied = None;
@@ -22,7 +23,7 @@ pub(super) fn prepare(template: &Template, object: &Value, facts: &Facts) -> (Va
         && let Some(Value::Object(annotations)) = metadata.get_mut("annotations")
         && let Some(Value::String(text)) = annotations.get(keys::LAST_APPLIED)
     {
-        applied = Some(text.clone());
+        applied = Some(text.clone()).filter(|text| template.applied.as_ref() != Some(text));
         annotations.remove(keys::LAST_APPLIED);
         if annotations.is_empty() {
             metadata.remove("annotations");
@@ -64,7 +65,8 @@ pub(super) fn judge(
     }
     differences.extend(place_differences(template, seen, &settled.bindings, context));
     let shown = Context { form: since.map_or(context.form, |since| since.form), ..*context };
-    let expected = match expected(template, seen, &settled, &shown) {
+    let sent = if applied.is_some() { applied::Sent::ByKubectl } else { applied::Sent::AsWritten };
+    let expected = match expected(template, seen, &settled, sent, &shown) {
         Ok(expected) => expected,
         // What differs for sure differs whatever could not be told.
         Err((_, reason)) if differences.is_empty() && since.is_none() => return Recognition::CouldNotTell(reason),
@@ -104,11 +106,13 @@ fn expected(
     template: &Template,
     seen: &Value,
     settled: &Settled,
+    sent: applied::Sent,
     context: &Context<'_>,
 ) -> Result<Value, (Value, String)> {
     let rendered =
         Renderer::new(&template.parameters, &settled.bindings).with(&settled.instead).value(&template.pattern);
     let mut expected = rendered.unwrap_or_default();
+    applied::leave_out_nulls(&mut expected, seen, sent);
     settle_namespace(&mut expected, seen);
     complete(&template.kind, &mut expected, context.facts);
     let added = inject(&template.kind, &mut expected, seen, context.form, context.namespace, context.facts);

@@ -124,6 +124,7 @@ fn template(
         owner: parts.owner,
         duration: parts.duration,
         keep_finished: parts.keep_finished,
+        applied: parts.applied,
     })
 }
 

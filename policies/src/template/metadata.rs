@@ -22,6 +22,13 @@ const SERVER_OWNED: [&str; 8] = [
     "deletionGracePeriodSeconds",
 ];
 
+/// Fields of metadata whose null or empty text the server takes for absent.
+const NAMES: [&str; 3] = ["name", "generateName", "namespace"];
+
+fn says_nothing(pattern: &Pattern) -> bool {
+    matches!(pattern, Pattern::Literal(value) if value.is_null() || value.as_str() == Some(""))
+}
+
 /// A manifest without what is not the object's.
 pub(super) struct Extracted {
     pub(super) pattern: Pattern,
@@ -29,6 +36,7 @@ pub(super) struct Extracted {
     pub(super) owner: Owner,
     pub(super) duration: Option<Pattern>,
     pub(super) keep_finished: Option<Pattern>,
+    pub(super) applied: Option<String>,
 }
 
 struct Reader<'a> {
@@ -51,6 +59,7 @@ pub(super) fn extract(
         owner: Owner::default(),
         duration: None,
         keep_finished: None,
+        applied: None,
     };
     let mut entries = match pattern {
         Pattern::Map(entries) => entries,
@@ -83,7 +92,9 @@ impl Reader<'_> {
     }
 
     fn metadata(&mut self, metadata: &mut Vec<(String, Pattern)>, at: &Path, out: &mut Extracted) {
-        metadata.retain(|(key, _)| !SERVER_OWNED.contains(&key.as_str()));
+        metadata.retain(|(key, value)| {
+            !SERVER_OWNED.contains(&key.as_str()) && !(NAMES.contains(&key.as_str()) && says_nothing(value))
+        });
         if let Some(position) = metadata.iter().position(|(key, _)| key == "namespace") {
             let (_, pattern) = metadata.remove(position);
             self.namespace(&pattern, &at.key("namespace"));
@@ -97,7 +108,9 @@ impl Reader<'_> {
             && let (_, Pattern::Map(annotations)) = &mut metadata[position]
         {
             self.instructions(annotations, &at.key("annotations"), out);
-            // What kubectl recorded of an earlier apply says nothing that the manifest does not.
+            // What kubectl recorded of an earlier apply is nothing that the manifest asks for.
+            let applied = annotations.iter().find(|(key, _)| key == keys::LAST_APPLIED);
+            out.applied = applied.and_then(|(_, pattern)| pattern.as_str()).map(str::to_owned);
             annotations.retain(|(key, _)| key != keys::ADMISSION && key != keys::LAST_APPLIED);
             if annotations.is_empty() {
                 metadata.remove(position);

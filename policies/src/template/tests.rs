@@ -117,6 +117,23 @@ fn a_manifest_as_kubectl_prints_it_is_read_without_what_the_server_owns() {
 }
 
 #[test]
+fn names_and_namespaces_that_say_nothing_are_none() {
+    for metadata in [
+        "{name: p, namespace: null}",
+        "{name: p, namespace: ''}",
+        "{name: p, generateName: ''}",
+        "{name: p, generateName:}",
+    ] {
+        let template = one(&format!("apiVersion: v1\nkind: Pod\nmetadata: {metadata}\n"));
+        assert_eq!(template.placement, Placement::MasterNamespace, "{metadata}");
+        let kept = template.pattern.get("metadata").and_then(Pattern::literal);
+        assert_eq!(kept, Some(json!({"name": "p"})), "{metadata}");
+    }
+    let generated = one("apiVersion: v1\nkind: Pod\nmetadata: {name: '', generateName: p-}\n");
+    assert_eq!(generated.pattern.get("metadata").and_then(Pattern::literal), Some(json!({"generateName": "p-"})));
+}
+
+#[test]
 fn several_manifests_of_a_key_each_stand_alone() {
     let compiled = compile(
         "all.yaml",

@@ -47,6 +47,7 @@ pub(crate) fn punch(dice: &mut Dice<'_>, manifest: &Value) -> Punched {
         owner: Owner::Workload,
         duration: None,
         keep_finished: None,
+        applied: None,
     };
     Punched { template, bindings: Bindings { declared, given: std::collections::BTreeMap::new() } }
 }
