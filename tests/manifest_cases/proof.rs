@@ -1,0 +1,62 @@
+//! What was tried, and what went wrong.
+
+use std::time::Instant;
+
+/// The figures, added up over threads.
+#[derive(Debug)]
+pub(crate) struct Proof {
+    /// How many were judged.
+    pub(crate) manifests: usize,
+    /// How many of them were admitted in every way.
+    pub(crate) admitted: usize,
+    /// How many times one was admitted: manifests times ways.
+    pub(crate) ways: usize,
+    /// How many times one with something more was refused.
+    pub(crate) strays: usize,
+    /// Ways that the API server refuses an admin too, each with its words.
+    pub(crate) impossible: Vec<String>,
+    /// Everything else that was not as it should be.
+    pub(crate) wrong: Vec<String>,
+    since: Instant,
+}
+
+impl Default for Proof {
+    fn default() -> Self {
+        Self {
+            manifests: 0,
+            admitted: 0,
+            ways: 0,
+            strays: 0,
+            impossible: Vec::new(),
+            wrong: Vec::new(),
+            since: Instant::now(),
+        }
+    }
+}
+
+impl Proof {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.manifests += other.manifests;
+        self.admitted += other.admitted;
+        self.ways += other.ways;
+        self.strays += other.strays;
+        self.impossible.extend(other.impossible);
+        self.wrong.extend(other.wrong);
+    }
+
+    /// Lines that `make proof` reads.
+    pub(crate) fn print(&self, what: &str) {
+        println!("{} ways that the API server refuses an admin too:", self.impossible.len());
+        self.impossible.iter().for_each(|one| println!("    {one}"));
+        let (manifests, admitted, ways, wrong) = (self.manifests, self.admitted, self.ways, self.wrong.len());
+        println!("proof: {what} {manifests} admitted {admitted} ways {ways} wrong {wrong}");
+        println!("proof: {what}-with-a-stray-label {} refused {} wrong {wrong}", self.strays, self.strays);
+        println!("took {} s", self.since.elapsed().as_secs());
+    }
+
+    /// Fails with everything that is wrong.
+    pub(crate) fn hold(self) {
+        assert!(self.wrong.is_empty(), "{} wrong:\n{}", self.wrong.len(), self.wrong.join("\n"));
+        assert_eq!(self.admitted, self.manifests);
+    }
+}
