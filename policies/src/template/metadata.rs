@@ -92,9 +92,8 @@ impl Reader<'_> {
     }
 
     fn metadata(&mut self, metadata: &mut Vec<(String, Pattern)>, at: &Path, out: &mut Extracted) {
-        metadata.retain(|(key, value)| {
-            !SERVER_OWNED.contains(&key.as_str()) && !(NAMES.contains(&key.as_str()) && says_nothing(value))
-        });
+        metadata.retain(|(key, _)| !SERVER_OWNED.contains(&key.as_str()));
+        metadata.retain(|(key, value)| !(NAMES.contains(&key.as_str()) && says_nothing(value)));
         if let Some(position) = metadata.iter().position(|(key, _)| key == "namespace") {
             let (_, pattern) = metadata.remove(position);
             self.namespace(&pattern, &at.key("namespace"));
