@@ -2,13 +2,14 @@
 //!
 //! `cli` is what people type, `role` the servers it starts; `deploy` says what is installed in a cluster; `cluster` is
 //! what is known of one; `collector` deletes what is past its deadline. What decides lives in the crate
-//! `policies`; nothing depends on this one.
+//! `policies`; nothing but the benchmarks depends on this one.
 
 pub mod cli;
 pub mod cluster;
 pub mod collector;
 pub mod deploy;
 pub mod emit;
+pub mod memory;
 pub mod role;
 pub mod shutdown;
 pub mod telemetry;

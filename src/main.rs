@@ -7,14 +7,6 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    small_pages();
+    retinue::memory::small_pages();
     retinue::cli::main()
-}
-
-/// The allocator asks for huge pages, and has a part of its heap for each thread and size: each then takes 2 MB at its
-/// first touch. With a heap of 1 MB that were 18 MB resident, and 3 MB in small pages.
-fn small_pages() {
-    // A kernel that does not know this has no huge pages to give.
-    #[cfg(target_os = "linux")]
-    let _ = rustix::thread::disable_transparent_huge_pages(true);
 }

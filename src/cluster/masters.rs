@@ -62,12 +62,20 @@ impl MasterAccounts {
     /// # Errors
     /// When that takes longer than a live read may.
     pub async fn covering(&self, namespace: Option<&str>) -> Result<Arc<BTreeSet<NamespacedName>>, NotKnown> {
-        let mut known = self.known.subscribe();
         let covers = |known: &Option<Known>| {
             known.as_ref().is_some_and(|known| namespace.is_none_or(|namespace| known.namespaces.contains(namespace)))
         };
-        match tokio::time::timeout(READ_DEADLINE, known.wait_for(covers)).await {
-            Ok(Ok(known)) => Ok(known.as_ref().map(|known| Arc::clone(&known.masters)).unwrap_or_default()),
+        let masters = |known: &Option<Known>| known.as_ref().map(|known| Arc::clone(&known.masters)).unwrap_or_default();
+        // Nearly always known: then there is nothing to subscribe to.
+        {
+            let known = self.known.borrow();
+            if covers(&known) {
+                return Ok(masters(&known));
+            }
+        }
+        let mut changes = self.known.subscribe();
+        match tokio::time::timeout(READ_DEADLINE, changes.wait_for(covers)).await {
+            Ok(Ok(known)) => Ok(masters(&known)),
             _ => Err(NotKnown),
         }
     }

@@ -26,6 +26,9 @@ use series::{Book, Write};
 const WAITING: usize = 512;
 /// How often series that repeated are written.
 const TICK: Duration = Duration::from_secs(5);
+/// The rest between two looks at the queue, so that a burst of notes is not a thread switch each. [`WAITING`] notes in
+/// this time are more than a core can judge.
+const REST: Duration = Duration::from_millis(10);
 /// The longest note that the API server takes, in bytes (events.k8s.io/v1).
 const NOTE_LIMIT: usize = 1024;
 /// Who reports.
@@ -169,12 +172,13 @@ impl Writer {
     /// Writes, until nobody can tell any more.
     pub(crate) async fn run(mut self) {
         let mut book = Book::default();
+        let mut notes = Vec::new();
         let mut ticks = tokio::time::interval(TICK);
         loop {
-            let writes = tokio::select! {
-                note = self.waiting.recv() => match note {
-                    Some(note) => book.take(note, Instant::now()).into_iter().collect(),
-                    None => return,
+            let writes: Vec<Write> = tokio::select! {
+                taken = self.waiting.recv_many(&mut notes, WAITING) => match taken {
+                    0 => return,
+                    _ => notes.drain(..).filter_map(|note| book.take(note, Instant::now())).collect(),
                 },
                 _ = ticks.tick() => book.due(Instant::now()),
             };
@@ -184,6 +188,7 @@ impl Writer {
                     tracing::warn!(reason, "an Event could not be written");
                 }
             }
+            tokio::time::sleep(REST).await;
         }
     }
 

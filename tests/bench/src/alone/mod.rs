@@ -119,6 +119,8 @@ impl Case {
 /// When it cannot.
 pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     process::pin(SERVER_CORE)?;
+    // As the real program does; so that the servers differ in nothing else, each of them.
+    retinue::memory::small_pages();
     let server = match args.what.as_str() {
         "constant" => Server::Constant,
         "parsing" => Server::Parsing,
