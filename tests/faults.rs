@@ -6,6 +6,8 @@
 mod clocks;
 #[path = "faults/lookups.rs"]
 mod lookups;
+#[path = "faults/masters.rs"]
+mod masters;
 #[path = "faults/outages.rs"]
 mod outages;
 #[path = "faults/world.rs"]
