@@ -166,7 +166,7 @@ fn absent(error: &KubeconfigError) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LookupError {
     /// It took too long.
-    #[error("the API server did not answer within {seconds} s when asked for {what}; try again", seconds = .after.as_secs_f32())]
+    #[error("the API server did not answer within {seconds} s when asked for {what}", seconds = .after.as_secs_f32())]
     Slow {
         /// What was asked for.
         what: String,

@@ -99,7 +99,7 @@ pub struct Ledger(Mutex<State>);
 
 /// More reservations than are held: a flood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("too many creates are under way at once; try again")]
+#[error("too many creates are under way at once")]
 pub struct Flooded;
 
 impl Ledger {
