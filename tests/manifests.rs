@@ -40,7 +40,6 @@ fn every_manifest_used_as_a_template_admits_itself_in_every_way_and_nothing_more
     judge::kubectl(&cluster, &documents, &mut proof);
     proof.print("manifests");
     assert!(proof.manifests >= LEAST, "{} manifests", proof.manifests);
-    assert!(proof.impossible.len() * 20 < proof.ways, "{:#?}", proof.impossible);
     proof.hold();
 }
 

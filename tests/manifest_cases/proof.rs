@@ -13,7 +13,7 @@ pub(crate) struct Proof {
     pub(crate) ways: usize,
     /// How many times one with something more was refused.
     pub(crate) strays: usize,
-    /// Ways that the API server refuses an admin too, each with its words.
+    /// Ways that the API server refuses an admin too: of manifests that are none, which is to be mended here.
     pub(crate) impossible: Vec<String>,
     /// Everything else that was not as it should be.
     pub(crate) wrong: Vec<String>,
@@ -46,8 +46,6 @@ impl Proof {
 
     /// Lines that `make proof` reads.
     pub(crate) fn print(&self, what: &str) {
-        println!("{} ways that the API server refuses an admin too:", self.impossible.len());
-        self.impossible.iter().for_each(|one| println!("    {one}"));
         let (manifests, admitted, ways, wrong) = (self.manifests, self.admitted, self.ways, self.wrong.len());
         println!("proof: {what} {manifests} admitted {admitted} ways {ways} wrong {wrong}");
         println!("proof: {what}-with-a-stray-label {} refused {} wrong {wrong}", self.strays, self.strays);
@@ -56,6 +54,7 @@ impl Proof {
 
     /// Fails with everything that is wrong.
     pub(crate) fn hold(self) {
+        assert!(self.impossible.is_empty(), "the API server refuses an admin too:\n{}", self.impossible.join("\n"));
         assert!(self.wrong.is_empty(), "{} wrong:\n{}", self.wrong.len(), self.wrong.join("\n"));
         assert_eq!(self.admitted, self.manifests);
     }
