@@ -1,7 +1,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help test explore check alone deny controlplane demo bench-cluster bench
+.PHONY: help test explore check alone deny instructions controlplane demo bench-cluster bench
 
 # Where cargo-deny is installed when the machine has none.
 TOOLS := target/tools
@@ -14,7 +14,7 @@ SEED := 20261120
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-test: check alone deny controlplane ## everything: formatting, lints, licences, all tests, those against a real API server too
+test: check alone deny instructions controlplane ## everything: formatting, lints, licences, all tests, those against a real API server too
 	@echo '== cargo test'
 	@mkdir -p target
 	@PROPTEST_RNG_SEED=$(SEED) cargo test --locked --workspace --no-fail-fast 2>&1 | tee target/test.log && outcome=0 || outcome=$$?; \
@@ -45,6 +45,10 @@ deny: ## licences, sources, banned crates
 	@export PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH"; \
 	command -v cargo-deny >/dev/null || cargo install --locked --quiet --debug --no-default-features --root $(TOOLS) --target-dir $(TOOLS)/build cargo-deny@$(DENY_VERSION); \
 	cargo deny --log-level error --all-features check bans licenses sources
+
+instructions: ## how many instructions a verdict takes, held against what is committed (needs valgrind)
+	@echo '== instructions of a verdict'
+	@tests/instructions/count
 
 controlplane: ## build the real control plane that tests and the demo run against (needs Go; about ten minutes, once)
 	@tests/controlplane/build

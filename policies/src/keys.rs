@@ -38,6 +38,8 @@ pub const ALL_IN_ONE: &str = "fledged.io";
 pub const OWNER: &str = "fledged.io/owner";
 /// Annotation: how long a finished Job is kept; a duration.
 pub const KEEP_FINISHED: &str = "fledged.io/keep-finished";
+/// The annotations of a manifest that are instructions to retinue, not part of the object.
+pub const INSTRUCTIONS: [&str; 3] = [DURATION, OWNER, KEEP_FINISHED];
 
 // The stamp.
 /// Label: the master, readable and label-safe.

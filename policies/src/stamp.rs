@@ -4,6 +4,8 @@
 //! controllers copy labels and annotations (a Deployment's to its ReplicaSets, a Service's to its EndpointSlices): on
 //! such a copy it is no stamp.
 
+mod patch;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -266,9 +268,7 @@ impl Marking {
         let annotations = child_map(metadata, "annotations");
         annotations.insert(keys::ADMISSION.into(), self.annotation().into());
         if let Some(owner) = &self.owner {
-            let reference = json!({
-                "apiVersion": owner.api_version, "kind": owner.kind, "name": owner.name, "uid": owner.uid,
-            });
+            let reference = reference(owner);
             let references = child(metadata, "ownerReferences");
             match references {
                 Value::Array(list) if list.contains(&reference) => {}
@@ -277,6 +277,11 @@ impl Marking {
             }
         }
     }
+}
+
+/// An owner as an ownerReference.
+fn reference(owner: &ObjectRef) -> Value {
+    json!({"apiVersion": owner.api_version, "kind": owner.kind, "name": owner.name, "uid": owner.uid})
 }
 
 fn child<'a>(parent: &'a mut Value, key: &str) -> &'a mut Value {

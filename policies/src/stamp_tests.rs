@@ -143,3 +143,31 @@ fn large_parameters_are_left_out_and_said_to_be() {
     assert!(bounded.parameters.is_empty() && bounded.parameters_omitted);
     assert!(!record().bounded().parameters_omitted);
 }
+
+#[test]
+fn the_patch_does_what_stamping_does() {
+    let owner = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "eod", "uid": "d-1"});
+    let sent = json!({"apiVersion": "v1", "kind": "Pod", "name": "other", "uid": "p-9"});
+    let cases = [
+        json!({}),
+        json!({"labels": {"app": "x"}, "annotations": {"a/b": "c"}}),
+        json!({"labels": {}, "annotations": {}}),
+        json!({"labels": null, "annotations": "text", "ownerReferences": null}),
+        json!({"labels": {"fledged.io/master": "trading.other", "fledged.io/expires-at": "never"}}),
+        json!({"annotations": {"fledged.io/admission": "{}", "fledged.io/owner": "pod"}}),
+        json!({"ownerReferences": []}),
+        json!({"ownerReferences": [sent]}),
+        json!({"ownerReferences": [owner]}),
+        stamped()["metadata"].clone(),
+    ];
+    for metadata in cases {
+        for marking in [marking(), Marking { deadline: None, owner: None, ..marking() }] {
+            let object = json!({"kind": "Job", "metadata": metadata});
+            let (mut patched, mut stamped) = (object.clone(), object.clone());
+            json_patch::patch(&mut patched, &marking.patch(&object)).unwrap();
+            marking.put_on(&mut stamped);
+            assert_eq!(patched, stamped, "{metadata}");
+        }
+    }
+    assert_eq!(marking().patch(&stamped()), json_patch::Patch::default());
+}

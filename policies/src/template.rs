@@ -110,6 +110,19 @@ impl Pattern {
         found
     }
 
+    /// Whether there is any hole in it.
+    pub fn has_holes(&self) -> bool {
+        match self {
+            Self::Literal(_) => false,
+            Self::Hole(_) | Self::Text(_) => true,
+            Self::Map(entries) => entries.iter().any(|(_, pattern)| pattern.has_holes()),
+            Self::List(elements) => elements.iter().any(|element| match element {
+                Element::One(pattern) => pattern.has_holes(),
+                Element::Many(_) => true,
+            }),
+        }
+    }
+
     fn gather(&self, found: &mut Vec<Hole>) {
         match self {
             Self::Literal(_) => {}
@@ -197,4 +210,6 @@ pub struct Template {
     /// The annotation of `kubectl apply` that the manifest itself carries, as one that was exported does. It is not part
     /// of the pattern; an object may carry this very text, or what `kubectl apply` writes.
     pub applied: Option<String>,
+    /// Prepared at first use.
+    pub shortcut: crate::recognise::Shortcut,
 }

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::tables::At;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
@@ -167,7 +168,7 @@ impl<'a> Binder<'a> {
             self.encoded = true;
             for (name, pattern) in texts {
                 self.trail.key(name);
-                let decoded = object.pointer("/data").and_then(|data| data.get(name)).map(decoded);
+                let decoded = object.at("/data").and_then(|data| data.get(name)).map(decoded);
                 self.decoded(pattern, decoded, shape);
                 self.trail.back();
             }
@@ -217,7 +218,8 @@ impl<'a> Binder<'a> {
         match (pattern, value) {
             (Pattern::Literal(_), _) => {}
             (Pattern::Map(entries), value) => {
-                for (key, pattern) in entries {
+                // Pairing elements is dear, and where nothing is to be bound it is for nothing.
+                for (key, pattern) in entries.iter().filter(|(_, pattern)| pattern.has_holes()) {
                     self.entry(key, pattern, value.and_then(|value| value.get(key)), shape);
                 }
             }

@@ -14,6 +14,9 @@ use crate::template::{Hole, Pattern, Template};
 
 /// The generated parameters that `template` uses and that a match left unbound: the webhook fills them.
 pub fn missing(template: &Template, bindings: &Bindings) -> Vec<usize> {
+    if template.parameters.all.iter().all(|parameter| parameter.generated.is_none()) {
+        return Vec::new();
+    }
     let used = uses(&template.pattern).into_iter();
     let is_missing = |index: &usize| {
         let parameter = template.parameters.all.get(*index);

@@ -12,6 +12,7 @@ mod lists;
 mod report;
 mod reshape;
 mod settle;
+mod shortcut;
 mod spelling;
 mod trail;
 mod update;
@@ -19,13 +20,17 @@ mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
+
 use crate::difference::Difference;
+use crate::object::Gvk;
 use crate::parameter::Bindings;
 use crate::tables::Facts;
 use crate::template::{Element, Given, Hole, Pattern, Template};
 
 pub use crate::tables::Form;
 pub use fill::{fill, missing};
+pub use shortcut::{Marked, Miss, Shortcut, contrast, shortcut};
 pub use update::update;
 
 /// The outcome of recognising one object against one template.
@@ -56,9 +61,41 @@ pub struct Context<'a> {
 /// Whether `object` is what `template` renders, and with which parameters.
 ///
 /// `object` is without stamp and without instructions to retinue; the caller takes them off.
-pub fn recognise(template: &Template, object: &serde_json::Value, context: &Context<'_>) -> Recognition {
-    let (seen, applied) = verify::prepare(template, object, context.facts);
-    verify::judge(template, &seen, applied.as_deref(), context, None)
+pub fn recognise(template: &Template, object: &Value, context: &Context<'_>) -> Recognition {
+    if let Ok(bindings) = shortcut(template, object, context, Marked::No) {
+        return Recognition::Match(bindings);
+    }
+    the_long_way(template, object, context)
+}
+
+/// As [`recognise`], by rendering and comparing in any case.
+pub fn the_long_way(template: &Template, object: &Value, context: &Context<'_>) -> Recognition {
+    Prepared::new(&template.kind, object.clone(), context.facts).prove(template, context)
+}
+
+/// An object that is held against several templates of its kind, the long way.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    seen: Value,
+    applied: Option<String>,
+}
+
+impl Prepared {
+    /// Of a bare object.
+    pub(crate) fn new(kind: &Gvk, object: Value, facts: &Facts) -> Self {
+        let (seen, applied) = verify::prepare(kind, object, facts);
+        Self { seen, applied }
+    }
+
+    /// As [`the_long_way`].
+    pub(crate) fn prove(&self, template: &Template, context: &Context<'_>) -> Recognition {
+        verify::judge(template, &self.seen, not_its_own(template, self.applied.as_deref()), context, None)
+    }
+}
+
+/// The annotation of `kubectl apply`, unless it is the one that the template's own manifest carries.
+fn not_its_own<'t>(template: &Template, applied: Option<&'t str>) -> Option<&'t str> {
+    applied.filter(|text| template.applied.as_deref() != Some(text))
 }
 
 /// The declared parameters that a pattern uses.
@@ -100,7 +137,7 @@ pub fn bind_instruction(
     text: &str,
     bindings: &mut Bindings,
 ) -> Result<(), String> {
-    let value = serde_json::Value::String(text.to_owned());
+    let value = Value::String(text.to_owned());
     let given = std::mem::take(&mut bindings.given);
     let mut binder = bind::Binder::new(&template.parameters, &given);
     binder.aside("annotations", pattern, &value, crate::tables::Shape::UNKNOWN);

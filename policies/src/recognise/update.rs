@@ -60,8 +60,10 @@ pub fn update(
 ) -> Recognition {
     let form = context.form;
     let context = &Context { form: Form::Validating, ..*context };
-    let (before, was_applied) = prepare(template, old, context.facts);
-    let (after, applied) = prepare(template, new, context.facts);
+    let (before, was_applied) = prepare(&template.kind, old.clone(), context.facts);
+    let (after, applied) = prepare(&template.kind, new.clone(), context.facts);
+    let own = |applied: Option<String>| applied.filter(|text| super::not_its_own(template, Some(text)).is_some());
+    let (was_applied, applied) = (own(was_applied), own(applied));
     let changes = compare(&template.kind, &before, &after, context.facts);
     let changed: Vec<_> = changes.into_iter().map(|difference| difference.path).collect();
     let applied = applied.filter(|text| was_applied.as_ref() != Some(text));

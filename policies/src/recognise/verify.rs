@@ -1,5 +1,6 @@
 //! The proof: what was bound is rendered, completed, and compared with the object.
 
+use crate::tables::At;
 use serde_json::Value;
 
 use super::bind::Binder;
@@ -9,27 +10,26 @@ use super::update::Since;
 use super::{Context, Recognition, applied};
 use crate::difference::{Difference, Expected, Got, Path};
 use crate::keys;
+use crate::object::Gvk;
 use crate::parameter::Bindings;
 use crate::render::Renderer;
 use crate::tables::{Facts, Shape, compare, complete, inject, shape_of};
 use crate::template::{Given, Placement, Template};
 
-/// The object as it is compared: completed, without `kubectl apply`'s annotation, which is returned beside it unless it is
-/// the manifest's own.
-pub(super) fn prepare(template: &Template, object: &Value, facts: &Facts) -> (Value, Option<String>) {
-    let mut seen = object.clone();
+/// The object as it is compared: completed, without `kubectl apply`'s annotation, which is returned beside it.
+pub(super) fn prepare(kind: &Gvk, mut seen: Value, facts: &Facts) -> (Value, Option<String>) {
     let mut applied = None;
     if let Some(Value::Object(metadata)) = seen.get_mut("metadata")
         && let Some(Value::Object(annotations)) = metadata.get_mut("annotations")
         && let Some(Value::String(text)) = annotations.get(keys::LAST_APPLIED)
     {
-        applied = Some(text.clone()).filter(|text| template.applied.as_ref() != Some(text));
+        applied = Some(text.clone());
         annotations.remove(keys::LAST_APPLIED);
         if annotations.is_empty() {
             metadata.remove("annotations");
         }
     }
-    complete(&template.kind, &mut seen, facts);
+    complete(kind, &mut seen, facts);
     (seen, applied)
 }
 
@@ -124,7 +124,7 @@ fn expected(
 
 /// The namespace was judged apart ([`place_differences`]).
 fn settle_namespace(expected: &mut Value, seen: &Value) {
-    let Some(namespace) = seen.pointer("/metadata/namespace") else { return };
+    let Some(namespace) = seen.at("/metadata/namespace") else { return };
     if let Some(Value::Object(metadata)) = expected.get_mut("metadata") {
         metadata.insert("namespace".into(), namespace.clone());
     }
@@ -153,7 +153,7 @@ fn place_differences(template: &Template, seen: &Value, bindings: &Bindings, con
     };
     // Whose namespace it is may be unknown offline; then it is the request's.
     let wanted = wanted.unwrap_or_else(|| context.namespace.to_owned());
-    let got = seen.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or(context.namespace);
+    let got = seen.at("/metadata/namespace").and_then(Value::as_str).unwrap_or(context.namespace);
     let wrong = [got, context.namespace].into_iter().find(|got| *got != wanted);
     let difference = wrong.map(|got| Difference {
         path: Path::root().key("metadata").key("namespace"),

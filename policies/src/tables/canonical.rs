@@ -31,6 +31,19 @@ pub(super) fn canonicalise(scalar: Scalar, value: &mut Value) {
     }
 }
 
+/// Whether [`canonicalise`] would leave a scalar as it is.
+pub(super) fn is_canonical(scalar: Scalar, value: &Value) -> bool {
+    match scalar {
+        Scalar::Text | Scalar::Boolean => true,
+        Scalar::Integer | Scalar::IntOrString | Scalar::Number | Scalar::Plain => whole(value).is_none(),
+        Scalar::Quantity | Scalar::MilliQuantity | Scalar::Bytes | Scalar::Time | Scalar::MicroTime => {
+            let mut canonical = value.clone();
+            canonicalise(scalar, &mut canonical);
+            canonical == *value
+        }
+    }
+}
+
 /// A canonical quantity of a resource list.
 pub(super) fn milli(mut value: Value) -> Value {
     canonicalise(Scalar::MilliQuantity, &mut value);

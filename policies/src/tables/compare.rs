@@ -1,15 +1,18 @@
 //! Every difference between what a template says and what an object is. The world is closed: what is not expected is a
 //! difference too.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
-use crate::difference::{Difference, Expected, Got, Path};
+use crate::difference::{Difference, Expected, Got};
 use crate::object::Gvk;
 use crate::quantity::Quantity;
 
 use super::facts::Facts;
+use super::pairs::{in_step, labels, texts, unique};
+use super::place::{Place, Turn};
 use super::shape::{ListKind, Node, Scalar, Shape, shape_of};
 use super::{SERVER_OWNED, has_status};
 
@@ -18,16 +21,11 @@ use super::{SERVER_OWNED, has_status};
 /// Ignored are the server's own fields of `metadata`, and `status` where it is a subresource. Values of a Secret are in
 /// no difference.
 pub fn compare(kind: &Gvk, expected: &Value, object: &Value, facts: &Facts) -> Vec<Difference> {
-    let hidden = kind.group.is_empty() && kind.kind == "Secret";
-    let mut comparison = Comparison { hidden, secret: false, differences: Vec::new() };
+    let mut comparison = Comparison::new(kind, facts);
     let shape = shape_of(kind, facts);
-    let path = Path::root();
     match (expected, object) {
-        (Value::Object(expected), Value::Object(object)) => {
-            let status = has_status(kind, facts) == Some(true);
-            comparison.fields(shape, expected, object, &path, |name| status && name == "status");
-        }
-        _ => comparison.value(shape, expected, object, &path),
+        (Value::Object(expected), Value::Object(object)) => comparison.object(shape, expected, object),
+        _ => comparison.value(shape, expected, object, &Place::ROOT),
     }
     comparison.differences
 }
@@ -35,13 +33,44 @@ pub fn compare(kind: &Gvk, expected: &Value, object: &Value, facts: &Facts) -> V
 struct Comparison {
     /// Whether this is a Secret.
     hidden: bool,
+    /// Whether `status` is the server's own.
+    status: bool,
     /// Whether the walk is inside a Secret's data.
     secret: bool,
     differences: Vec<Difference>,
 }
 
+/// What two maps have under one name.
+type Both<'v> = (&'v str, Option<&'v Value>, Option<&'v Value>);
+
+/// The entries of two maps side by side, in the order of their names.
+fn side_by_side<'v>(left: &'v Map<String, Value>, right: &'v Map<String, Value>) -> impl Iterator<Item = Both<'v>> {
+    let (mut left, mut right) = (left.iter().peekable(), right.iter().peekable());
+    std::iter::from_fn(move || {
+        let order = match (left.peek(), right.peek()) {
+            (Some((one, _)), Some((other, _))) => one.cmp(other),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => return None,
+        };
+        let one = if order.is_le() { left.next() } else { None };
+        let other = if order.is_ge() { right.next() } else { None };
+        let name = one.or(other).map(|(name, _)| name.as_str())?;
+        Some((name, one.map(|(_, value)| value), other.map(|(_, value)| value)))
+    })
+}
+
 impl Comparison {
-    fn differ(&mut self, path: &Path, expected: Option<&Value>, got: Option<&Value>) {
+    fn new(kind: &Gvk, facts: &Facts) -> Self {
+        Self {
+            hidden: kind.group.is_empty() && kind.kind == "Secret",
+            status: has_status(kind, facts) == Some(true),
+            secret: false,
+            differences: Vec::new(),
+        }
+    }
+
+    fn differ(&mut self, place: &Place<'_>, expected: Option<&Value>, got: Option<&Value>) {
         let expected = match expected {
             Some(_) if self.secret => Expected::Described("another value, which is not shown".into()),
             Some(value) => Expected::Value(value.clone()),
@@ -52,67 +81,90 @@ impl Comparison {
             Some(value) => Got::Value(value.clone()),
             None => Got::Nothing,
         };
-        self.differences.push(Difference { path: path.clone(), expected, got });
+        self.differences.push(Difference { path: place.path(), expected, got });
     }
 
-    fn value(&mut self, shape: Shape<'_>, expected: &Value, got: &Value, path: &Path) {
-        match (expected, got) {
-            (Value::Object(expected), Value::Object(got)) => self.fields(shape, expected, got, path, |_| false),
-            (Value::Array(expected), Value::Array(got)) => self.list(shape, expected, got, path),
-            _ if same(shape.scalar(), expected, got) => {}
-            _ => self.differ(path, Some(expected), Some(got)),
-        }
-    }
-
-    fn fields(
-        &mut self,
-        shape: Shape<'_>,
-        expected: &Map<String, Value>,
-        got: &Map<String, Value>,
-        path: &Path,
-        ignored: impl Fn(&str) -> bool,
-    ) {
-        let root = path.steps().is_empty();
-        let metadata = matches!(path.steps(), [crate::difference::Step::Key(key)] if key == "metadata");
-        let names: BTreeSet<&String> = expected.keys().chain(got.keys()).collect();
-        for name in names {
-            if ignored(name) || (metadata && SERVER_OWNED.contains(&name.as_str())) {
+    /// The object itself.
+    fn object(&mut self, shape: Shape<'_>, expected: &Map<String, Value>, got: &Map<String, Value>) {
+        for (name, expected, got) in side_by_side(expected, got) {
+            if self.status && name == "status" {
                 continue;
             }
-            if root {
-                self.secret = self.hidden && matches!(name.as_str(), "data" | "stringData");
-            }
-            let path = path.key(name);
-            match (expected.get(name), got.get(name)) {
-                (Some(expected), Some(got)) => self.value(shape.field(name), expected, got, &path),
-                (Some(one), None) if absent(shape, name, one) => {}
-                (None, Some(one)) if absent(shape, name, one) => {}
-                (expected, got) => self.differ(&path, expected, got),
+            self.secret = self.hidden && matches!(name, "data" | "stringData");
+            let place = Place::ROOT.then(Turn::Key(name));
+            match (name, expected, got) {
+                ("metadata", Some(Value::Object(expected)), Some(Value::Object(got))) => {
+                    let shape = shape.field(name);
+                    for (name, expected, got) in side_by_side(expected, got) {
+                        if !SERVER_OWNED.contains(&name) {
+                            self.field(shape, name, expected, got, &place);
+                        }
+                    }
+                }
+                _ => self.field(shape, name, expected, got, &Place::ROOT),
             }
         }
-        if root {
-            self.secret = false;
+        self.secret = false;
+    }
+
+    fn value(&mut self, shape: Shape<'_>, expected: &Value, got: &Value, place: &Place<'_>) {
+        match (expected, got) {
+            (Value::Object(expected), Value::Object(got)) => {
+                for (name, expected, got) in side_by_side(expected, got) {
+                    self.field(shape, name, expected, got, place);
+                }
+            }
+            (Value::Array(expected), Value::Array(got)) => self.list(shape, expected, got, place),
+            _ if same(shape.scalar(), expected, got) => {}
+            _ => self.differ(place, Some(expected), Some(got)),
         }
     }
 
-    fn list(&mut self, shape: Shape<'_>, expected: &[Value], got: &[Value], path: &Path) {
-        let keyed = match shape.list() {
+    fn field(
+        &mut self,
+        shape: Shape<'_>,
+        name: &str,
+        expected: Option<&Value>,
+        got: Option<&Value>,
+        parent: &Place<'_>,
+    ) {
+        // The path is a chain of borrowed steps, and becomes one only where there is a difference.
+        let place = parent.then(Turn::Key(name));
+        match (expected, got) {
+            (Some(expected), Some(got)) => self.value(shape.field(name), expected, got, &place),
+            (Some(one), None) | (None, Some(one)) if absent(shape, name, one) => {}
+            (expected, got) => self.differ(&place, expected, got),
+        }
+    }
+
+    fn list(&mut self, shape: Shape<'_>, expected: &[Value], got: &[Value], place: &Place<'_>) {
+        let kind = shape.list();
+        if let ListKind::Keyed(keys) = kind
+            && in_step(keys, expected, got)
+        {
+            for (expected, got) in expected.iter().zip(got) {
+                self.value(shape.element(), expected, got, &place.then(Turn::Keyed(expected, keys)));
+            }
+            return;
+        }
+        let keyed = match kind {
             ListKind::Keyed(keys) => {
                 let (left, right) = (labels(keys, expected), labels(keys, got));
                 left.zip(right)
             }
+            ListKind::Set if expected == got => return,
             ListKind::Set => Some((texts(expected), texts(got))),
             ListKind::Positional => None,
         };
         match keyed {
             Some((left, right)) if unique(&left) && unique(&right) => {
-                self.paired(shape, (expected, &left), (got, &right), path);
+                self.paired(shape, (expected, &left), (got, &right), place);
                 if shape.is_env() {
-                    self.env_order((expected, &left), (got, &right), path);
+                    self.env_order((expected, &left), (got, &right), place);
                 }
             }
-            Some((left, right)) if shape.is_env() => self.env_duplicates(&left, &right, path),
-            _ => self.positions(shape, expected, got, path),
+            Some((left, right)) if shape.is_env() => self.env_duplicates(&left, &right, place),
+            _ => self.positions(shape, expected, got, place),
         }
     }
 
@@ -121,43 +173,48 @@ impl Comparison {
         shape: Shape<'_>,
         (expected, left): (&[Value], &[String]),
         (got, right): (&[Value], &[String]),
-        path: &Path,
+        place: &Place<'_>,
     ) {
         let named: HashMap<&String, &Value> = right.iter().zip(got).collect();
         for (value, label) in expected.iter().zip(left) {
-            let path = path.element(label.clone());
+            let place = place.then(Turn::Element(label));
             match named.get(label) {
-                Some(got) => self.value(shape.element(), value, got, &path),
-                None => self.differ(&path, Some(value), None),
+                Some(got) => self.value(shape.element(), value, got, &place),
+                None => self.differ(&place, Some(value), None),
             }
         }
         let named: HashSet<&String> = left.iter().collect();
         for (value, label) in got.iter().zip(right) {
             if !named.contains(label) {
-                self.differ(&path.element(label.clone()), None, Some(value));
+                self.differ(&place.then(Turn::Element(label)), None, Some(value));
             }
         }
     }
 
-    fn positions(&mut self, shape: Shape<'_>, expected: &[Value], got: &[Value], path: &Path) {
+    fn positions(&mut self, shape: Shape<'_>, expected: &[Value], got: &[Value], place: &Place<'_>) {
         for index in 0..expected.len().max(got.len()) {
             let (left, right) = (expected.get(index), got.get(index));
             // An element that says its name is easier to find by it.
-            let path = match (name_of(left), name_of(right)) {
+            let place = match (name_of(left), name_of(right)) {
                 (Some(left), Some(right)) if left == right && shape.scalar() == Scalar::Plain => {
-                    path.element(format!("name={left}"))
+                    place.then(Turn::Named(left))
                 }
-                _ => path.index(index),
+                _ => place.then(Turn::Index(index)),
             };
             match (left, right) {
-                (Some(left), Some(right)) => self.value(shape.element(), left, right, &path),
-                (left, right) => self.differ(&path, left, right),
+                (Some(left), Some(right)) => self.value(shape.element(), left, right, &place),
+                (left, right) => self.differ(&place, left, right),
             }
         }
     }
 
     /// Once a value refers to another variable, the order of all counts.
-    fn env_order(&mut self, (expected, left): (&[Value], &[String]), (got, right): (&[Value], &[String]), path: &Path) {
+    fn env_order(
+        &mut self,
+        (expected, left): (&[Value], &[String]),
+        (got, right): (&[Value], &[String]),
+        place: &Place<'_>,
+    ) {
         let refers = |values: &[Value]| {
             values.iter().filter_map(|value| value.get("value")?.as_str()).any(|text| text.contains("$("))
         };
@@ -175,7 +232,7 @@ impl Comparison {
             labels.iter().map(|label| label.trim_start_matches("name=").to_owned()).collect::<Vec<_>>()
         };
         self.differences.push(Difference {
-            path: path.clone(),
+            path: place.path(),
             expected: Expected::Described(format!(
                 "the order {}, since a value refers to another variable",
                 names(&left).join(", ")
@@ -184,14 +241,14 @@ impl Comparison {
         });
     }
 
-    fn env_duplicates(&mut self, left: &[String], right: &[String], path: &Path) {
+    fn env_duplicates(&mut self, left: &[String], right: &[String], place: &Place<'_>) {
         let twice = |labels: &[String]| {
             labels.iter().enumerate().find(|(at, label)| labels[..*at].contains(label)).map(|(_, label)| label.clone())
         };
         let Some(label) = twice(right).or_else(|| twice(left)) else { return };
         let count = right.iter().filter(|other| **other == label).count();
         self.differences.push(Difference {
-            path: path.element(label),
+            path: place.then(Turn::Element(&label)).path(),
             expected: Expected::Described("each variable once".into()),
             got: Got::Value(format!("{count} of that name").into()),
         });
@@ -203,7 +260,7 @@ fn name_of(element: Option<&Value>) -> Option<&str> {
 }
 
 /// Whether a value says nothing: null, or what the API server does not tell from an absent one.
-fn absent(parent: Shape<'_>, name: &str, value: &Value) -> bool {
+pub(crate) fn absent(parent: Shape<'_>, name: &str, value: &Value) -> bool {
     let shape = parent.field(name);
     if value.is_null() {
         // A custom resource keeps the null of a field that nobody described, as it keeps all that it does not know.
@@ -217,7 +274,7 @@ fn absent(parent: Shape<'_>, name: &str, value: &Value) -> bool {
 }
 
 /// Whether two scalars mean the same; lists and maps only where they are equal.
-fn same(scalar: Scalar, left: &Value, right: &Value) -> bool {
+pub(crate) fn same(scalar: Scalar, left: &Value, right: &Value) -> bool {
     if left == right {
         return true;
     }
@@ -235,38 +292,6 @@ fn same(scalar: Scalar, left: &Value, right: &Value) -> bool {
             _ => false,
         },
     }
-}
-
-/// The merge keys of every element, `name=main`; none where an element lacks one.
-fn labels(keys: &[String], list: &[Value]) -> Option<Vec<String>> {
-    list.iter()
-        .map(|element| {
-            let element = element.as_object()?;
-            let mut parts = Vec::with_capacity(keys.len());
-            for key in keys {
-                match element.get(key) {
-                    Some(Value::String(text)) => parts.push(format!("{key}={text}")),
-                    Some(scalar @ (Value::Number(_) | Value::Bool(_))) => parts.push(format!("{key}={scalar}")),
-                    Some(_) => return None,
-                    None => {}
-                }
-            }
-            (!parts.is_empty()).then(|| parts.join(","))
-        })
-        .collect()
-}
-
-fn texts(list: &[Value]) -> Vec<String> {
-    list.iter()
-        .map(|value| match value {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        })
-        .collect()
-}
-
-fn unique(labels: &[String]) -> bool {
-    labels.iter().collect::<BTreeSet<_>>().len() == labels.len()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! The rows are data (`tables/defaults.txt`), the few that need logic are named rules ([`super::rules`]).
 
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
@@ -11,8 +12,9 @@ use crate::object::Gvk;
 
 use super::canonical::canonicalise;
 use super::facts::Facts;
+use super::names::NameHasher;
 use super::rules::{self, Rule};
-use super::shape::{CustomStruct, Node, Scalar, Shape, TypeRef, built_in, header, shape_of};
+use super::shape::{CustomStruct, Node, Scalar, Shape, Struct, TypeRef, built_in, header, shape_of};
 
 /// One row: what to do with one struct.
 pub(super) enum Row {
@@ -39,7 +41,7 @@ pub(super) enum When {
 }
 
 impl When {
-    fn holds(&self, object: &Map<String, Value>) -> bool {
+    pub(super) fn holds(&self, object: &Map<String, Value>) -> bool {
         match self {
             Self::Always => true,
             Self::Present(field) => object.contains_key(*field),
@@ -49,14 +51,16 @@ impl When {
     }
 }
 
-/// The rows by type, and which types get something even when they are empty.
-struct Defaults {
-    rows: HashMap<usize, Vec<Row>>,
-    wakes: Vec<bool>,
+/// The rows by type, and by type those fields that get something even where they are absent: structs by value.
+pub(super) struct Defaults {
+    pub(super) rows: HashMap<usize, Vec<Row>, BuildHasherDefault<NameHasher>>,
+    pub(super) waking: Vec<Vec<(&'static str, usize)>>,
+    /// Whether any row is about a type, wherever it is.
+    pub(super) ruled: Vec<bool>,
 }
 
 static DEFAULTS_TEXT: &str = include_str!("../../tables/defaults.txt");
-static DEFAULTS: LazyLock<Defaults> = LazyLock::new(|| {
+pub(super) static DEFAULTS: LazyLock<Defaults> = LazyLock::new(|| {
     let rows = parse(DEFAULTS_TEXT).0;
     let mut wakes = vec![false; built_in().types.len()];
     for id in rows.keys() {
@@ -72,7 +76,21 @@ static DEFAULTS: LazyLock<Defaults> = LazyLock::new(|| {
                 });
         }
     }
-    Defaults { rows, wakes }
+    let waking = |found: &Struct| {
+        let fields = found.fields.iter().filter_map(|(name, field)| match field {
+            TypeRef { pointer: false, node: Node::Struct(inner) } if wakes[*inner] => Some((*name, *inner)),
+            _ => None,
+        });
+        fields.collect()
+    };
+    let waking = built_in().types.iter().map(waking).collect();
+    let mut ruled = vec![false; built_in().types.len()];
+    for (id, rows) in &rows {
+        for row in rows {
+            ruled[if let Row::Within { id, .. } = row { *id } else { *id }] = true;
+        }
+    }
+    Defaults { rows: rows.into_iter().collect(), waking, ruled }
 });
 
 /// Reads the rows; the second list holds the lines that it does not understand, of which a test holds that there are
@@ -190,35 +208,48 @@ fn complete_struct(id: usize, object: &mut Map<String, Value>) {
             apply(row, object);
         }
     }
-    for (name, shape) in fields {
-        match (&shape.node, object.get_mut(*name)) {
-            (Node::Scalar(_), _) => {}
-            (_, Some(value)) => complete_value(shape, value),
-            (Node::Struct(inner), None) if !shape.pointer && DEFAULTS.wakes[*inner] => {
-                let mut empty = Map::new();
-                complete_struct(*inner, &mut empty);
-                object.insert((*name).to_owned(), Value::Object(empty));
+    let mut drops = false;
+    for (name, value) in object.iter_mut() {
+        if let Some(shape) = fields.get(name.as_str()) {
+            if !matches!(shape.node, Node::Scalar(_)) {
+                complete_value(shape, value);
             }
-            _ => {}
+            drops |= nothing(shape, value);
         }
     }
-    object.retain(|name, value| !fields.get(name.as_str()).is_some_and(|shape| nothing(shape, value)));
+    for (name, inner) in &DEFAULTS.waking[id] {
+        if !object.contains_key(*name) {
+            let mut empty = Map::new();
+            complete_struct(*inner, &mut empty);
+            drops |= empty.is_empty();
+            object.insert((*name).to_owned(), Value::Object(empty));
+        }
+    }
+    // Seldom: taking something out of a map is dear, even where there is nothing to take.
+    if drops {
+        object.retain(|name, value| !fields.get(name.as_str()).is_some_and(|shape| nothing(shape, value)));
+    }
 }
 
 /// Scalars come first: rows ask whether a field is there, and zero counts as absent where it is no pointer.
 fn complete_scalars(id: usize, object: &mut Map<String, Value>) {
     let fields = &built_in().types[id].fields;
-    object.retain(|name, value| {
-        let Some(shape) = fields.get(name.as_str()) else { return true };
+    let dropped = |shape: &TypeRef, value: &Value| value.is_null() || nothing(shape, value);
+    let mut drops = false;
+    for (name, value) in object.iter_mut() {
+        let Some(shape) = fields.get(name.as_str()) else { continue };
         if let Node::Scalar(scalar) = shape.node {
             canonicalise(scalar, value);
         }
-        !(value.is_null() || nothing(shape, value))
-    });
+        drops |= dropped(shape, value);
+    }
+    if drops {
+        object.retain(|name, value| !fields.get(name.as_str()).is_some_and(|shape| dropped(shape, value)));
+    }
 }
 
 /// Whether the API server does not tell this value from an absent one.
-fn nothing(shape: &TypeRef, value: &Value) -> bool {
+pub(super) fn nothing(shape: &TypeRef, value: &Value) -> bool {
     if shape.pointer {
         return false;
     }
@@ -238,7 +269,7 @@ fn nothing(shape: &TypeRef, value: &Value) -> bool {
 
 fn apply(row: &Row, object: &mut Map<String, Value>) {
     match row {
-        Row::Rule(rule) => rule(object),
+        Row::Rule(rule) => (rule.apply)(object),
         Row::Within { field, id, row } => {
             let inner = object.entry(*field).or_insert_with(|| Value::Object(Map::new()));
             if let Value::Object(inner) = inner {

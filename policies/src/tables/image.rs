@@ -5,6 +5,11 @@ pub(super) fn policy_of_image(image: &str) -> &'static str {
     if tag(image) == Some("latest") { "Always" } else { "IfNotPresent" }
 }
 
+/// Whether an image is pulled only where it is not there yet, unless its container says otherwise.
+pub(crate) fn is_pulled_once(image: &str) -> bool {
+    policy_of_image(image) == "IfNotPresent"
+}
+
 /// The tag of an image: `latest` where there is neither tag nor digest; none where there is only a digest, or where
 /// the name is none.
 fn tag(image: &str) -> Option<&str> {

@@ -4,6 +4,7 @@
 //! does on reading an object; [`inject`] adds what its admission plugins and strategies would add to this very object;
 //! [`compare`] finds every difference that is left. [`Facts`] are the live objects that all of them may ask.
 
+mod at;
 mod canonical;
 mod compare;
 mod custom;
@@ -11,13 +12,23 @@ mod defaults;
 mod facts;
 mod image;
 mod inject;
+mod names;
+mod pairs;
+mod place;
 mod rules;
+mod settled;
 mod shape;
 
+pub(crate) use at::At;
 pub use compare::compare;
+pub(crate) use compare::{absent, same};
 pub use defaults::complete;
 pub use facts::{Completeness, Facts, KINDS as FACT_KINDS};
+pub(crate) use image::is_pulled_once;
+pub(crate) use inject::inject_into;
 pub use inject::{CouldNotTell, inject};
+pub use settled::settled;
+pub(crate) use settled::stays;
 pub use shape::{ListKind, Scalar, Scope, Shape, shape_of};
 
 use crate::object::Gvk;
@@ -44,6 +55,11 @@ pub fn has_status(kind: &Gvk, facts: &Facts) -> Option<bool> {
         Some(found) => Some(found.status),
         None => facts.custom(kind).map(|custom| custom.status),
     }
+}
+
+/// The shape of a built-in kind; none for custom ones.
+pub(crate) fn built_in_shape(kind: &Gvk) -> Option<Shape<'static>> {
+    shape::kind(kind)?.root.as_ref().map(Shape::of)
 }
 
 /// Whether objects of a built-in kind live in namespaces.

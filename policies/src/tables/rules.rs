@@ -10,35 +10,57 @@ use crate::quantity::Quantity;
 
 use super::image::policy_of_image;
 
+mod asks;
+
 type Object = Map<String, Value>;
 
 /// Completes one struct.
-pub(super) type Rule = fn(&mut Object);
+#[derive(Clone, Copy)]
+pub(super) struct Rule {
+    pub(super) apply: fn(&mut Object),
+    /// Whether it would change nothing; none: to be found out by applying it to a copy.
+    asks: Option<fn(&Object) -> bool>,
+}
+
+impl Rule {
+    /// Whether the rule would leave this struct, whose scalars are canonical, as it is.
+    pub(super) fn settled(self, object: &Object) -> bool {
+        match self.asks {
+            Some(asks) => asks(object),
+            None => {
+                let mut copy = object.clone();
+                (self.apply)(&mut copy);
+                copy == *object
+            }
+        }
+    }
+}
 
 /// The rule of a name in `defaults.txt`.
 pub(super) fn named(name: &str) -> Option<Rule> {
-    Some(match name {
-        "pod-requests" => pod_requests,
-        "pod-host-ports" => pod_host_ports,
-        "pod-grace" => pod_grace,
-        "service-links" => service_links,
-        "account-alias" => account_alias,
-        "empty-dir" => empty_dir,
-        "pull-policy" => pull_policy,
-        "pull-policy-of-volume" => pull_policy_of_volume,
-        "string-data" => string_data,
-        "session-affinity" => session_affinity,
-        "external-addresses" => external_addresses,
-        "target-port" => target_port,
-        "job-labels" => labels_of_template,
-        "job-counts" => job_counts,
-        "controller-labels" => controller_labels,
-        "claim-templates" => claim_templates,
-        "policy-types" => policy_types,
-        "scaling-behavior" => scaling_behavior,
-        "range-defaults" => range_defaults,
+    let (apply, asks): (fn(&mut Object), Option<fn(&Object) -> bool>) = match name {
+        "pod-requests" => (pod_requests, Some(asks::pod_requests)),
+        "pod-host-ports" => (pod_host_ports, Some(asks::pod_host_ports)),
+        "pod-grace" => (pod_grace, Some(asks::pod_grace)),
+        "service-links" => (service_links, Some(asks::service_links)),
+        "account-alias" => (account_alias, Some(asks::account_alias)),
+        "empty-dir" => (empty_dir, Some(asks::empty_dir)),
+        "pull-policy" => (pull_policy, Some(asks::pull_policy)),
+        "pull-policy-of-volume" => (pull_policy_of_volume, None),
+        "string-data" => (string_data, Some(asks::string_data)),
+        "session-affinity" => (session_affinity, None),
+        "external-addresses" => (external_addresses, None),
+        "target-port" => (target_port, Some(asks::target_port)),
+        "job-labels" => (labels_of_template, Some(asks::labels_of_template)),
+        "job-counts" => (job_counts, Some(asks::job_counts)),
+        "controller-labels" => (controller_labels, Some(asks::controller_labels)),
+        "claim-templates" => (claim_templates, None),
+        "policy-types" => (policy_types, None),
+        "scaling-behavior" => (scaling_behavior, None),
+        "range-defaults" => (range_defaults, None),
         _ => return None,
-    })
+    };
+    Some(Rule { apply, asks })
 }
 
 fn default(object: &mut Object, field: &str, value: impl Into<Value>) {

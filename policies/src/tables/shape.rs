@@ -3,7 +3,7 @@
 //! Built-in kinds come from `shapes.txt`, which `tables/generate` writes from the Go types and the OpenAPI document of
 //! Kubernetes; custom resources from the schema of their CRD ([`super::custom`]). What neither names is plain.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde_json::Value;
@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::object::Gvk;
 
 use super::facts::Facts;
+use super::names::ByName;
 
 /// What a scalar is to the API server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +102,7 @@ pub(super) struct CustomField {
 #[derive(Clone, Debug)]
 pub(super) struct Struct {
     pub(super) name: &'static str,
-    pub(super) fields: HashMap<&'static str, TypeRef>,
+    pub(super) fields: ByName<TypeRef>,
 }
 
 /// Whether objects of a kind live in namespaces.
@@ -127,9 +128,9 @@ pub(super) struct Kind {
 /// All built-in kinds and types.
 pub(super) struct BuiltIn {
     /// By apiVersion as manifests write it, then by kind.
-    pub(super) kinds: HashMap<&'static str, HashMap<&'static str, Kind>>,
+    pub(super) kinds: ByName<ByName<Kind>>,
     pub(super) types: Vec<Struct>,
-    pub(super) ids: HashMap<&'static str, usize>,
+    pub(super) ids: ByName<usize>,
 }
 
 static SHAPES: &str = include_str!("../../tables/shapes.txt");
@@ -154,17 +155,21 @@ pub(super) fn built_in() -> &'static BuiltIn {
 
 /// What is known of a built-in kind; none for custom ones.
 pub(super) fn kind(kind: &Gvk) -> Option<&'static Kind> {
-    built_in().kinds.get(kind.api_version().as_str())?.get(kind.kind.as_str())
+    let kinds = match kind.group.is_empty() {
+        true => built_in().kinds.get(kind.version.as_str()),
+        false => built_in().kinds.get(kind.api_version().as_str()),
+    };
+    kinds?.get(kind.kind.as_str())
 }
 
 /// Reads the generated table. A line that it does not understand is skipped: a test holds that there is none.
 fn parse(text: &'static str) -> BuiltIn {
     let names = text.lines().filter_map(header);
-    let ids: HashMap<_, _> = names.enumerate().map(|(id, name)| (name, id)).collect();
-    let mut out = BuiltIn { kinds: HashMap::new(), types: Vec::with_capacity(ids.len()), ids };
+    let ids: ByName<usize> = names.enumerate().map(|(id, name)| (name, id)).collect();
+    let mut out = BuiltIn { kinds: ByName::default(), types: Vec::with_capacity(ids.len()), ids };
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         if let Some(name) = header(line) {
-            out.types.push(Struct { name, fields: HashMap::new() });
+            out.types.push(Struct { name, fields: ByName::default() });
             continue;
         }
         let words: Vec<&'static str> = line.split(' ').collect();
@@ -192,7 +197,7 @@ pub(super) fn header(line: &'static str) -> Option<&'static str> {
     line.strip_prefix('[')?.strip_suffix(']')
 }
 
-fn type_ref(text: &str, keys: Option<&str>, ids: &HashMap<&'static str, usize>) -> Option<TypeRef> {
+fn type_ref(text: &str, keys: Option<&str>, ids: &ByName<usize>) -> Option<TypeRef> {
     if let Some(rest) = text.strip_prefix('*') {
         return Some(TypeRef { pointer: true, ..type_ref(rest, keys, ids)? });
     }
@@ -312,6 +317,30 @@ impl<'a> Shape<'a> {
             Node::List { .. } => Value::Array(Vec::new()),
             Node::Map(_) | Node::Struct(_) => Value::Object(serde_json::Map::new()),
         })
+    }
+
+    /// Whether this is the spec of a pod.
+    pub(crate) fn is_pod_spec(self) -> bool {
+        self.is_struct("core/v1.PodSpec")
+    }
+
+    fn is_struct(self, name: &str) -> bool {
+        matches!(self.of.map(|of| &of.node), Some(Node::Struct(id)) if built_in().types[*id].name == name)
+    }
+
+    /// Whether an absent field may get a default, or stand for one elsewhere in this struct.
+    pub(crate) fn has_defaults(self) -> bool {
+        match self.of.map(|of| &of.node) {
+            Some(Node::Struct(id)) => {
+                super::defaults::DEFAULTS.ruled[*id] || !super::defaults::DEFAULTS.waking[*id].is_empty()
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether this is the value of a map's key, which is there even where it is empty.
+    pub(super) fn entry(self) -> bool {
+        self.entry
     }
 
     /// Whether a field is known here; always, where nothing is known or any key is allowed.

@@ -6,6 +6,7 @@ use super::{Element, Hole, Pattern, Template, ambiguity, holes, metadata, rules}
 use crate::difference::Path;
 use crate::object::Gvk;
 use crate::parameter::Parameters;
+use crate::recognise::Shortcut;
 use crate::text::{Part, TextPattern};
 use crate::yaml::{self, Content, Node, Style};
 
@@ -125,6 +126,7 @@ fn template(
         duration: parts.duration,
         keep_finished: parts.keep_finished,
         applied: parts.applied,
+        shortcut: Shortcut::default(),
     })
 }
 

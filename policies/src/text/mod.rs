@@ -109,6 +109,19 @@ impl TextPattern {
         Ok(out)
     }
 
+    /// Whether every hole has a value in `declared` and `given`, and `text` is what these render.
+    pub(crate) fn renders(&self, declared: &[Option<Value>], given: &BTreeMap<Given, String>, text: &str) -> bool {
+        let rest = self.parts.iter().try_fold(text, |text, part| match part {
+            Part::Literal(literal) => text.strip_prefix(literal.as_str()),
+            Part::Hole(Hole::Given(name)) => text.strip_prefix(given.get(name)?.as_str()),
+            Part::Hole(Hole::Declared(index)) => match declared.get(*index)?.as_ref()? {
+                Value::String(value) => text.strip_prefix(value.as_str()),
+                value => text.strip_prefix(parameter::text_of_value(value)?.as_str()),
+            },
+        });
+        rest.is_some_and(str::is_empty)
+    }
+
     /// Backwards: the values that this pattern renders `text` with, a parameter each once.
     pub fn bind(
         &self,

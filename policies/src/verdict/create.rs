@@ -1,15 +1,16 @@
 //! CREATE. Mutating: recognise and stamp. Validating: recognise the final object again from scratch and check the
 //! stamp; nothing is taken over from the first phase.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 use crate::caller::Caller;
 use crate::difference::{Difference, Expected, Got, Path};
 use crate::lifetime::Lifetime;
 use crate::parameter::Bindings;
-use crate::recognise::{self, Context, Recognition};
+use crate::recognise::{self, Context, Marked, Miss, Prepared, Recognition};
 use crate::request::{Phase, Request};
 use crate::stamp::{self, Marking, Marks, Record, StampedObject, StampedPod, StampedTemplate};
 use crate::template::{Owner, Placement, Template};
@@ -41,36 +42,59 @@ pub(crate) fn judge(request: &Request, situation: &Situation) -> Result<Admissio
     inspect::never(&request.kind, object)?;
     let candidates = grant::candidates(situation, caller, &request.kind)?;
     let accepted = owner::sent(object, namespace, caller, situation)?;
-    let bare = bare(object);
     let stamp = read_stamp(request, situation, object, namespace)?;
-    let mut nearest: Option<(usize, Candidate<'_>, Vec<Difference>)> = None;
-    for candidate in candidates {
-        if let Some(stamp) = &stamp {
+    let given = situation.given(caller);
+    let context = Context { form: form(request, situation), namespace, given: &given, facts: &situation.facts };
+    let attempted = Attempted { caller, object, prepared: OnceCell::new(), context };
+    let named = |candidate: &Candidate<'_>| {
+        stamp.as_ref().is_none_or(|stamp| {
             let named = &stamp.record.template;
-            if named.config_map != candidate.set.name || named.key != candidate.template.key {
-                continue;
-            }
-        }
-        match attempt(request, situation, caller, &candidate, object, &bare)? {
-            Attempt::Matches(bindings, instructed) => {
-                let grant = Grant { candidate, bindings, instructed, owner: accepted, stamp: stamp.as_ref() };
-                return grant.admit(request, situation, caller, object);
-            }
-            Attempt::Differs(differences) => {
-                let distance = distance(&differences);
-                if nearest.as_ref().is_none_or(|(best, ..)| distance < *best) {
-                    nearest = Some((distance, candidate, differences));
-                }
-            }
+            named.config_map == candidate.set.name && named.key == candidate.template.key
+        })
+    };
+    let candidates = candidates.into_iter().filter(named);
+    let admit = |candidate, bindings, instructed| {
+        let grant = Grant { candidate, bindings, instructed, owner: accepted, stamp: stamp.as_ref() };
+        grant.admit(request, situation, caller, object)
+    };
+    let mut nearest = Nearest::default();
+    let mut skipped = Vec::new();
+    for (position, candidate) in candidates.enumerate() {
+        match attempted.by_shortcut(&candidate) {
+            // Among many variants nearly all differ at first sight. In what is told only where none admits it.
+            Err(Miss::Sure) => skipped.push((position, candidate)),
+            bindings => match attempted.by(&candidate, bindings.ok())? {
+                Attempt::Matches(bindings, instructed) => return admit(candidate, bindings, instructed),
+                Attempt::Differs(differences) => nearest.consider(position, candidate, differences),
+            },
         }
     }
-    Err(match nearest {
+    for (position, candidate) in skipped {
+        match attempted.by(&candidate, None)? {
+            Attempt::Matches(bindings, instructed) => return admit(candidate, bindings, instructed),
+            Attempt::Differs(differences) => nearest.consider(position, candidate, differences),
+        }
+    }
+    Err(match nearest.0 {
         Some((_, candidate, differences)) => refused_by(&candidate, differences),
         None => Refusal::new(
             Cause::Stamp,
             "its stamp names a template that this pod may not use; only the mutating webhook writes stamps",
         ),
     })
+}
+
+/// The template that differs least so far, the first of several: how much and its position, itself, where.
+#[derive(Default)]
+struct Nearest<'a>(Option<((usize, usize), Candidate<'a>, Vec<Difference>)>);
+
+impl<'a> Nearest<'a> {
+    fn consider(&mut self, position: usize, candidate: Candidate<'a>, differences: Vec<Difference>) {
+        let rank = (distance(&differences), position);
+        if self.0.as_ref().is_none_or(|(best, ..)| rank < *best) {
+            self.0 = Some((rank, candidate, differences));
+        }
+    }
 }
 
 /// The refusal by the nearest template.
@@ -111,13 +135,31 @@ fn read_stamp(
 
 /// The object as recognition sees it: without stamp, instructions, and owners (judged by identity).
 pub(crate) fn bare(object: &Value) -> Value {
-    let mut bare = object.clone();
-    stamp::strip(&mut bare);
-    if let Some(metadata) = bare.get_mut("metadata").and_then(Value::as_object_mut) {
-        stamp::remove_keys(metadata, "annotations", &grant::INSTRUCTIONS);
-        metadata.remove("ownerReferences");
-    }
-    bare
+    let Value::Object(fields) = object else { return object.clone() };
+    let bare = fields.iter().map(|(name, value)| match (name.as_str(), value) {
+        ("metadata", Value::Object(metadata)) => (name.clone(), bare_metadata(metadata)),
+        _ => (name.clone(), value.clone()),
+    });
+    Value::Object(bare.collect())
+}
+
+/// Without the server's notes either, which nothing compares and which are as long as the rest.
+fn bare_metadata(metadata: &Map<String, Value>) -> Value {
+    let without = |name: &str, map: &Map<String, Value>, marks: &[&str]| {
+        let kept = map.iter().filter(|(key, _)| !marks.contains(&key.as_str()));
+        let kept: Map<_, _> = kept.map(|(key, value)| (key.clone(), value.clone())).collect();
+        (map.is_empty() || !kept.is_empty()).then(|| (name.to_owned(), Value::Object(kept)))
+    };
+    let [duration, owner, keep_finished] = keys::INSTRUCTIONS;
+    let fields = metadata.iter().filter_map(|(name, value)| match (name.as_str(), value) {
+        ("ownerReferences" | "managedFields", _) => None,
+        ("labels", Value::Object(labels)) => without(name, labels, &keys::STAMP_LABELS),
+        ("annotations", Value::Object(annotations)) => {
+            without(name, annotations, &[keys::ADMISSION, duration, owner, keep_finished])
+        }
+        _ => Some((name.clone(), value.clone())),
+    });
+    Value::Object(fields.collect())
 }
 
 enum Attempt {
@@ -125,32 +167,51 @@ enum Attempt {
     Differs(Vec<Difference>),
 }
 
-fn attempt(
-    request: &Request,
-    situation: &Situation,
-    caller: &Caller,
-    candidate: &Candidate<'_>,
-    object: &Value,
-    bare: &Value,
-) -> Result<Attempt, Refusal> {
-    let template = candidate.template;
-    let namespace = request.namespace.as_deref().unwrap_or_default();
-    let given = situation.given(caller);
-    let context = Context { form: form(request, situation), namespace, given: &given, facts: &situation.facts };
-    let mut bindings = match recognise::recognise(template, bare, &context) {
-        Recognition::Match(bindings) => bindings,
-        Recognition::Differ(differences) => return Ok(Attempt::Differs(differences)),
-        Recognition::CouldNotTell(reason) => return Err(Refusal::new(Cause::CouldNotTell, reason)),
-    };
-    let mut differences = misplaced(template, &bindings, namespace, caller);
-    let instructed = match grant::instructed(template, object, &mut bindings) {
-        Ok(instructed) => instructed,
-        Err(more) => {
-            differences.extend(more);
-            return Ok(Attempt::Differs(differences));
+/// One object, held against one candidate after the other.
+struct Attempted<'a> {
+    caller: &'a Caller,
+    object: &'a Value,
+    /// The object as it is seen the long way; the shortcut passes over what is not part of it.
+    prepared: OnceCell<Prepared>,
+    context: Context<'a>,
+}
+
+impl Attempted<'_> {
+    fn by_shortcut(&self, candidate: &Candidate<'_>) -> Result<Bindings, Miss> {
+        recognise::shortcut(candidate.template, self.object, &self.context, Marked::Maybe)
+    }
+
+    /// With the bindings that the shortcut found, or the long way.
+    fn by(&self, candidate: &Candidate<'_>, bindings: Option<Bindings>) -> Result<Attempt, Refusal> {
+        let template = candidate.template;
+        let mut bindings = match bindings {
+            Some(bindings) => bindings,
+            None => {
+                if let Some(differences) = recognise::contrast(template, self.object, &self.context, Marked::Maybe) {
+                    return Ok(Attempt::Differs(differences));
+                }
+                let prepare = || Prepared::new(&template.kind, bare(self.object), self.context.facts);
+                match self.prepared.get_or_init(prepare).prove(template, &self.context) {
+                    Recognition::Match(bindings) => bindings,
+                    Recognition::Differ(differences) => return Ok(Attempt::Differs(differences)),
+                    Recognition::CouldNotTell(reason) => return Err(Refusal::new(Cause::CouldNotTell, reason)),
+                }
+            }
+        };
+        let mut differences = misplaced(template, &bindings, self.context.namespace, self.caller);
+        let instructed = match grant::instructed(template, self.object, &mut bindings) {
+            Ok(instructed) => instructed,
+            Err(more) => {
+                differences.extend(more);
+                return Ok(Attempt::Differs(differences));
+            }
+        };
+        if differences.is_empty() {
+            Ok(Attempt::Matches(bindings, instructed))
+        } else {
+            Ok(Attempt::Differs(differences))
         }
-    };
-    if differences.is_empty() { Ok(Attempt::Matches(bindings, instructed)) } else { Ok(Attempt::Differs(differences)) }
+    }
 }
 
 /// The difference of an object that is not where its template puts it.
@@ -229,19 +290,14 @@ impl Grant<'_> {
     }
 }
 
-/// The JSON patch that stamps `object`. Only metadata is compared, unless generated values were put elsewhere.
+/// The JSON patch that stamps `object`, and puts generated values where they belong.
 fn patch(object: &Value, filled: Option<Value>, marking: &Marking) -> json_patch::Patch {
     match filled {
         Some(mut filled) => {
             marking.put_on(&mut filled);
             json_patch::diff(object, &filled)
         }
-        None => {
-            let before = json!({ "metadata": object["metadata"] });
-            let mut after = before.clone();
-            marking.put_on(&mut after);
-            json_patch::diff(&before, &after)
-        }
+        None => marking.patch(object),
     }
 }
 

@@ -18,9 +18,6 @@ use crate::template::{Pattern, Template};
 
 use super::{Cause, Refusal, Situation};
 
-/// The annotations of a manifest that are instructions to retinue, not part of the object.
-pub(crate) const INSTRUCTIONS: [&str; 3] = [keys::DURATION, keys::OWNER, keys::KEEP_FINISHED];
-
 /// A template that both sides consent to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Candidate<'a> {

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::caller::Caller;
 use crate::keys;
 use crate::library::TemplateSet;
 use crate::object::{Gvk, NamespacedName};
 use crate::parameter::{Bindings, Schema, SchemaNode};
+use crate::tables::At;
 use crate::template::Template;
 
 use super::{Cause, Refusal};
@@ -98,6 +99,7 @@ fn identity_key<'a>(schema: &Schema, value: &'a Value) -> Option<&'a str> {
         _ => None,
     }
 }
+
 /// Refuses pods under a master's account, the caller's own first of all, unless the admin says so.
 pub(crate) fn accounts(
     object: &Value,
@@ -109,8 +111,12 @@ pub(crate) fn accounts(
     if set.allow_masters {
         return Ok(());
     }
-    let mut named = BTreeSet::new();
-    collect_accounts(object, &mut named);
+    let mut named = Vec::new();
+    match pod_spec(object) {
+        Some(spec) => accounts_of(spec, &mut named),
+        None => collect_accounts(object, Place::Root, &mut named),
+    }
+    named.sort_unstable();
     for name in named {
         let account = NamespacedName::new(namespace, name);
         if account == caller.account || masters.contains(&account) {
@@ -128,23 +134,53 @@ pub(crate) fn accounts(
     Ok(())
 }
 
+/// Where in an object.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Root,
+    Metadata,
+    Inside,
+}
+
 /// Every account that pods of this object run under: of pod specs (`default` where none is named), and wherever a
 /// custom resource writes `serviceAccountName` or `serviceAccount`.
-fn collect_accounts<'a>(value: &'a Value, into: &mut BTreeSet<&'a str>) {
+fn collect_accounts<'a>(value: &'a Value, place: Place, into: &mut Vec<&'a str>) {
     match value {
         Value::Object(map) => {
-            let named: Vec<&str> = ["serviceAccountName", "serviceAccount"]
-                .iter()
-                .filter_map(|key| map.get(*key).and_then(Value::as_str))
-                .filter(|name| !name.is_empty())
-                .collect();
-            if named.is_empty() && map.get("containers").is_some_and(Value::is_array) {
-                into.insert("default");
+            accounts_of(map, into);
+            for (key, inner) in map {
+                // The server's own notes, as long as the object, say nothing of accounts.
+                if place == Place::Metadata && key == "managedFields" {
+                    continue;
+                }
+                let metadata = place == Place::Root && key == "metadata";
+                collect_accounts(inner, if metadata { Place::Metadata } else { Place::Inside }, into);
             }
-            into.extend(named);
-            map.values().for_each(|inner| collect_accounts(inner, into));
         }
-        Value::Array(list) => list.iter().for_each(|inner| collect_accounts(inner, into)),
+        Value::Array(list) => list.iter().for_each(|inner| collect_accounts(inner, Place::Inside, into)),
         _ => {}
     }
+}
+
+/// The accounts that one map names, and the one that pods of it get that name none.
+fn accounts_of<'a>(map: &'a Map<String, Value>, into: &mut Vec<&'a str>) {
+    let names = ["serviceAccountName", "serviceAccount"].iter().filter_map(|key| map.get(*key)?.as_str());
+    let before = into.len();
+    into.extend(names.filter(|name| !name.is_empty()));
+    if into.len() == before && map.get("containers").is_some_and(Value::is_array) {
+        into.push("default");
+    }
+}
+
+/// Where the only account of a built-in kind stands: the rest of it need not be searched.
+fn pod_spec(object: &Value) -> Option<&Map<String, Value>> {
+    let place = match (object.get("apiVersion")?.as_str()?, object.get("kind")?.as_str()?) {
+        ("v1", "Pod") => "/spec",
+        ("batch/v1", "Job") | ("apps/v1", "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet") => {
+            "/spec/template/spec"
+        }
+        ("batch/v1", "CronJob") => "/spec/jobTemplate/spec/template/spec",
+        _ => return None,
+    };
+    object.at(place)?.as_object()
 }

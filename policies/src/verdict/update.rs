@@ -117,7 +117,7 @@ fn guard_stamp(
         }
     }
     let labels = [keys::MASTER, keys::TEMPLATE].map(|key| ("labels", key));
-    let annotations = grant::INSTRUCTIONS.map(|key| ("annotations", key));
+    let annotations = keys::INSTRUCTIONS.map(|key| ("annotations", key));
     let admission = ("annotations", keys::ADMISSION);
     for (map, key) in labels.into_iter().chain(annotations).chain([admission]) {
         let (before, after) = (&old["metadata"][map][key], &new["metadata"][map][key]);

@@ -48,6 +48,7 @@ pub(crate) fn punch(dice: &mut Dice<'_>, manifest: &Value) -> Punched {
         duration: None,
         keep_finished: None,
         applied: None,
+        shortcut: Default::default(),
     };
     Punched { template, bindings: Bindings { declared, given: std::collections::BTreeMap::new() } }
 }

@@ -16,7 +16,9 @@ use std::collections::BTreeMap;
 use policies::difference::Difference;
 use policies::parameter::Bindings;
 use policies::quantity::Quantity;
-use policies::recognise::{Context, Form, Recognition, recognise, update};
+use policies::recognise::{
+    Context, Form, Marked, Miss, Recognition, contrast, recognise, shortcut, the_long_way, update,
+};
 use policies::render::render;
 use policies::tables::{Facts, compare, complete};
 use policies::template::{Given, Template};
@@ -195,6 +197,42 @@ proptest! {
         let given = given();
         let context = Context { form: Form::Mutating, namespace: "trading", given: &given, facts: &facts };
         prop_assert_eq!(update(&template, &stored, &stored, &bindings, &context), Recognition::Match(bindings.clone()));
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn the_shortcut_says_what_the_long_way_says(
+        bytes in bytes(), at in any::<u16>(), how in any::<u8>()
+    ) {
+        let facts = facts();
+        let mut dice = Dice::new(&bytes);
+        let manifest = manifests::manifest(&mut dice);
+        let Punched { template, bindings } = punch(&mut dice, &manifest);
+        let object = render(&template, &bindings).unwrap();
+        let mutated = mutate::mutated(&template, usize::from(at), how);
+        let other = mutated.map(|mutated| render(&mutated.template, &bindings).unwrap());
+        let given = given();
+        for form in FORMS {
+            for object in std::iter::once(&object).chain(&other) {
+                for object in [object.clone(), shown(&template, object, form, &facts)] {
+                    let context = Context { form, namespace: "trading", given: &given, facts: &facts };
+                    let long = the_long_way(&template, &object, &context);
+                    if let Some(differences) = contrast(&template, &object, &context, Marked::No) {
+                        prop_assert_eq!(Recognition::Differ(differences), long.clone(), "{} {:?}", object, template.pattern);
+                    }
+                    match shortcut(&template, &object, &context, Marked::No) {
+                        Ok(bindings) => prop_assert_eq!(Recognition::Match(bindings), long, "{}", object),
+                        Err(Miss::Sure) => {
+                            prop_assert!(!matches!(long, Recognition::Match(_)), "sure of {object} {:?}", template.pattern);
+                        }
+                        Err(Miss::Unsure) => {}
+                    }
+                }
+            }
+        }
     }
 }
 

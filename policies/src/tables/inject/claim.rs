@@ -1,5 +1,6 @@
 //! What admission plugins and the strategy add to a PersistentVolumeClaim.
 
+use crate::tables::At;
 use serde_json::{Value, json};
 
 use super::{CouldNotTell, Form, Situation, add, entry, has, list, text};
@@ -39,7 +40,7 @@ pub(super) fn inject(expected: &mut Value, situation: &Situation<'_>) -> Result<
 /// `dataSource` and `dataSourceRef` are two ways of saying the same, and are shown both.
 fn sources(expected: &mut Value, situation: &Situation<'_>) {
     for (from, to) in [("dataSource", "dataSourceRef"), ("dataSourceRef", "dataSource")] {
-        let Some(source) = expected.pointer(&format!("/spec/{from}")).cloned() else { continue };
+        let Some(source) = expected.at(&format!("/spec/{from}")).cloned() else { continue };
         // A reference into another namespace has no old form.
         let elsewhere = text(&source, "/namespace").is_some();
         if has(situation.object, &format!("/spec/{to}")) && !elsewhere {

@@ -1,5 +1,6 @@
 //! What the Job strategy adds: a selector of its own, and the labels that it selects.
 
+use crate::tables::At;
 use serde_json::Value;
 
 use super::{Situation, add, text};
@@ -8,7 +9,7 @@ use super::{Situation, add, text};
 const CONTROLLER: &str = "batch.kubernetes.io/controller-uid";
 
 pub(super) fn inject(expected: &mut Value, situation: &Situation<'_>) {
-    if expected.pointer("/spec/manualSelector") == Some(&Value::Bool(true)) {
+    if expected.at("/spec/manualSelector") == Some(&Value::Bool(true)) {
         return;
     }
     // Before the strategy has run there is no uid. One that a caller sends is replaced before the validating phase,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::tables::At;
 use serde_json::{Map, Value, json};
 
 use super::super::facts::LimitRange;
@@ -61,7 +62,7 @@ fn orders(ranges: Vec<&LimitRange>) -> Vec<Vec<&LimitRange>> {
 fn apply(pod: &mut Value, range: &LimitRange) {
     let mut said = Vec::new();
     for (containers, word) in [("containers", "container"), ("initContainers", "init container")] {
-        let found = pod.pointer_mut(&format!("/spec/{containers}")).and_then(Value::as_array_mut);
+        let found = pod.at_mut(&format!("/spec/{containers}")).and_then(Value::as_array_mut);
         for container in found.into_iter().flatten() {
             let name = text(container, "/name").unwrap_or_default().to_owned();
             let limits = fill(container, "limits", &range.limits);

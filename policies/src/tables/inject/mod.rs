@@ -12,6 +12,7 @@ mod pod;
 mod service;
 mod token;
 
+use crate::tables::At;
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
@@ -19,7 +20,7 @@ use crate::difference::Expected;
 use crate::object::Gvk;
 
 use super::facts::{Completeness, Facts};
-use super::{Form, compare, complete, shape};
+use super::{Form, compare, complete, settled, shape, shape_of};
 
 /// A live object is needed and was not told.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -48,7 +49,7 @@ impl Situation<'_> {
 
     /// Whether the object shows something.
     fn shown(&self, pointer: &str) -> Option<&Value> {
-        self.object.pointer(pointer).filter(|value| !value.is_null())
+        self.object.at(pointer).filter(|value| !value.is_null())
     }
 }
 
@@ -66,23 +67,50 @@ pub fn inject(
     namespace: &str,
     facts: &Facts,
 ) -> Result<(), CouldNotTell> {
-    let situation = Situation { object, form, namespace, facts };
-    metadata(expected, &situation);
-    match (kind.group.as_str(), kind.kind.as_str()) {
-        ("", "Pod") => pod::inject(expected, &situation)?,
-        ("", "PersistentVolumeClaim") => claim::inject(expected, &situation)?,
-        ("", "Service") => service::inject(expected, &situation),
-        ("batch", "Job") => job::inject(expected, &situation),
-        ("apps", "DaemonSet") => daemon_set(expected, &situation),
-        ("networking.k8s.io", "Ingress") => ingress::inject(expected, &situation)?,
-        _ => {}
-    }
+    inject_into(kind, expected, object, form, namespace, facts)?;
     // What was added may imply defaults, as it does on the server.
-    complete(kind, expected, facts);
+    if !settled(shape_of(kind, facts), expected) {
+        complete(kind, expected, facts);
+    }
+    let situation = Situation { object, form, namespace, facts };
     if situation.told() && shape::kind(kind).is_none() && facts.custom(kind).is_none() {
         custom(kind, expected, &situation)?;
     }
     Ok(())
+}
+
+/// As [`inject`], without completing what was added.
+///
+/// # Errors
+/// As [`inject`].
+pub(crate) fn inject_into(
+    kind: &Gvk,
+    expected: &mut Value,
+    object: &Value,
+    form: Form,
+    namespace: &str,
+    facts: &Facts,
+) -> Result<(), CouldNotTell> {
+    let situation = Situation { object, form, namespace, facts };
+    metadata(expected, &situation);
+    match (kind.group.as_str(), kind.kind.as_str()) {
+        ("", "Pod") => pod::inject(expected, &situation),
+        ("", "PersistentVolumeClaim") => claim::inject(expected, &situation),
+        ("", "Service") => {
+            service::inject(expected, &situation);
+            Ok(())
+        }
+        ("batch", "Job") => {
+            job::inject(expected, &situation);
+            Ok(())
+        }
+        ("apps", "DaemonSet") => {
+            daemon_set(expected, &situation);
+            Ok(())
+        }
+        ("networking.k8s.io", "Ingress") => ingress::inject(expected, &situation),
+        _ => Ok(()),
+    }
 }
 
 /// The namespace of the request, and the name that `generateName` became.
@@ -157,15 +185,15 @@ fn add(value: &mut Value, path: &[&str], field: &str, new: Value) {
 
 /// Whether something is said at a path.
 fn has(value: &Value, pointer: &str) -> bool {
-    value.pointer(pointer).is_some_and(|value| !value.is_null())
+    value.at(pointer).is_some_and(|value| !value.is_null())
 }
 
 fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
-    value.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty())
+    value.at(pointer).and_then(Value::as_str).filter(|text| !text.is_empty())
 }
 
 fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
-    value.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    value.at(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What admission plugins and the pod strategy add to a pod.
 
+use crate::tables::At;
 use serde_json::{Map, Value, json};
 
 use super::{CouldNotTell, Form, Situation, add, entry, has, limits, list, text, token};
@@ -20,8 +21,8 @@ pub(super) fn inject(expected: &mut Value, situation: &Situation<'_>) -> Result<
 /// The old annotation of a container's AppArmor profile becomes the field of today, unless the pod's says the same.
 fn app_armor(expected: &mut Value, situation: &Situation<'_>) {
     const ANNOTATION: &str = "container.apparmor.security.beta.kubernetes.io/";
-    let annotations = expected.pointer("/metadata/annotations").cloned().unwrap_or_default();
-    let of_pod = expected.pointer("/spec/securityContext/appArmorProfile").cloned();
+    let annotations = expected.at("/metadata/annotations").cloned().unwrap_or_default();
+    let of_pod = expected.at("/spec/securityContext/appArmorProfile").cloned();
     for containers in ["initContainers", "containers", "ephemeralContainers"] {
         for index in 0..list(expected, &format!("/spec/{containers}")).len() {
             let at = format!("/spec/{containers}/{index}");
@@ -40,7 +41,7 @@ fn app_armor(expected: &mut Value, situation: &Situation<'_>) {
                 .any(|other| text(other, "/name") == Some(name) && has(other, "/securityContext/appArmorProfile"));
             if shown
                 && of_pod.as_ref() != Some(&profile)
-                && let Some(container) = expected.pointer_mut(&at)
+                && let Some(container) = expected.at_mut(&at)
             {
                 add(container, &["securityContext"], "appArmorProfile", profile);
             }
@@ -118,7 +119,7 @@ fn runtime_class(expected: &mut Value, situation: &Situation<'_>) -> Result<(), 
     let Some(name) = text(expected, "/spec/runtimeClassName").map(str::to_owned) else { return Ok(()) };
     let shown = situation.object;
     let Some(class) = situation.facts.runtime_class(&name) else {
-        let selector = |of: &Value| of.pointer("/spec/nodeSelector").and_then(Value::as_object).map_or(0, Map::len);
+        let selector = |of: &Value| of.at("/spec/nodeSelector").and_then(Value::as_object).map_or(0, Map::len);
         let more = has(shown, "/spec/overhead") && !has(expected, "/spec/overhead")
             || selector(shown) > selector(expected)
             || list(shown, "/spec/tolerations").len() > list(expected, "/spec/tolerations").len();
@@ -132,7 +133,7 @@ fn runtime_class(expected: &mut Value, situation: &Situation<'_>) -> Result<(), 
         add(expected, &["spec"], "overhead", overhead.clone());
     }
     for (key, value) in &class.node_selector {
-        if shown.pointer("/spec/nodeSelector").is_some_and(|selector| selector.get(key).is_some()) {
+        if shown.at("/spec/nodeSelector").is_some_and(|selector| selector.get(key).is_some()) {
             add(expected, &["spec", "nodeSelector"], key, value.clone());
         }
     }
@@ -193,7 +194,7 @@ fn covers(wide: &Value, narrow: &Value) -> bool {
 
 /// `matchLabelKeys` becomes part of the selector beside it, with the values of the pod's own labels.
 fn label_keys(expected: &mut Value, situation: &Situation<'_>) {
-    let labels = expected.pointer("/metadata/labels").cloned().unwrap_or_default();
+    let labels = expected.at("/metadata/labels").cloned().unwrap_or_default();
     for affinity in ["podAffinity", "podAntiAffinity"] {
         for (list_of, term) in [
             ("requiredDuringSchedulingIgnoredDuringExecution", ""),
@@ -225,7 +226,7 @@ fn merge_keys(expected: &mut Value, situation: &Situation<'_>, at: &str, labels:
             }
         }
     }
-    if let Some(term) = expected.pointer_mut(at)
+    if let Some(term) = expected.at_mut(at)
         && term.get("labelSelector").is_some()
         && let Some(selector) = entry(term, &["labelSelector"])
         && let Some(list) = selector.entry("matchExpressions").or_insert_with(|| json!([])).as_array_mut()

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::tables::At;
 use serde_json::{Value, json};
 
 use super::{Form, Situation, add, has, list, text};
@@ -21,12 +22,12 @@ pub(super) fn inject(expected: &mut Value, situation: &Situation<'_>) {
     addresses(expected, situation.object);
     families(expected, situation.object);
     let balanced = kind == "LoadBalancer";
-    let allocates = expected.pointer("/spec/allocateLoadBalancerNodePorts") != Some(&Value::Bool(false));
+    let allocates = expected.at("/spec/allocateLoadBalancerNodePorts") != Some(&Value::Bool(false));
     if kind == "NodePort" || (balanced && allocates) {
         node_ports(expected, situation.object);
     }
     if balanced && text(expected, "/spec/externalTrafficPolicy") == Some("Local") {
-        let shown = situation.object.pointer("/spec/healthCheckNodePort").filter(|port| is_port(port));
+        let shown = situation.object.at("/spec/healthCheckNodePort").filter(|port| is_port(port));
         if let Some(port) = shown {
             add(expected, &["spec"], "healthCheckNodePort", port.clone());
         }
@@ -47,11 +48,11 @@ fn addresses(expected: &mut Value, object: &Value) {
     if !has(expected, "/spec/clusterIP") {
         let written = list(expected, "/spec/clusterIPs").first().cloned();
         let first = written.or_else(|| shown.first().filter(|address| is_address(address)).cloned());
-        if let Some(first) = first.filter(|first| object.pointer("/spec/clusterIP") == Some(first)) {
+        if let Some(first) = first.filter(|first| object.at("/spec/clusterIP") == Some(first)) {
             add(expected, &["spec"], "clusterIP", first);
         }
     }
-    let first = expected.pointer("/spec/clusterIP").cloned();
+    let first = expected.at("/spec/clusterIP").cloned();
     let follows = shown.first() == first.as_ref()
         && shown.len() <= 2
         && shown.iter().skip(1).all(|address| is_address(address) && first.as_ref().is_some_and(is_address));
@@ -91,7 +92,7 @@ fn families(expected: &mut Value, object: &Value) {
 /// A node port for every port that has none.
 fn node_ports(expected: &mut Value, object: &Value) {
     let shown = list(object, "/spec/ports").to_vec();
-    let ports = expected.pointer_mut("/spec/ports").and_then(Value::as_array_mut);
+    let ports = expected.at_mut("/spec/ports").and_then(Value::as_array_mut);
     for port in ports.into_iter().flatten() {
         let same = |other: &&Value| {
             ["port", "protocol"].iter().all(|key| other.get(key).is_none() || other.get(key) == port.get(key))

@@ -1,5 +1,6 @@
 //! What the ServiceAccount plugin adds to a pod: the account, its token volume, its pull secrets.
 
+use crate::tables::At;
 use serde_json::{Value, json};
 
 use super::{CouldNotTell, GENERATED, Situation, add, entry, list, text};
@@ -39,7 +40,7 @@ pub(super) fn inject(expected: &mut Value, situation: &Situation<'_>) -> Result<
     }
 
     let Some(volume) = token_volume(expected, situation.object) else { return Ok(()) };
-    let automount = match expected.pointer("/spec/automountServiceAccountToken").and_then(Value::as_bool) {
+    let automount = match expected.at("/spec/automountServiceAccountToken").and_then(Value::as_bool) {
         Some(said) => said,
         None => match account {
             Some(account) => account.automount.unwrap_or(true),
@@ -83,7 +84,7 @@ fn mount(expected: &mut Value, object: &Value, volume: &TokenVolume) {
     let at_path = |mount: &Value| text(mount, "/mountPath") == Some(MOUNT_PATH);
     let mut needed = false;
     for containers in CONTAINERS {
-        let Some(expected) = expected.pointer_mut(&format!("/spec/{containers}")).and_then(Value::as_array_mut) else {
+        let Some(expected) = expected.at_mut(&format!("/spec/{containers}")).and_then(Value::as_array_mut) else {
             continue;
         };
         let shown = list(object, &format!("/spec/{containers}"));

@@ -1,0 +1,101 @@
+//! What injectors would add, by asking them: they are given the part of the expected tree that they read and write,
+//! with the values of the holes in it, and what is in it afterwards and not in the tree is what they added.
+
+use serde_json::{Map, Value};
+
+use super::plan::{Injected, Node};
+use crate::object::Gvk;
+use crate::recognise::Context;
+use crate::render::Renderer;
+use crate::tables;
+
+/// A part of a tree.
+enum Keep {
+    All,
+    Fields(&'static [(&'static str, Keep)]),
+    /// Of every element.
+    Elements(&'static Keep),
+}
+
+const METADATA: Keep = Keep::Fields(&[("annotations", Keep::All), ("generateName", Keep::All), ("name", Keep::All)]);
+const MOUNTED: Keep = Keep::Elements(&Keep::Fields(&[
+    ("name", Keep::All),
+    ("volumeMounts", Keep::Elements(&Keep::Fields(&[("mountPath", Keep::All), ("name", Keep::All)]))),
+]));
+const NAMED: Keep = Keep::Elements(&Keep::Fields(&[("name", Keep::All)]));
+const POD: Keep = Keep::Fields(&[
+    ("metadata", METADATA),
+    (
+        "spec",
+        Keep::Fields(&[
+            ("automountServiceAccountToken", Keep::All),
+            ("containers", MOUNTED),
+            ("imagePullSecrets", Keep::All),
+            ("initContainers", MOUNTED),
+            ("preemptionPolicy", Keep::All),
+            ("priority", Keep::All),
+            ("priorityClassName", Keep::All),
+            ("serviceAccount", Keep::All),
+            ("serviceAccountName", Keep::All),
+            ("tolerations", Keep::All),
+            ("volumes", NAMED),
+        ]),
+    ),
+]);
+const JOB: Keep = Keep::Fields(&[
+    ("metadata", METADATA),
+    (
+        "spec",
+        Keep::Fields(&[
+            ("manualSelector", Keep::All),
+            ("selector", Keep::All),
+            ("template", Keep::Fields(&[("metadata", Keep::Fields(&[("labels", Keep::All)]))])),
+        ]),
+    ),
+]);
+const OTHER: Keep = Keep::Fields(&[("metadata", METADATA)]);
+
+/// The kept part of what is expected, with all that injectors add to it; none where they could not tell.
+pub(super) fn additions(
+    kind: &Gvk,
+    injected: Injected,
+    root: &Node,
+    renderer: &mut Renderer<'_>,
+    object: &Value,
+    context: &Context<'_>,
+) -> Option<Value> {
+    let keep = match injected {
+        Injected::Metadata => &OTHER,
+        Injected::Pod => &POD,
+        Injected::Job => &JOB,
+    };
+    let mut part = kept(root, keep, renderer)?;
+    tables::inject_into(kind, &mut part, object, context.form, context.namespace, context.facts).ok()?;
+    Some(part)
+}
+
+/// None where a hole that is kept takes elements, or is absent.
+fn kept(node: &Node, keep: &Keep, renderer: &mut Renderer<'_>) -> Option<Value> {
+    match (node, keep) {
+        (Node::Map(entries), Keep::Fields(fields)) => {
+            let mut out = Map::new();
+            for (name, keep) in *fields {
+                if let Ok(at) = entries.binary_search_by(|(other, _)| (**other).cmp(name)) {
+                    out.insert((*name).to_owned(), kept(&entries[at].1, keep, renderer)?);
+                }
+            }
+            Some(Value::Object(out))
+        }
+        (Node::Map(entries), _) => {
+            let entries = entries.iter().map(|(name, node)| Some((String::from(&**name), kept(node, keep, renderer)?)));
+            entries.collect::<Option<_>>().map(Value::Object)
+        }
+        (Node::List(list), keep) if list.many.is_none() => {
+            let keep = if let Keep::Elements(keep) = keep { keep } else { keep };
+            list.elements.iter().map(|node| kept(node, keep, renderer)).collect::<Option<_>>().map(Value::Array)
+        }
+        (Node::List(_), _) => None,
+        (Node::Literal(literal), _) => Some(literal.value.clone()),
+        (Node::Hole(place), _) => renderer.value(&place.pattern),
+    }
+}

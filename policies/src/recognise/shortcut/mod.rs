@@ -1,0 +1,70 @@
+//! The same proof, prepared: a template is rendered and completed once, with marks where its holes are, and what comes
+//! of it is walked beside an object without building anything.
+//!
+//! The long way (`super::verify`) renders the bindings, completes, injects and compares. Completing copies the value
+//! of a hole from place to place but does not look at it, save where [`plan`] says so and gives up; so completing the
+//! rendered template is filling in the completed marks. What injectors add is asked of the injectors themselves, on
+//! the part of the tree that they read ([`additions`]). An object that equals what comes out of that, entry for entry
+//! and in the same order, equals what the long way would compare it with, and is complete since that is.
+//!
+//! So this admits only what the long way admits (a property test holds that it does, with the same bindings); whatever
+//! it does not admit goes the long way, which knows other spellings and orders, and words the differences.
+
+mod additions;
+mod contrast;
+mod plan;
+mod walk;
+
+use std::sync::{Arc, OnceLock};
+
+use serde_json::Value;
+
+use super::Context;
+use crate::difference::Difference;
+use crate::parameter::Bindings;
+use crate::template::Template;
+
+/// A template's prepared form, made at first use. A copy of a template has one of its own, since its pattern may be
+/// changed.
+#[derive(Debug, Default)]
+pub struct Shortcut(OnceLock<Option<Arc<plan::Plan>>>);
+
+impl Clone for Shortcut {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+/// Whether an object carries what is not part of it for recognition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Marked {
+    /// It is bare.
+    No,
+    /// It may carry stamp, instructions and owners, which are judged elsewhere.
+    Maybe,
+}
+
+/// Why an object is not what a plan says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Miss {
+    /// It differs, whatever its holes stand for: what the template itself says there is another thing.
+    Sure,
+    /// The long way tells.
+    Unsure,
+}
+
+/// The bindings with which `template` renders `object`.
+///
+/// # Errors
+/// [`Miss`] where this does not find them.
+pub fn shortcut(template: &Template, object: &Value, context: &Context<'_>, marked: Marked) -> Result<Bindings, Miss> {
+    let plan = template.shortcut.0.get_or_init(|| plan::Plan::of(template).map(Arc::new));
+    walk::walk(plan.as_ref().ok_or(Miss::Unsure)?, template, object, context, marked)
+}
+
+/// The differences between `object` and what `template` renders, as the long way words them. None says nothing: the
+/// long way tells.
+pub fn contrast(template: &Template, object: &Value, context: &Context<'_>, marked: Marked) -> Option<Vec<Difference>> {
+    let plan = template.shortcut.0.get_or_init(|| plan::Plan::of(template).map(Arc::new)).as_ref()?;
+    contrast::contrast(plan, template, object, context, marked)
+}

@@ -1,0 +1,306 @@
+//! A template, rendered and completed once with marks in the place of its holes.
+
+use serde_json::Value;
+
+use crate::keys;
+use crate::parameter::{Bindings, Parameters, Schema};
+use crate::recognise::bind::is_secret;
+use crate::render::{Instead, Renderer};
+use crate::tables::{self, Facts, SERVER_OWNED, Scalar, Shape};
+use crate::template::{Element, Hole, Pattern, Placement, Template};
+
+/// What marks begin and end with; no template with it in a text has a plan.
+const MARK: char = '\u{1}';
+
+/// Fields whose value completing looks at (`src/tables/rules.rs`, and the conditions in `tables/defaults.txt`): with a
+/// hole there a template has no plan.
+pub(crate) const INSPECTED: [&str; 8] = [
+    "hostNetwork",
+    "terminationGracePeriodSeconds",
+    "reference",
+    "type",
+    "allocationMode",
+    "externalIPs",
+    "runtimeClassName",
+    "phase",
+];
+
+/// Fields in which a whole list or map may be a hole: completing goes into it, but nothing else depends on it.
+const STRUCTURES: [&str; 6] = ["nodeSelector", "env", "envFrom", "args", "command", "matchLabels"];
+
+/// Fields that make injectors look at what [`super::additions`] does not show them.
+const INJECTED: [&str; 3] = ["runtimeClassName", "matchLabelKeys", "mismatchLabelKeys"];
+
+/// What injectors may add to the objects of a template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Injected {
+    /// To metadata alone.
+    Metadata,
+    /// What a pod gets.
+    Pod,
+    /// What a Job gets.
+    Job,
+}
+
+/// A completed template.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) root: Node,
+    pub(super) injected: Injected,
+    /// Whether `status` is the server's own.
+    pub(super) status: bool,
+}
+
+/// Part of it.
+#[derive(Debug)]
+pub(super) enum Node {
+    Literal(Literal),
+    /// In the order of the names.
+    Map(Box<[(Box<str>, Node)]>),
+    List(List),
+    Hole(Place),
+}
+
+/// A scalar.
+#[derive(Debug)]
+pub(super) struct Literal {
+    pub(super) value: Value,
+    pub(super) scalar: Scalar,
+    /// Whether the template itself says it there, rather than completing: then every rendering has it.
+    pub(super) said: bool,
+}
+
+/// A list, and where a hole takes elements of it.
+#[derive(Debug)]
+pub(super) struct List {
+    pub(super) elements: Box<[Node]>,
+    /// The hole, the number of elements before it, and the shape of what it takes.
+    pub(super) many: Option<(usize, usize, Shape<'static>)>,
+    /// Whether these are variables, whose names must differ, and not all of them are literal.
+    pub(super) variables: bool,
+    pub(super) shape: Shape<'static>,
+}
+
+/// A place of a hole.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// [`Pattern::Text`] or [`Pattern::Hole`].
+    pub(super) pattern: Pattern,
+    pub(super) shape: Shape<'static>,
+    /// Whether the field may be absent without that changing anything else.
+    pub(super) optional: bool,
+    /// Whether it is the image of a container: the pull policy depends on it.
+    pub(super) image: bool,
+}
+
+impl Plan {
+    /// None where a template has none.
+    pub(super) fn of(template: &Template) -> Option<Self> {
+        let shape = tables::built_in_shape(&template.kind)?;
+        if is_secret(template) || matches!(&template.placement, Placement::Named(pattern) if pattern.as_str().is_none())
+        {
+            return None;
+        }
+        let injected = match (template.kind.group.as_str(), template.kind.kind.as_str()) {
+            ("", "Pod") => Injected::Pod,
+            ("batch", "Job") => Injected::Job,
+            ("", "Service" | "PersistentVolumeClaim") | ("apps", "DaemonSet") | (_, "Ingress") => return None,
+            _ => Injected::Metadata,
+        };
+        let parameters = &*template.parameters;
+        let mut marks = Marks { parameters, holes: Vec::new(), instead: Instead::new(), bindings: Bindings::default() };
+        marks.bindings.declared = vec![None; parameters.all.len()];
+        marks.place(&template.pattern, shape, "")?;
+        let mut tree = Renderer::new(parameters, &marks.bindings).with(&marks.instead).value(&template.pattern)?;
+        tables::complete(&template.kind, &mut tree, &Facts::default());
+        clean(&mut tree)?;
+        let mut found = vec![false; marks.holes.len()];
+        let root = marks.node(&tree, Some(&template.pattern), shape, false, &mut found)?;
+        let status = tables::has_status(&template.kind, &Facts::default()) == Some(true);
+        // One that completing dropped or overwrote would not be bound.
+        found.into_iter().all(|found| found).then_some(Self { root, injected, status })
+    }
+}
+
+/// Takes out what is never compared; none where something is there that recognition never sees on an object.
+fn clean(tree: &mut Value) -> Option<()> {
+    let metadata = tree.get_mut("metadata")?.as_object_mut()?;
+    metadata.retain(|name, _| !SERVER_OWNED.contains(&name.as_str()) && name != "namespace");
+    let has =
+        |map: &str, keys: &[&str]| metadata.get(map).is_some_and(|map| keys.iter().any(|key| map.get(key).is_some()));
+    let ours = has("labels", &keys::STAMP_LABELS)
+        || has("annotations", &keys::INSTRUCTIONS)
+        || has("annotations", &[keys::ADMISSION, keys::LAST_APPLIED]);
+    (!ours && !metadata.contains_key("ownerReferences")).then_some(())
+}
+
+/// The holes of a pattern, each with the text that marks it.
+struct Marks<'t> {
+    parameters: &'t Parameters,
+    holes: Vec<Marked<'t>>,
+    instead: Instead,
+    bindings: Bindings,
+}
+
+#[derive(Clone, Copy)]
+enum Marked<'t> {
+    One(&'t Pattern),
+    Many(usize),
+}
+
+fn mark(index: usize) -> Value {
+    Value::String(format!("{MARK}{index}{MARK}"))
+}
+
+impl<'t> Marks<'t> {
+    /// Marks the holes of `pattern`, which is the value of `name`; none where one may not be a mark.
+    fn place(&mut self, pattern: &'t Pattern, shape: Shape<'static>, name: &str) -> Option<()> {
+        match pattern {
+            Pattern::Literal(Value::String(text)) if text.contains(MARK) => None,
+            Pattern::Literal(_) => Some(()),
+            Pattern::Map(entries) => entries.iter().try_for_each(|(name, pattern)| {
+                let pods = name == "resources" && shape.is_pod_spec();
+                if pods || INJECTED.contains(&name.as_str()) {
+                    return None;
+                }
+                self.place(pattern, shape.field(name), name)
+            }),
+            Pattern::List(elements) => elements.iter().try_for_each(|element| match element {
+                Element::One(pattern) => self.place(pattern, shape.element(), name),
+                Element::Many(index) if STRUCTURES.contains(&name) => {
+                    // Used twice, both take the same; the marks then say so twice.
+                    let slot = self.bindings.declared.get_mut(*index)?;
+                    slot.get_or_insert_with(|| Value::Array(vec![mark(self.holes.len())]));
+                    self.holes.push(Marked::Many(*index));
+                    Some(())
+                }
+                Element::Many(_) => None,
+            }),
+            Pattern::Text(text) => {
+                let declared = text.declared();
+                self.one(pattern, name, declared.into_iter())
+            }
+            Pattern::Hole(Hole::Given(_)) => self.one(pattern, name, std::iter::empty()),
+            Pattern::Hole(Hole::Declared(index)) => self.one(pattern, name, std::iter::once(*index)),
+        }
+    }
+
+    fn one(&mut self, pattern: &'t Pattern, name: &str, declared: impl Iterator<Item = usize>) -> Option<()> {
+        for index in declared {
+            let parameter = self.parameters.all.get(index)?;
+            if parameter.generated.is_some() || is_structure(&parameter.schema) && !STRUCTURES.contains(&name) {
+                return None;
+            }
+        }
+        if INSPECTED.contains(&name) {
+            return None;
+        }
+        self.instead.insert(std::ptr::from_ref(pattern), mark(self.holes.len()));
+        self.holes.push(Marked::One(pattern));
+        Some(())
+    }
+
+    /// The hole that a text marks; the inner none where it is part of a text, which is never rendered so.
+    fn marked(&self, value: &Value) -> Option<Option<(usize, Marked<'t>)>> {
+        let Value::String(text) = value else { return Some(None) };
+        if !text.contains(MARK) {
+            return Some(None);
+        }
+        let index: usize = text.strip_prefix(MARK)?.strip_suffix(MARK)?.parse().ok()?;
+        Some(Some((index, *self.holes.get(index)?)))
+    }
+
+    /// What completing made of the marked tree; none where it is not to be read.
+    fn node(
+        &self,
+        value: &Value,
+        pattern: Option<&Pattern>,
+        shape: Shape<'static>,
+        may_be_absent: bool,
+        found: &mut [bool],
+    ) -> Option<Node> {
+        if let Some((index, marked)) = self.marked(value)? {
+            let Marked::One(pattern) = marked else { return None };
+            *found.get_mut(index)? = true;
+            let optional = may_be_absent && self.optional(pattern);
+            return Some(Node::Hole(Place { pattern: pattern.clone(), shape, optional, image: false }));
+        }
+        match value {
+            Value::Object(object) => {
+                // What an absent field leaves behind must neither be empty nor get a default.
+                let marked = |value: &Value| matches!(self.marked(value), Some(Some(_)));
+                let others = object.values().any(|value| !marked(value));
+                let plain = others && !shape.has_defaults();
+                let entries = object.iter().map(|(name, value)| {
+                    let pattern = pattern.and_then(|pattern| pattern.get(name));
+                    let mut node = self.node(value, pattern, shape.field(name), plain, found)?;
+                    if let Node::Hole(place) = &mut node {
+                        place.image = name == "image";
+                    }
+                    Some((name.as_str().into(), node))
+                });
+                entries.collect::<Option<_>>().map(Node::Map)
+            }
+            Value::Array(values) => self.list(values, pattern, shape, found).map(Node::List),
+            value => {
+                let said = matches!(pattern, Some(Pattern::Literal(literal)) if literal == value);
+                Some(Node::Literal(Literal { value: value.clone(), scalar: shape.scalar(), said }))
+            }
+        }
+    }
+
+    fn list(
+        &self,
+        values: &[Value],
+        pattern: Option<&Pattern>,
+        shape: Shape<'static>,
+        found: &mut [bool],
+    ) -> Option<List> {
+        let said = |position: usize| match pattern {
+            Some(Pattern::List(said)) => match said.get(position) {
+                Some(Element::One(pattern)) => Some(pattern),
+                _ => None,
+            },
+            _ => None,
+        };
+        let mut elements = Vec::with_capacity(values.len());
+        let mut many = None;
+        for (position, value) in values.iter().enumerate() {
+            match self.marked(value)? {
+                Some((index, Marked::Many(parameter))) => {
+                    *found.get_mut(index)? = true;
+                    // Where two holes take elements, more than one way may have to be tried.
+                    if many.replace((parameter, position, shape.element())).is_some() {
+                        return None;
+                    }
+                }
+                // An element that may be absent moves the others.
+                Some((_, Marked::One(pattern))) if self.optional(pattern) => return None,
+                _ => elements.push(self.node(value, said(position), shape.element(), false, found)?),
+            }
+        }
+        let names: Vec<_> = values.iter().map(|value| value.get("name").and_then(Value::as_str)).collect();
+        let literal = names.iter().all(|name| name.is_some_and(|name| !name.contains(MARK)));
+        if shape.is_env() && literal && many.is_none() {
+            let mut names: Vec<_> = names.into_iter().flatten().collect();
+            names.sort_unstable();
+            if names.windows(2).any(|pair| pair[0] == pair[1]) {
+                return None;
+            }
+        }
+        Some(List { elements: elements.into(), many, variables: shape.is_env() && (!literal || many.is_some()), shape })
+    }
+
+    fn optional(&self, pattern: &Pattern) -> bool {
+        let may = |index: &usize| self.parameters.all.get(*index).is_some_and(|parameter| parameter.optional);
+        match pattern {
+            Pattern::Hole(Hole::Declared(index)) => may(index),
+            Pattern::Text(text) => text.declared().iter().any(may),
+            _ => false,
+        }
+    }
+}
+
+fn is_structure(schema: &Schema) -> bool {
+    schema.is_list() || schema.is_map()
+}

@@ -1,0 +1,370 @@
+//! The walk of a plan beside an object: once to bind the holes, once to compare.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::additions::additions;
+use super::plan::{List, Literal, Node, Place, Plan};
+use super::{Marked, Miss};
+use crate::keys;
+use crate::parameter::{Bindings, Parameters};
+use crate::quantity::Quantity;
+use crate::recognise::{Context, Form};
+use crate::render::Renderer;
+use crate::tables::{self, ListKind, SERVER_OWNED, Scalar, Shape};
+use crate::template::{Given, Hole, Pattern, Placement, Template};
+use crate::text::{Part, TextMismatch};
+
+/// Maps of metadata that may carry marks.
+const MARKED_MAPS: [&str; 2] = ["annotations", "labels"];
+/// Annotations by which injectors read more of an object than [`super::additions`] shows them.
+const ANNOTATED: [&str; 2] = ["kubernetes.io/limit-ranger", "container.apparmor.security.beta.kubernetes.io/"];
+
+pub(super) fn walk(
+    plan: &Plan,
+    template: &Template,
+    object: &Value,
+    context: &Context<'_>,
+    marked: Marked,
+) -> Result<Bindings, Miss> {
+    let (Node::Map(entries), Value::Object(fields)) = (&plan.root, object) else { return Err(Miss::Unsure) };
+    let Some(Node::Map(metadata)) = find(entries, "metadata") else { return Err(Miss::Unsure) };
+    let shown = fields.get("metadata").and_then(Value::as_object).ok_or(Miss::Unsure)?;
+    let mut walk = Walk::new(template, context);
+    // Templates of one kind differ in their names most often: those first.
+    walk.metadata(metadata, shown, marked)?;
+    walk.map(entries, fields, |name| name == "metadata" || plan.status && name == "status")?;
+    if !is_in_place(template, shown, context) || needs_more(shown) {
+        return Err(Miss::Unsure);
+    }
+    let extras = walk.extras;
+    let bindings = walk.finish().ok_or(Miss::Unsure)?;
+    if extras > 0 {
+        let mut renderer = Renderer::new(&template.parameters, &bindings);
+        let part = additions(&template.kind, plan.injected, &plan.root, &mut renderer, object, context);
+        // What was added to the object and what injectors add are the same places, and say the same.
+        if part.and_then(|part| added(&plan.root, object, &part)) != Some(extras) {
+            return Err(Miss::Unsure);
+        }
+    }
+    Ok(bindings)
+}
+
+pub(super) fn find<'n>(entries: &'n Entries, name: &str) -> Option<&'n Node> {
+    entries.binary_search_by(|(other, _)| (**other).cmp(name)).ok().map(|at| &entries[at].1)
+}
+
+/// The object is where its template puts it, and the request says the same.
+pub(super) fn is_in_place(template: &Template, metadata: &Map<String, Value>, context: &Context<'_>) -> bool {
+    let wanted = match &template.placement {
+        Placement::MasterNamespace => context.given.get(&Given::MasterNamespace).map(String::as_str),
+        Placement::Named(pattern) => pattern.as_str(),
+    };
+    wanted.is_none_or(|wanted| wanted == context.namespace)
+        && metadata.get("namespace").is_none_or(|namespace| namespace == context.namespace)
+}
+
+pub(super) fn needs_more(metadata: &Map<String, Value>) -> bool {
+    let annotations = metadata.get("annotations").and_then(Value::as_object);
+    annotations.is_some_and(|annotations| {
+        annotations.contains_key(keys::LAST_APPLIED)
+            || ANNOTATED.iter().any(|prefix| annotations.keys().any(|key| key.starts_with(prefix)))
+    })
+}
+
+/// Whether one of the two has a name, or a prefix for one, and the other has none and gets none.
+fn names_differ(entries: &Entries, shown: &Map<String, Value>, form: Form) -> bool {
+    let says = |node: &Node| match node {
+        Node::Literal(literal) => literal.said,
+        // Text with something literal in it is never empty.
+        Node::Hole(Place { pattern: Pattern::Text(text), .. }) => {
+            text.parts.iter().any(|part| matches!(part, Part::Literal(_)))
+        }
+        _ => false,
+    };
+    ["name", "generateName"].into_iter().any(|field| match (find(entries, field), shown.get(field)) {
+        (Some(node), None) => says(node),
+        (None, Some(Value::String(text))) => !text.is_empty() && (field == "generateName" || form != Form::Validating),
+        _ => false,
+    })
+}
+
+/// Whether an entry of a map of metadata is no part of the object for recognition.
+pub(super) fn is_aside(map: &str, key: &str, marked: Marked) -> bool {
+    marked == Marked::Maybe
+        && match map {
+            "labels" => keys::STAMP_LABELS.contains(&key),
+            "annotations" => key == keys::ADMISSION || keys::INSTRUCTIONS.contains(&key),
+            _ => false,
+        }
+}
+
+/// Whether a field of metadata is never compared here.
+pub(super) fn is_passed_over(name: &str, marked: Marked) -> bool {
+    SERVER_OWNED.contains(&name) || name == "namespace" || marked == Marked::Maybe && name == "ownerReferences"
+}
+
+type Entries = [(Box<str>, Node)];
+
+pub(super) struct Walk<'a> {
+    parameters: &'a Parameters,
+    given: &'a BTreeMap<Given, String>,
+    form: Form,
+    bound: Vec<Option<Value>>,
+    absent: Vec<usize>,
+    /// How many fields and elements the object has that the plan has not.
+    pub(super) extras: usize,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(template: &'a Template, context: &Context<'a>) -> Self {
+        Self {
+            parameters: &template.parameters,
+            given: context.given,
+            form: context.form,
+            bound: vec![None; template.parameters.all.len()],
+            absent: Vec::new(),
+            extras: 0,
+        }
+    }
+
+    /// What was bound; none where a hole is absent in one place and not in another.
+    pub(super) fn finish(self) -> Option<Bindings> {
+        let absent = |index: &usize| self.bound.get(*index).is_some_and(Option::is_none);
+        let agree = self.absent.iter().all(absent);
+        agree.then(|| Bindings { declared: self.bound, given: self.given.clone() })
+    }
+
+    fn metadata(&mut self, entries: &Entries, shown: &Map<String, Value>, marked: Marked) -> Result<(), Miss> {
+        if names_differ(entries, shown, self.form) {
+            return Err(Miss::Sure);
+        }
+        self.map(entries, shown, |name| MARKED_MAPS.contains(&name) || is_passed_over(name, marked))?;
+        for name in MARKED_MAPS {
+            match (find(entries, name), shown.get(name)) {
+                (None, None) => {}
+                (Some(Node::Map(entries)), Some(Value::Object(shown))) => {
+                    self.map(entries, shown, |key| is_aside(name, key, marked))?;
+                }
+                // Nothing is left of a map that had marks alone.
+                (None, Some(Value::Object(shown)))
+                    if !shown.is_empty() && shown.keys().all(|key| is_aside(name, key, marked)) => {}
+                _ => return Err(Miss::Unsure),
+            }
+        }
+        Ok(())
+    }
+
+    fn map(
+        &mut self,
+        entries: &Entries,
+        object: &Map<String, Value>,
+        aside: impl Fn(&str) -> bool,
+    ) -> Result<(), Miss> {
+        let mut fields = object.iter().filter(|(name, _)| !aside(name)).peekable();
+        for (name, node) in entries.iter().filter(|(name, _)| !aside(name)) {
+            while fields.next_if(|(other, _)| other.as_str() < &**name).is_some() {
+                self.extras += 1;
+            }
+            match fields.next_if(|(other, _)| other.as_str() == &**name) {
+                Some((_, value)) => self.node(node, value)?,
+                None => self.absent(node)?,
+            }
+        }
+        self.extras += fields.count();
+        Ok(())
+    }
+
+    fn node(&mut self, node: &Node, value: &Value) -> Result<(), Miss> {
+        match (node, value) {
+            (Node::Literal(literal), value) if literal.value == *value => Ok(()),
+            (Node::Literal(literal), value) => Err(literal.miss(value)),
+            (Node::Map(entries), Value::Object(object)) => self.map(entries, object, |_| false),
+            (Node::List(list), Value::Array(values)) => self.list(list, values),
+            (Node::Hole(place), value) => self.hole(place, value),
+            (Node::Map(_) | Node::List(_), _) => Err(Miss::Unsure),
+        }
+    }
+
+    pub(super) fn list(&mut self, list: &List, values: &[Value]) -> Result<(), Miss> {
+        let spare = values.len().checked_sub(list.elements.len()).ok_or(Miss::Unsure)?;
+        let (many, taken) = match list.many {
+            Some((_, before, _)) => (before, spare),
+            None => (list.elements.len(), 0),
+        };
+        let (before, rest) = values.split_at_checked(many).ok_or(Miss::Unsure)?;
+        let (middle, after) = rest.split_at_checked(taken).ok_or(Miss::Unsure)?;
+        for (at, (node, value)) in list.elements.iter().zip(before.iter().chain(after)).enumerate() {
+            match self.node(node, value) {
+                Err(Miss::Sure) if !list.pairs(at, values) => return Err(Miss::Unsure),
+                outcome => outcome?,
+            }
+        }
+        match list.many {
+            Some((parameter, _, shape)) => self.take(parameter, middle, shape, list.elements.is_empty())?,
+            None => self.extras += spare,
+        }
+        if list.variables && !differ(values, "name") { Err(Miss::Unsure) } else { Ok(()) }
+    }
+
+    /// A list hole takes these elements.
+    fn take(&mut self, parameter: usize, values: &[Value], shape: Shape<'_>, alone: bool) -> Result<(), Miss> {
+        let declared = self.parameters.all.get(parameter).ok_or(Miss::Unsure)?;
+        if values.is_empty() && (alone || declared.optional) {
+            return Err(Miss::Unsure);
+        }
+        let taken = Value::Array(values.to_vec());
+        let fit = values.iter().all(|value| tables::stays(shape, value)) && declared.schema.accepts(&taken).is_ok();
+        if fit { self.bind(parameter, taken) } else { Err(Miss::Unsure) }
+    }
+
+    pub(super) fn hole(&mut self, place: &Place, value: &Value) -> Result<(), Miss> {
+        if !tables::stays(place.shape, value) || place.image && !value.as_str().is_some_and(tables::is_pulled_once) {
+            return Err(Miss::Unsure);
+        }
+        // A text has one spelling: what does not fit in it fits nowhere.
+        let miss = if place.shape.scalar() == Scalar::Text { Miss::Sure } else { Miss::Unsure };
+        match &place.pattern {
+            Pattern::Text(text) => {
+                let shown = value.as_str().ok_or(Miss::Unsure)?;
+                // Where all its holes are bound, a text is rendered sooner than cut.
+                if text.renders(&self.bound, self.given, shown) {
+                    return Ok(());
+                }
+                let bound = text.bind(shown, self.given, self.parameters).map_err(|why| match why {
+                    TextMismatch::Unknown(_) => Miss::Unsure,
+                    TextMismatch::Form | TextMismatch::Parameter(_) => miss,
+                })?;
+                bound.into_iter().try_for_each(|(index, value)| self.bind(index, value))
+            }
+            Pattern::Hole(Hole::Given(given)) => match self.given.get(given) {
+                Some(text) if value == text => Ok(()),
+                _ => Err(Miss::Unsure),
+            },
+            Pattern::Hole(Hole::Declared(index)) => match self.parameters.all.get(*index) {
+                Some(parameter) if parameter.schema.accepts(value).is_ok() => self.bind(*index, value.clone()),
+                _ => Err(miss),
+            },
+            Pattern::Literal(_) | Pattern::Map(_) | Pattern::List(_) => Err(Miss::Unsure),
+        }
+    }
+
+    /// One name used twice stands for one value.
+    fn bind(&mut self, index: usize, value: Value) -> Result<(), Miss> {
+        match self.bound.get_mut(index) {
+            Some(free @ None) => {
+                *free = Some(value);
+                Ok(())
+            }
+            Some(Some(bound)) if *bound == value => Ok(()),
+            _ => Err(Miss::Unsure),
+        }
+    }
+
+    pub(super) fn absent(&mut self, node: &Node) -> Result<(), Miss> {
+        match node {
+            Node::Hole(Place { pattern: Pattern::Hole(Hole::Declared(index)), optional: true, .. }) => {
+                self.absent.push(*index);
+                Ok(())
+            }
+            // Of several holes any may be the absent one.
+            Node::Hole(Place { pattern: Pattern::Text(text), optional: true, .. }) => match text.sole_hole() {
+                Some(Hole::Declared(index)) => {
+                    self.absent.push(index);
+                    Ok(())
+                }
+                _ => Err(Miss::Unsure),
+            },
+            _ => Err(Miss::Unsure),
+        }
+    }
+}
+
+impl Literal {
+    /// What another value in its place says.
+    fn miss(&self, value: &Value) -> Miss {
+        let amount = |value: &Value| Quantity::from_value(value).ok();
+        let sure = self.said
+            && match (self.scalar, &self.value, value) {
+                (Scalar::Text, Value::String(_), Value::String(_))
+                | (Scalar::Boolean, Value::Bool(_), Value::Bool(_)) => true,
+                (Scalar::Integer, Value::Number(one), Value::Number(other)) => one.as_f64() != other.as_f64(),
+                (Scalar::Quantity | Scalar::MilliQuantity, one, other) => {
+                    amount(one).zip(amount(other)).is_some_and(|(one, other)| one != other)
+                }
+                _ => false,
+            };
+        if sure { Miss::Sure } else { Miss::Unsure }
+    }
+}
+
+impl List {
+    /// Whether the element at a position is compared with the value there, and no other.
+    pub(super) fn pairs(&self, at: usize, values: &[Value]) -> bool {
+        if self.many.is_some() {
+            return false;
+        }
+        match self.shape.list() {
+            ListKind::Positional => true,
+            ListKind::Keyed([key]) => {
+                let named = |node: &Node| match node {
+                    Node::Map(entries) => match find(entries, key) {
+                        Some(Node::Literal(literal)) => literal.value.as_str().map(str::to_owned),
+                        _ => None,
+                    },
+                    _ => None,
+                };
+                let names: Option<Vec<_>> = self.elements.iter().map(named).collect();
+                let Some(mut names) = names else { return false };
+                let same =
+                    values.get(at).and_then(|value| value.get(key)?.as_str()) == names.get(at).map(String::as_str);
+                names.sort_unstable();
+                same && names.windows(2).all(|pair| pair[0] != pair[1]) && differ(values, key)
+            }
+            ListKind::Keyed(_) | ListKind::Set => false,
+        }
+    }
+}
+
+/// Whether all elements have another text under a key.
+fn differ(values: &[Value], key: &str) -> bool {
+    let names: Option<Vec<_>> = values.iter().map(|value| value.get(key)?.as_str()).collect();
+    names.is_some_and(|mut names| {
+        names.sort_unstable();
+        names.windows(2).all(|pair| pair[0] != pair[1])
+    })
+}
+
+/// How many fields and elements injectors added, each of which the object has exactly so; none where it has not.
+pub(super) fn added(node: &Node, object: &Value, part: &Value) -> Option<usize> {
+    match (node, object, part) {
+        (Node::Map(entries), Value::Object(object), Value::Object(part)) => {
+            let mut count = 0;
+            for (name, part) in part {
+                let shown = object.get(name)?;
+                match entries.binary_search_by(|(other, _)| (**other).cmp(name.as_str())) {
+                    Ok(at) => count += added(&entries[at].1, shown, part)?,
+                    // The namespace is judged apart.
+                    Err(_) if name == "namespace" => {}
+                    Err(_) if shown == part => count += 1,
+                    Err(_) => return None,
+                }
+            }
+            Some(count)
+        }
+        (Node::List(list), Value::Array(values), Value::Array(part)) => {
+            let mut count = 0;
+            for (index, part) in part.iter().enumerate() {
+                let shown = values.get(index)?;
+                match list.elements.get(index) {
+                    Some(node) => count += added(node, shown, part)?,
+                    None if shown == part => count += 1,
+                    None => return None,
+                }
+            }
+            Some(count)
+        }
+        _ => Some(0),
+    }
+}

@@ -1,0 +1,59 @@
+//! How the elements of two lists find each other.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+/// The merge keys of an element, `name=main`; none where it has none.
+pub(super) fn label(keys: &[String], element: &Value) -> Option<String> {
+    let element = element.as_object()?;
+    let mut parts = Vec::with_capacity(keys.len());
+    for key in keys {
+        match element.get(key) {
+            Some(Value::String(text)) => parts.push(format!("{key}={text}")),
+            Some(scalar @ (Value::Number(_) | Value::Bool(_))) => parts.push(format!("{key}={scalar}")),
+            Some(_) => return None,
+            None => {}
+        }
+    }
+    (!parts.is_empty()).then(|| parts.join(","))
+}
+
+/// The merge keys of every element; none where one has none.
+pub(super) fn labels(keys: &[String], list: &[Value]) -> Option<Vec<String>> {
+    list.iter().map(|element| label(keys, element)).collect()
+}
+
+/// The elements themselves, of a list that is a set.
+pub(super) fn texts(list: &[Value]) -> Vec<String> {
+    list.iter()
+        .map(|value| match value {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        })
+        .collect()
+}
+
+pub(super) fn unique(labels: &[String]) -> bool {
+    labels.iter().collect::<BTreeSet<_>>().len() == labels.len()
+}
+
+/// Whether the elements of two lists pair by position, since their keys are unique and the same in the same order:
+/// nearly always, and then no labels need be written. `false` says nothing.
+///
+/// Told only of lists with one key whose values are all texts: texts are as different as the labels made of them.
+pub(super) fn in_step(keys: &[String], left: &[Value], right: &[Value]) -> bool {
+    let [key] = keys else { return false };
+    if left.len() != right.len() {
+        return false;
+    }
+    let mut names = Vec::with_capacity(left.len());
+    for (left, right) in left.iter().zip(right) {
+        match (left.get(key), right.get(key)) {
+            (Some(Value::String(left)), Some(Value::String(right))) if left == right => names.push(left.as_str()),
+            _ => return false,
+        }
+    }
+    names.sort_unstable();
+    names.windows(2).all(|pair| pair[0] != pair[1])
+}
