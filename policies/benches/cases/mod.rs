@@ -60,6 +60,8 @@ impl Case {
 pub fn all(many: bool) -> Vec<Case> {
     let one = set(&config_map());
     let alone = situation(&[Arc::clone(&one)]);
+    // One template of its kind, so that a refusal is by one.
+    let only = situation(&[set(&with("pod.yaml"))]);
     let pod = object(&one, "pod.yaml", &[("run", "20261120"), ("desk", "rates")]);
     let job = object(
         &one,
@@ -84,9 +86,9 @@ pub fn all(many: bool) -> Vec<Case> {
     let mut wrong = pod.clone();
     wrong["spec"]["containers"][0]["env"][2]["value"] = "debug".into();
     let mut cases = vec![
-        create("pod/stamp", Phase::Mutating, &pod, &alone),
-        create("pod/check", Phase::Validating, &pod, &alone),
-        Case { expected: Expected::Refusal, ..create("pod/refusal", Phase::Mutating, &wrong, &alone) },
+        create("pod/stamp", Phase::Mutating, &pod, &only),
+        create("pod/check", Phase::Validating, &pod, &only),
+        Case { expected: Expected::Refusal, ..create("pod/refusal", Phase::Mutating, &wrong, &only) },
         create("job/stamp", Phase::Mutating, &job, &alone),
         create("job/check", Phase::Validating, &job, &alone),
         create("holes/stamp", Phase::Mutating, &holes, &alone),
@@ -116,6 +118,15 @@ pub fn all(many: bool) -> Vec<Case> {
 
 fn config_map() -> Value {
     yaml::value(TEMPLATES).expect("the templates are YAML")
+}
+
+/// The ConfigMap with one of its templates alone.
+fn with(key: &str) -> Value {
+    let mut map = config_map();
+    if let Some(data) = map["data"].as_object_mut() {
+        data.retain(|name, _| name == key || name == "parameters");
+    }
+    map
 }
 
 /// One kind of one master in many sizes: each is another name and image, as teams have them.

@@ -6,16 +6,17 @@
 
 use serde_json::{Map, Value};
 
-use super::Marked;
 use super::additions::additions;
-use super::plan::{List, Literal, Node, Plan};
+use super::plan::{List, Literal, Node, Place, Plan};
 use super::walk::{Walk, added, find, is_aside, is_in_place, is_passed_over, needs_more};
+use super::{Marked, Miss};
 use crate::difference::{Difference, Expected, Got, Path, Step};
-use crate::recognise::bind::{Found, is_hidden};
+use crate::recognise::bind::Found;
 use crate::recognise::{Context, report};
 use crate::render::Renderer;
 use crate::tables::{self, ListKind, Shape};
-use crate::template::Template;
+use crate::template::{Pattern, Template};
+use crate::text::TextMismatch;
 
 /// One step: as differences name it, and as one walks there.
 #[derive(Clone)]
@@ -29,6 +30,8 @@ struct Contrast<'v, 'w> {
     walk: Walk<'w>,
     trail: Vec<Turn<'v>>,
     differences: Vec<Difference>,
+    /// Texts that do not have the form of a hole's text, which the long way tells first.
+    misfits: Vec<Difference>,
     /// Which differences are about what the plan does not have, and where: injectors may have added it.
     extras: Vec<(usize, Vec<Turn<'v>>)>,
 }
@@ -52,7 +55,7 @@ pub(super) fn contrast(
     let shape = tables::built_in_shape(&template.kind)?;
     if !of_kind
         || only_marks
-        || template.parameters.all.iter().any(is_hidden)
+        || plan.hidden
         || !is_in_place(template, shown, context)
         || needs_more(shown)
         || !tables::settled(shape, object)
@@ -60,9 +63,10 @@ pub(super) fn contrast(
         return None;
     }
     let walk = Walk::new(template, context);
-    let mut contrast = Contrast { walk, trail: Vec::new(), differences: Vec::new(), extras: Vec::new() };
+    let mut contrast =
+        Contrast { walk, trail: Vec::new(), differences: Vec::new(), misfits: Vec::new(), extras: Vec::new() };
     contrast.root(entries, fields, plan, shape, marked)?;
-    let Contrast { walk, differences, extras, .. } = contrast;
+    let Contrast { walk, differences, misfits, extras, .. } = contrast;
     let bindings = walk.finish()?;
     let differences = without_additions(differences, &extras, || {
         let mut renderer = Renderer::new(&template.parameters, &bindings);
@@ -70,6 +74,7 @@ pub(super) fn contrast(
         added(&plan.root, object, &part)?;
         Some(part)
     })?;
+    let differences: Vec<_> = misfits.into_iter().chain(differences).collect();
     if differences.is_empty() {
         return None;
     }
@@ -185,9 +190,28 @@ impl<'v> Contrast<'v, '_> {
                 Both::of(entries, object).try_for_each(|(name, node, value)| self.field(name, node, value, shape))
             }
             (Node::List(list), Value::Array(values)) => self.list(list, values),
-            (Node::Hole(place), value) => self.walk.hole(place, value).ok(),
+            (Node::Hole(place), value) => self.hole(place, value),
             (Node::Map(_) | Node::List(_), _) => None,
         }
+    }
+
+    /// A text in the wrong form is told only outside lists, whose elements it might pair in another way.
+    fn hole(&mut self, place: &Place, value: &Value) -> Option<()> {
+        let Err(miss) = self.walk.hole(place, value) else { return Some(()) };
+        let (Miss::Sure, Pattern::Text(text), Some(shown)) = (miss, &place.pattern, value.as_str()) else {
+            return None;
+        };
+        if self.trail.iter().any(|turn| matches!(turn, Turn::Element(..))) {
+            return None;
+        }
+        let refused = match text.bind(shown, self.walk.given, self.walk.parameters) {
+            Err(TextMismatch::Parameter(index)) => Some(index),
+            Err(TextMismatch::Form) => None,
+            Ok(_) | Err(TextMismatch::Unknown(_)) => return None,
+        };
+        let expected = Expected::Described(report::describe(&place.pattern, refused, self.walk.parameters));
+        self.misfits.push(Difference { path: self.path(), expected, got: Got::Value(value.clone()) });
+        Some(())
     }
 
     fn literal(&mut self, literal: &Literal, value: &Value) {
@@ -238,12 +262,16 @@ impl<'v> Contrast<'v, '_> {
     }
 
     fn differ(&mut self, expected: Expected, got: Got) {
+        self.differences.push(Difference { path: self.path(), expected, got });
+    }
+
+    fn path(&self) -> Path {
         let steps = self.trail.iter().map(|turn| match turn {
             Turn::Key(key) => Step::Key((*key).to_owned()),
             Turn::Element(_, Some((key, text))) => Step::Element(format!("{key}={text}")),
             Turn::Element(index, None) => Step::Index(*index),
         });
-        self.differences.push(Difference { path: Path::from_steps(steps.collect()), expected, got });
+        Path::from_steps(steps.collect())
     }
 }
 

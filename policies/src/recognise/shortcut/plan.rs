@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::keys;
 use crate::parameter::{Bindings, Parameters, Schema};
-use crate::recognise::bind::is_secret;
+use crate::recognise::bind::{is_hidden, is_secret};
 use crate::render::{Instead, Renderer};
 use crate::tables::{self, Facts, SERVER_OWNED, Scalar, Shape};
 use crate::template::{Element, Hole, Pattern, Placement, Template};
@@ -49,6 +49,8 @@ pub(super) struct Plan {
     pub(super) injected: Injected,
     /// Whether `status` is the server's own.
     pub(super) status: bool,
+    /// Whether any of its holes stands for what must not be shown.
+    pub(super) hidden: bool,
 }
 
 /// Part of it.
@@ -118,7 +120,9 @@ impl Plan {
         let root = marks.node(&tree, Some(&template.pattern), shape, false, &mut found)?;
         let status = tables::has_status(&template.kind, &Facts::default()) == Some(true);
         // One that completing dropped or overwrote would not be bound.
-        found.into_iter().all(|found| found).then_some(Self { root, injected, status })
+        let used = crate::recognise::uses(&template.pattern);
+        let hidden = used.iter().any(|index| parameters.all.get(*index).is_some_and(is_hidden));
+        found.into_iter().all(|found| found).then_some(Self { root, injected, status, hidden })
     }
 }
 

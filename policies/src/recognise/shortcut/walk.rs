@@ -108,8 +108,8 @@ pub(super) fn is_passed_over(name: &str, marked: Marked) -> bool {
 type Entries = [(Box<str>, Node)];
 
 pub(super) struct Walk<'a> {
-    parameters: &'a Parameters,
-    given: &'a BTreeMap<Given, String>,
+    pub(super) parameters: &'a Parameters,
+    pub(super) given: &'a BTreeMap<Given, String>,
     form: Form,
     bound: Vec<Option<Value>>,
     absent: Vec<usize>,
