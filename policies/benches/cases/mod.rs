@@ -201,8 +201,7 @@ fn situation(sets: &[Arc<TemplateSet>]) -> Situation {
 
 /// What a template makes of these arguments, as a mutating webhook sees it.
 fn object(set: &TemplateSet, key: &str, arguments: &[(&str, &str)]) -> Value {
-    let template =
-        set.templates.values().flatten().find(|template| template.key == key).expect("the template is there");
+    let template = set.templates.all().find(|template| template.key == key).expect("the template is there");
     let arguments =
         arguments.iter().map(|(name, text)| ((*name).to_owned(), Argument::Text((*text).to_owned()))).collect();
     let mut bindings = defaults(&template.parameters, &arguments).expect("the arguments fit");

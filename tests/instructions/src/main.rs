@@ -5,7 +5,7 @@
 
 // The requests of the timed benchmark. A crate of its own, since that one's harness is long to build.
 #[path = "../../../policies/benches/cases/mod.rs"]
-#[expect(unreachable_pub, missing_docs, reason = "shared with a benchmark")]
+#[expect(unreachable_pub, reason = "shared with a benchmark")]
 mod cases;
 
 use std::hint::black_box;
