@@ -14,12 +14,15 @@ mod asks;
 
 type Object = Map<String, Value>;
 
+type Apply = fn(&mut Object);
+type Asks = fn(&Object) -> bool;
+
 /// Completes one struct.
 #[derive(Clone, Copy)]
 pub(super) struct Rule {
-    pub(super) apply: fn(&mut Object),
+    pub(super) apply: Apply,
     /// Whether it would change nothing; none: to be found out by applying it to a copy.
-    asks: Option<fn(&Object) -> bool>,
+    asks: Option<Asks>,
 }
 
 impl Rule {
@@ -38,7 +41,7 @@ impl Rule {
 
 /// The rule of a name in `defaults.txt`.
 pub(super) fn named(name: &str) -> Option<Rule> {
-    let (apply, asks): (fn(&mut Object), Option<fn(&Object) -> bool>) = match name {
+    let (apply, asks): (Apply, Option<Asks>) = match name {
         "pod-requests" => (pod_requests, Some(asks::pod_requests)),
         "pod-host-ports" => (pod_host_ports, Some(asks::pod_host_ports)),
         "pod-grace" => (pod_grace, Some(asks::pod_grace)),
