@@ -62,12 +62,12 @@ fn threats_24_25_and_26_a_master_is_its_living_pod_and_nothing_else() {
     let helpers = pod(&master, "helper", "helper", &json!([]));
     cases.refused("another account's pod", &create(&master, &as_pod("helper", &helpers)), &["helper"]);
 
-    // A pod that claims to belong to somebody's ReplicaSet, which runs under another account.
-    let other = "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: other}\nspec:\n  replicas: 0\n  serviceName: other\n  \
-                 selector: {matchLabels: {app: other}}\n  template:\n    metadata: {labels: {app: other}}\n    \
-                 spec: {serviceAccountName: helper, containers: [{name: main, image: x}]}";
-    let made = shared().cluster.asker().post(&master.group("apps/v1", "statefulsets"), &object(other)).unwrap();
-    let owner = |uid: &Value, name: &str| json!([{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": name, "uid": uid, "controller": true}]);
+    // A pod that claims to belong to a workload that runs under another account: a Job that somebody else manages, since
+    // any other controller would release a pod that it did not make, which then is a pod of its own.
+    let other = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: other}\nspec:\n  managedBy: example.com/nobody\n  \
+                 template:\n    spec: {restartPolicy: Never, serviceAccountName: helper, containers: [{name: main, image: x}]}";
+    let made = shared().cluster.asker().post(&master.group("batch/v1", "jobs"), &object(other)).unwrap();
+    let owner = |uid: &Value, name: &str| json!([{"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": uid, "controller": true}]);
     for (name, owners) in [
         ("forged-account", owner(&made.body["metadata"]["uid"], "other")),
         ("forged-uid", owner(&json!(gone), "other")),
@@ -86,7 +86,7 @@ fn threats_24_25_and_26_a_master_is_its_living_pod_and_nothing_else() {
             until("the pod's end", || stored(shared(), &path).is_none().then_some(()));
             Some(reply).filter(|reply| !reply.success() && !reply.message().contains("is gone"))
         });
-        cases.refused(name, &said, &["StatefulSet"]);
+        cases.refused(name, &said, &["Job"]);
     }
 
     // A pod without wish.
