@@ -40,8 +40,7 @@ data:
     spec: {template: {spec: {restartPolicy: Never, containers: [{name: main, image: "registry.example/worker:2"}]}}}
 "#;
 
-/// One Role for what a master may launch and what it may create, as `retinue rbac` prints it: an API server that starts
-/// knows both at once or neither.
+/// One Role for what makes a master and for what it may create, as `retinue rbac` prints it.
 const RIGHTS: &str = r#"apiVersion: v1
 kind: ServiceAccount
 metadata: {name: eod, namespace: trading}
