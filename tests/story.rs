@@ -11,6 +11,8 @@ mod alone;
 mod corpus;
 #[path = "story_cases/deletions.rs"]
 mod deletions;
+#[path = "story_cases/fields.rs"]
+mod fields;
 #[path = "story_cases/house.rs"]
 mod house;
 #[path = "story_cases/identity.rs"]

@@ -14,14 +14,14 @@ fn corpus() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/tests/corpus")
 }
 
-struct Manifest {
-    name: String,
-    text: String,
-    object: Value,
+pub(crate) struct Manifest {
+    pub(crate) name: String,
+    pub(crate) text: String,
+    pub(crate) object: Value,
 }
 
 /// The manifests of the corpus; `limited-*` are for a namespace with a LimitRange.
-fn manifests(limited: bool) -> Vec<Manifest> {
+pub(crate) fn manifests(limited: bool) -> Vec<Manifest> {
     let mut found: Vec<Manifest> = fs::read_dir(corpus().join("objects"))
         .unwrap()
         .map(|entry| {
@@ -37,7 +37,7 @@ fn manifests(limited: bool) -> Vec<Manifest> {
 }
 
 /// A master whose ConfigMap holds each manifest twice: as it is, and named by the API server.
-fn master(space: &str, manifests: &[Manifest]) -> Master {
+pub(crate) fn master(space: &str, manifests: &[Manifest]) -> Master {
     let cluster = &shared().cluster;
     cluster.namespace_named(space).unwrap();
     let mut data = serde_json::Map::new();
@@ -63,7 +63,7 @@ fn master(space: &str, manifests: &[Manifest]) -> Master {
 }
 
 /// Facts of the corpus that are the namespace's own, and those of the cluster.
-fn facts(space: &str, limited: bool) {
+pub(crate) fn facts(space: &str, limited: bool) {
     let all = fs::read_to_string(corpus().join("facts.yaml")).unwrap();
     let (foreign, own) = if limited { ("trading", "limited") } else { ("limited", "trading") };
     let wanted: Vec<String> = all

@@ -12,8 +12,8 @@ use policies::template::{self, Given, Template};
 use serde_json::Value;
 
 use crate::populated::{self, Populated};
-use crate::vary::{self, Change};
 use crate::same;
+use crate::vary::{self, Change};
 
 /// What came out.
 #[derive(Clone, Debug, Default)]
@@ -77,7 +77,10 @@ pub fn run(sample: Sample, threads: usize) -> Result<Outcome> {
             Ok(mine)
         };
         let running: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
-        running.into_iter().map(|thread| thread.join().unwrap_or_else(|_| bail!("a thread of the proof died"))).collect()
+        running
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| bail!("a thread of the proof died")))
+            .collect()
     });
     for outcome in found {
         total.add(outcome?);
@@ -126,7 +129,11 @@ fn one(populated: &Populated, template: &Template, object: &Value, sample: Sampl
                 (Some(reason), true) => *outcome.same.entry(reason).or_default() += 1,
                 (None, true) => outcome.wrong.push(format!(
                     "{} {form:?} {}: {:?} from {} to {} is admitted",
-                    populated.kind, variation.path, variation.change, short(&variation.was), short(&variation.now)
+                    populated.kind,
+                    variation.path,
+                    variation.change,
+                    short(&variation.was),
+                    short(&variation.now)
                 )),
                 // Refusing what need not be refused is no hole; it is said by the reason's own test.
                 (Some(_), false) => *outcome.refused.entry(variation.change).or_default() += 1,

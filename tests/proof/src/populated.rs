@@ -5,8 +5,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use policies::object::Gvk;
-use policies::tables::{Scope, forbidden, has_status, scope};
 use policies::tables::{Facts, SERVER_OWNED};
+use policies::tables::{Scope, forbidden, has_status, scope};
 use policies::yaml;
 use serde_json::{Map, Value, json};
 
@@ -103,7 +103,9 @@ fn without_owners(value: &mut Value) {
 /// The same with a second element in every list, another than the first, so that order and number can be wrong.
 pub fn doubled(value: &Value) -> Value {
     match value {
-        Value::Object(fields) => fields.iter().map(|(key, value)| (key.clone(), doubled(value))).collect::<Map<_, _>>().into(),
+        Value::Object(fields) => {
+            fields.iter().map(|(key, value)| (key.clone(), doubled(value))).collect::<Map<_, _>>().into()
+        }
         Value::Array(elements) => {
             let mut list: Vec<Value> = elements.iter().map(doubled).collect();
             if let [one] = elements.as_slice() {
@@ -118,7 +120,9 @@ pub fn doubled(value: &Value) -> Value {
 /// The same with other texts and numbers.
 fn another(value: &Value) -> Value {
     match value {
-        Value::Object(fields) => fields.iter().map(|(key, value)| (key.clone(), another(value))).collect::<Map<_, _>>().into(),
+        Value::Object(fields) => {
+            fields.iter().map(|(key, value)| (key.clone(), another(value))).collect::<Map<_, _>>().into()
+        }
         Value::Array(elements) => elements.iter().map(another).collect::<Vec<_>>().into(),
         Value::String(text) => json!(format!("{text}2")),
         Value::Number(number) => number.as_i64().map_or_else(|| value.clone(), |number| json!(number + 100)),

@@ -147,7 +147,13 @@ fn changes(value: &Value) -> Vec<(Change, Value)> {
                 fields.insert("unheardOf".into(), value);
                 (Change::Added, Value::Object(fields))
             };
-            vec![more(json!("x")), more(json!({"a": 1})), more(json!([])), (Change::Emptied, json!({})), (Change::Type, json!([]))]
+            vec![
+                more(json!("x")),
+                more(json!({"a": 1})),
+                more(json!([])),
+                (Change::Emptied, json!({})),
+                (Change::Type, json!([])),
+            ]
         }
         Value::Array(elements) => lists(elements),
         Value::Null => vec![(Change::Type, json!("x"))],

@@ -7,6 +7,13 @@ use proof::offline::{Sample, run};
 fn no_single_change_of_any_kind_is_admitted() {
     let every = std::env::var("PROOF_EVERY").map_or(40, |text| text.parse().unwrap());
     let outcome = run(Sample { every }, 2).unwrap();
-    println!("{} kinds, {} admitted, {} refused, same {:?}, {:?}", outcome.kinds, outcome.admitted, outcome.refusals(), outcome.same, outcome.refused);
+    println!(
+        "{} kinds, {} admitted, {} refused, same {:?}, {:?}",
+        outcome.kinds,
+        outcome.admitted,
+        outcome.refusals(),
+        outcome.same,
+        outcome.refused
+    );
     assert!(outcome.wrong.is_empty(), "{} wrong:\n{}", outcome.wrong.len(), outcome.wrong.join("\n"));
 }
