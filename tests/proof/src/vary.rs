@@ -72,7 +72,7 @@ pub fn each(object: &Value, every: usize, skip: &dyn Fn(&Path) -> bool, each: &m
         for (change, now) in changes {
             count += 1;
             // The whole object is copied for those alone that are looked at.
-            if count % every != 0 || now.as_ref() == Some(was) {
+            if !count.is_multiple_of(every) || now.as_ref() == Some(was) {
                 continue;
             }
             let mut object = object.clone();
