@@ -239,8 +239,14 @@ fn threats_16_35_and_38_the_floor_holds_alone() {
     }
     edit(&admin, r#"{"metadata": {"labels": {"fledged.io/expires-at": null}}}"#).unwrap();
     // A master does not stamp what is there unstamped.
-    let args = ["-n", &namespace, "annotate", "configmap", "ordinary", "fledged.io/admission={}"];
+    let args = ["-n", &namespace, "label", "configmap", "ordinary", "fledged.io/master=m"];
     let refused = cluster.kubectl_as(&master, &args).unwrap();
+    assert!(refused.stderr.contains("the stamp"), "{}", refused.stderr);
+    // Without that label nothing is a stamp, whatever else there is, and it cannot come later.
+    let args = ["-n", &namespace, "annotate", "configmap", "ordinary", "fledged.io/admission={}"];
+    cluster.kubectl_as(&ordinary, &args).unwrap().ok().unwrap();
+    let args = ["-n", &namespace, "label", "configmap", "ordinary", "fledged.io/master=m"];
+    let refused = cluster.kubectl_as(&ordinary, &args).unwrap();
     assert!(refused.stderr.contains("the stamp"), "{}", refused.stderr);
 
     // Templates: authors only, by label old or new.

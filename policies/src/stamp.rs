@@ -160,6 +160,9 @@ pub enum StampError {
     /// The annotation cannot be read.
     #[error("its annotation fledged.io/admission cannot be read: {0}")]
     Unreadable(String),
+    /// The label by which the floor knows what to guard is missing.
+    #[error("it has no label {}, without which nothing is a stamp", keys::MASTER)]
+    NoMaster,
     /// The stamp is another object's.
     #[error("its stamp is that of {0}, copied")]
     OtherObject(String),
@@ -175,8 +178,10 @@ pub struct Marks<'a> {
     pub admission: Option<&'a str>,
     /// `fledged.io/expires-at`.
     pub expires_at: Option<&'a str>,
-    /// Whether any other label of the stamp is there.
-    pub labelled: bool,
+    /// Whether `fledged.io/master` is there. The floor guards what carries it: without it nothing is a stamp.
+    pub master: bool,
+    /// Whether `fledged.io/template` is there.
+    pub template: bool,
 }
 
 impl<'a> Marks<'a> {
@@ -186,7 +191,8 @@ impl<'a> Marks<'a> {
         Self {
             admission: text("annotations", keys::ADMISSION),
             expires_at: text("labels", keys::EXPIRES_AT),
-            labelled: text("labels", keys::MASTER).or(text("labels", keys::TEMPLATE)).is_some(),
+            master: text("labels", keys::MASTER).is_some(),
+            template: text("labels", keys::TEMPLATE).is_some(),
         }
     }
 
@@ -195,7 +201,8 @@ impl<'a> Marks<'a> {
         Self {
             admission: annotations.get(keys::ADMISSION).map(String::as_str),
             expires_at: labels.get(keys::EXPIRES_AT).map(String::as_str),
-            labelled: labels.contains_key(keys::MASTER) || labels.contains_key(keys::TEMPLATE),
+            master: labels.contains_key(keys::MASTER),
+            template: labels.contains_key(keys::TEMPLATE),
         }
     }
 }
@@ -206,7 +213,8 @@ impl<'a> Marks<'a> {
 /// [`StampError`] where there is something like a stamp that is none.
 pub fn read(marks: Marks<'_>, kind: &Gvk, namespace: &str, name: &str) -> Result<Option<Stamp>, StampError> {
     let Some(admission) = marks.admission else {
-        return if marks.labelled || marks.expires_at.is_some() { Err(StampError::NoAnnotation) } else { Ok(None) };
+        let marked = marks.master || marks.template || marks.expires_at.is_some();
+        return if marked { Err(StampError::NoAnnotation) } else { Ok(None) };
     };
     if admission.len() > READ_LIMIT {
         return Err(StampError::Unreadable(format!("it is longer than {READ_LIMIT} bytes")));
@@ -217,6 +225,9 @@ pub fn read(marks: Marks<'_>, kind: &Gvk, namespace: &str, name: &str) -> Result
         let other = &record.object;
         let name = other.name.as_deref().or(other.generate_name.as_deref()).unwrap_or("(unnamed)");
         return Err(StampError::OtherObject(format!("{} {}/{name}", other.kind, other.namespace)));
+    }
+    if !marks.master {
+        return Err(StampError::NoMaster);
     }
     let deadline = marks.expires_at.map(lifetime::read_label).transpose().map_err(StampError::Deadline)?;
     Ok(Some(Stamp { record, deadline }))

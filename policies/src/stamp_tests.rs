@@ -89,13 +89,23 @@ fn stripping_leaves_what_was_there_before() {
 fn broken_annotations_are_no_stamps() {
     let kind = Gvk::new("batch", "v1", "Job");
     for text in ["", "{", "null", "[]", "{\"object\":{}}", &"x".repeat(100_000)] {
-        let marks = Marks { admission: Some(text), ..Marks::default() };
+        let marks = Marks { admission: Some(text), master: true, ..Marks::default() };
         let error = read(marks, &kind, "trading", "post-trade-1").unwrap_err();
         assert!(matches!(error, StampError::Unreadable(_)), "{error}");
     }
     let extended = admission(|_| {}).replacen('{', "{\"more\":1,", 1);
-    let marks = Marks { admission: Some(&extended), ..Marks::default() };
+    let marks = Marks { admission: Some(&extended), master: true, ..Marks::default() };
     assert!(matches!(read(marks, &kind, "trading", "post-trade-1"), Err(StampError::Unreadable(_))));
+}
+
+#[test]
+fn threat_35_without_the_label_of_its_master_nothing_is_a_stamp() {
+    let mut object = stamped();
+    object["metadata"]["labels"].as_object_mut().unwrap().remove(keys::MASTER);
+    let kind = Gvk::from_api_version(object["apiVersion"].as_str().unwrap(), object["kind"].as_str().unwrap());
+    let (namespace, name) =
+        (object["metadata"]["namespace"].as_str().unwrap(), object["metadata"]["name"].as_str().unwrap());
+    assert_eq!(read(Marks::of(&object), &kind, namespace, name), Err(StampError::NoMaster));
 }
 
 #[test]

@@ -4,7 +4,8 @@
 //! - `retinue-strip`: what a master sends as a stamp is taken off before webhooks run, so that a stamp can only come
 //!   from the webhook. A mutating policy; it needs Kubernetes 1.36.
 //! - `retinue-stamps`: nobody else writes stamps, but for those who may `stamp` on `dependents.fledged.io` (admins,
-//!   by their wildcard) and the controllers of Kubernetes, which copy labels and annotations.
+//!   by their wildcard) and the controllers of Kubernetes, which copy labels and annotations. `retinue-bindings` is the
+//!   same for Bindings.
 //! - `retinue-templates`: only who may `author` on `templates.fledged.io` writes template ConfigMaps. Never asked on
 //!   DELETE, and not where nothing of the template changes: the namespace and garbage controllers finish their work.
 //! - `retinue-configurations`: masters never touch webhook configurations.
@@ -36,6 +37,7 @@ pub(super) fn objects(values: &Values) -> Vec<Value> {
     objects.extend(validating("retinue-configurations", &configurations(&master)));
     objects.extend(strip(&master));
     objects.extend(validating("retinue-stamps", &stamps(values, &master)));
+    objects.extend(validating("retinue-bindings", &bindings(values, &master)));
     objects.extend(validating("retinue-dependents", &dependents(&master)));
     objects
 }
@@ -46,6 +48,9 @@ struct Policy {
     resources: Vec<&'static str>,
     operations: Vec<&'static str>,
     condition: (&'static str, String),
+    /// The label without which an object, old or new, is not looked at: the API server asks it before any expression,
+    /// for each of which it first makes a copy of the object.
+    labelled: Option<&'static str>,
     variables: Vec<(&'static str, String)>,
     /// Expression, and the message where it is false.
     validations: Vec<(String, String)>,
@@ -74,10 +79,18 @@ fn validating(name: &str, policy: &Policy) -> [Value; 2] {
     if !policy.variables.is_empty() {
         spec["variables"] = variables;
     }
+    if let Some(label) = policy.labelled {
+        spec["matchConstraints"]["objectSelector"] = carrying(label);
+    }
     [
         object("ValidatingAdmissionPolicy", name, spec),
         object("ValidatingAdmissionPolicyBinding", name, json!({ "policyName": name, "validationActions": ["Deny"] })),
     ]
+}
+
+/// The selector of objects that carry a label, whatever its value.
+fn carrying(label: &str) -> Value {
+    json!({ "matchExpressions": [{ "key": label, "operator": "Exists" }] })
 }
 
 fn object(kind: &str, name: &str, spec: Value) -> Value {
@@ -100,6 +113,7 @@ fn dependents(master: &str) -> Policy {
         resources: vec!["*/*"],
         operations: vec!["CREATE"],
         condition: ("masters", master.to_owned()),
+        labelled: None,
         variables: Vec::new(),
         validations: vec![
             (forbidden, "retinue's floor: a master never creates objects of this kind".into()),
@@ -119,6 +133,7 @@ fn configurations(master: &str) -> Policy {
         resources: vec!["mutatingwebhookconfigurations", "validatingwebhookconfigurations"],
         operations: vec!["CREATE", "UPDATE", "DELETE"],
         condition: ("masters", master.to_owned()),
+        labelled: None,
         variables: Vec::new(),
         validations: vec![("false".into(), "retinue's floor: a master never changes webhook configurations".into())],
     }
@@ -136,6 +151,7 @@ fn templates() -> Policy {
         resources: vec!["configmaps"],
         operations: vec!["CREATE", "UPDATE"],
         condition: ("templates", format!("{}\n|| (oldObject != null && {})", carries("object"), carries("oldObject"))),
+        labelled: Some(keys::TEMPLATES),
         variables: Vec::new(),
         validations: vec![(
             format!("(oldObject != null\n  && {untouched})\n|| {author}"),
@@ -177,6 +193,8 @@ fn stamps(values: &Values, master: &str) -> Policy {
             "stamps",
             format!("(object != null\n  && ({}))\n|| (oldObject != null\n  && ({}))", any("object"), any("oldObject")),
         ),
+        // No stamp is valid without it.
+        labelled: Some(keys::MASTER),
         variables: vec![
             ("master", master.to_owned()),
             // A Scale, a Binding or an Eviction is not the object whose subresource it is: it may carry no labels.
@@ -188,6 +206,17 @@ fn stamps(values: &Values, master: &str) -> Policy {
              leave it as it is"
                 .into(),
         )],
+    }
+}
+
+/// A Binding carries no stamp, but the API server puts its labels on the pod: there each key counts.
+fn bindings(values: &Values, master: &str) -> Policy {
+    Policy {
+        groups: "",
+        resources: vec!["bindings", "pods/binding"],
+        operations: vec!["CREATE"],
+        labelled: None,
+        ..stamps(values, master)
     }
 }
 
@@ -207,6 +236,8 @@ fn strip(master: &str) -> [Value; 2] {
         "reinvocationPolicy": "Never",
         "matchConstraints": {
             "matchPolicy": "Equivalent",
+            // As with the stamps: what does not carry it is no stamp, and the policy of dependents refuses it.
+            "objectSelector": carrying(keys::MASTER),
             "resourceRules": [{
                 "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*"], "operations": ["CREATE"], "scope": "*",
             }],

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::support::*;
 
 /// Generous: these run unoptimised, on a busy machine. What is quadratic or worse takes minutes.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn in_time<T>(what: &str, work: impl FnOnce() -> T) -> T {
     let start = Instant::now();

@@ -238,7 +238,8 @@ impl PartialMetadata {
 
     /// The stamp, if it is one and this object's own; the deadline is not looked at.
     fn stamp(&self, gvk: &Gvk) -> Option<Stamp> {
-        let marks = Marks { admission: self.annotations.admission.as_deref(), expires_at: None, labelled: true };
+        let marks =
+            Marks { admission: self.annotations.admission.as_deref(), expires_at: None, master: true, template: true };
         stamp::read(marks, gvk, &self.namespace, &self.name).ok().flatten()
     }
 }

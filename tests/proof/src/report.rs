@@ -145,7 +145,10 @@ mod tests {
         let all: String = THREATS.map(|number| format!("test threat_{number}_holds ... ok\n")).collect();
         let open = BTreeSet::new();
         assert_eq!(threat_row(&all, &open).unwrap().wrong, 0);
-        assert_eq!(threat_row(&all.replace("threat_7_holds ... ok", "threat_7_holds ... FAILED"), &open).unwrap().wrong, 1);
+        assert_eq!(
+            threat_row(&all.replace("threat_7_holds ... ok", "threat_7_holds ... FAILED"), &open).unwrap().wrong,
+            1
+        );
         assert!(threat_row(&all.replace("threat_7_", "threat_8_"), &open).is_err());
         assert!(threat_row(&all.replace("threat_7_", "threat_8_"), &BTreeSet::from([7])).is_ok());
     }

@@ -43,4 +43,3 @@ fn keys(path: &Path) -> Vec<&str> {
         })
         .collect()
 }
-
