@@ -65,7 +65,8 @@ impl MasterAccounts {
         let covers = |known: &Option<Known>| {
             known.as_ref().is_some_and(|known| namespace.is_none_or(|namespace| known.namespaces.contains(namespace)))
         };
-        let masters = |known: &Option<Known>| known.as_ref().map(|known| Arc::clone(&known.masters)).unwrap_or_default();
+        let masters =
+            |known: &Option<Known>| known.as_ref().map(|known| Arc::clone(&known.masters)).unwrap_or_default();
         // Nearly always known: then there is nothing to subscribe to.
         {
             let known = self.known.borrow();

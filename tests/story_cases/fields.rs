@@ -10,7 +10,7 @@ use policies::object::Gvk;
 use policies::tables::{Facts, ListKind, shape_of};
 use proof::populated;
 use proof::vary::{self, Variation};
-use serde_json::{Value, json};
+use serde_json::Value;
 use story::Master;
 
 use crate::corpus::{facts, manifests, master};
@@ -60,10 +60,8 @@ fn anonymous(value: &mut Value, own: &str) {
         Value::Object(fields) => fields.values_mut().for_each(|value| anonymous(value, own)),
         Value::Array(elements) => elements.iter_mut().for_each(|value| anonymous(value, own)),
         Value::String(text) if text.contains(own) => *text = text.replace(own, "OWN"),
-        Value::String(text) => {
-            if text.strip_prefix("kube-api-access-").is_some_and(|suffix| suffix.len() == 5) {
-                text.truncate("kube-api-access-".len());
-            }
+        Value::String(text) if text.strip_prefix("kube-api-access-").is_some_and(|suffix| suffix.len() == 5) => {
+            text.truncate("kube-api-access-".len());
         }
         _ => {}
     }
