@@ -5,7 +5,7 @@ use proof::offline::{Sample, run};
 
 #[test]
 fn no_single_change_of_any_kind_is_admitted() {
-    let every = std::env::var("PROOF_EVERY").map_or(100, |text| text.parse().unwrap());
+    let every = std::env::var("PROOF_EVERY").map_or(400, |text| text.parse().unwrap());
     let outcome = run(Sample { every }, 2).unwrap();
     println!(
         "{} kinds, {} admitted, {} refused, same {:?}, {:?}",
