@@ -49,7 +49,9 @@ fn the_floor_and_the_webhook_configurations_say_with_the_same_words_who_a_master
                 assert!(values.namespace == "retinue" || !text.contains("serviceaccount:retinue:"), "{text}");
             }
         }
-        assert_eq!(with, ["retinue-configurations", "retinue-strip", "retinue-stamps", "retinue-dependents"]);
+        let guards =
+            ["retinue-configurations", "retinue-strip", "retinue-stamps", "retinue-bindings", "retinue-dependents"];
+        assert_eq!(with, guards);
     }
 }
 

@@ -195,6 +195,7 @@ async fn threat_51_the_callers_own_deadline_is_that_of_a_stamped_member_of_its_c
     });
     let stamp = |object: &mut Value| {
         object["metadata"]["annotations"]["fledged.io/admission"] = record.to_string().into();
+        object["metadata"]["labels"]["fledged.io/master"] = "trading.parent".into();
         object["metadata"]["labels"]["fledged.io/expires-at"] = "2026-11-20T153000Z".into();
     };
     let stamped = changed(DEPLOYMENT, stamp).await.unwrap();
