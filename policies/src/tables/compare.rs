@@ -1,7 +1,6 @@
 //! Every difference between what a template says and what an object is. The world is closed: what is not expected is a
 //! difference too.
 
-use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
@@ -11,7 +10,7 @@ use crate::object::Gvk;
 use crate::quantity::Quantity;
 
 use super::facts::Facts;
-use super::pairs::{in_step, labels, texts, unique};
+use super::pairs::{Both, in_step, labels, side_by_side, texts, unique};
 use super::place::{Place, Turn};
 use super::shape::{ListKind, Node, Scalar, Shape, shape_of};
 use super::{SERVER_OWNED, has_status};
@@ -40,24 +39,13 @@ struct Comparison {
     differences: Vec<Difference>,
 }
 
-/// What two maps have under one name.
-type Both<'v> = (&'v str, Option<&'v Value>, Option<&'v Value>);
-
 /// The entries of two maps side by side, in the order of their names.
-fn side_by_side<'v>(left: &'v Map<String, Value>, right: &'v Map<String, Value>) -> impl Iterator<Item = Both<'v>> {
-    let (mut left, mut right) = (left.iter().peekable(), right.iter().peekable());
-    std::iter::from_fn(move || {
-        let order = match (left.peek(), right.peek()) {
-            (Some((one, _)), Some((other, _))) => one.cmp(other),
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (None, None) => return None,
-        };
-        let one = if order.is_le() { left.next() } else { None };
-        let other = if order.is_ge() { right.next() } else { None };
-        let name = one.or(other).map(|(name, _)| name.as_str())?;
-        Some((name, one.map(|(_, value)| value), other.map(|(_, value)| value)))
-    })
+fn both<'v>(
+    left: &'v Map<String, Value>,
+    right: &'v Map<String, Value>,
+) -> impl Iterator<Item = Both<'v, Value, Value>> {
+    let named = |map: &'v Map<String, Value>| map.iter().map(|(name, value)| (name.as_str(), value));
+    side_by_side(named(left), named(right))
 }
 
 impl Comparison {
@@ -86,7 +74,7 @@ impl Comparison {
 
     /// The object itself.
     fn object(&mut self, shape: Shape<'_>, expected: &Map<String, Value>, got: &Map<String, Value>) {
-        for (name, expected, got) in side_by_side(expected, got) {
+        for (name, expected, got) in both(expected, got) {
             if self.status && name == "status" {
                 continue;
             }
@@ -95,7 +83,7 @@ impl Comparison {
             match (name, expected, got) {
                 ("metadata", Some(Value::Object(expected)), Some(Value::Object(got))) => {
                     let shape = shape.field(name);
-                    for (name, expected, got) in side_by_side(expected, got) {
+                    for (name, expected, got) in both(expected, got) {
                         if !SERVER_OWNED.contains(&name) {
                             self.field(shape, name, expected, got, &place);
                         }
@@ -110,7 +98,7 @@ impl Comparison {
     fn value(&mut self, shape: Shape<'_>, expected: &Value, got: &Value, place: &Place<'_>) {
         match (expected, got) {
             (Value::Object(expected), Value::Object(got)) => {
-                for (name, expected, got) in side_by_side(expected, got) {
+                for (name, expected, got) in both(expected, got) {
                     self.field(shape, name, expected, got, place);
                 }
             }

@@ -1,8 +1,32 @@
-//! How the elements of two lists find each other.
+//! How the elements of two lists, and the entries of two maps, find each other.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+
+/// What two maps have under one name.
+pub(crate) type Both<'v, L, R> = (&'v str, Option<&'v L>, Option<&'v R>);
+
+/// The entries of two maps side by side, in the order of their names, in which both of them come.
+pub(crate) fn side_by_side<'v, L: 'v, R: 'v>(
+    left: impl Iterator<Item = (&'v str, &'v L)>,
+    right: impl Iterator<Item = (&'v str, &'v R)>,
+) -> impl Iterator<Item = Both<'v, L, R>> {
+    let (mut left, mut right) = (left.peekable(), right.peekable());
+    std::iter::from_fn(move || {
+        let order = match (left.peek(), right.peek()) {
+            (Some((one, _)), Some((other, _))) => one.cmp(other),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => return None,
+        };
+        let one = if order.is_le() { left.next() } else { None };
+        let other = if order.is_ge() { right.next() } else { None };
+        let name = one.map(|(name, _)| name).or(other.map(|(name, _)| name))?;
+        Some((name, one.map(|(_, value)| value), other.map(|(_, value)| value)))
+    })
+}
 
 /// The merge keys of an element, `name=main`; none where it has none.
 pub(super) fn label(keys: &[String], element: &Value) -> Option<String> {

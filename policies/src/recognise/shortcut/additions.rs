@@ -4,6 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::plan::{Injected, Node};
+use super::walk::find;
 use crate::object::Gvk;
 use crate::recognise::Context;
 use crate::render::Renderer;
@@ -80,8 +81,8 @@ fn kept(node: &Node, keep: &Keep, renderer: &mut Renderer<'_>) -> Option<Value> 
         (Node::Map(entries), Keep::Fields(fields)) => {
             let mut out = Map::new();
             for (name, keep) in *fields {
-                if let Ok(at) = entries.binary_search_by(|(other, _)| (**other).cmp(name)) {
-                    out.insert((*name).to_owned(), kept(&entries[at].1, keep, renderer)?);
+                if let Some(node) = find(entries, name) {
+                    out.insert((*name).to_owned(), kept(node, keep, renderer)?);
                 }
             }
             Some(Value::Object(out))

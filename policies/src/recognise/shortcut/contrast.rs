@@ -8,13 +8,13 @@ use serde_json::{Map, Value};
 
 use super::additions::additions;
 use super::plan::{List, Literal, Node, Place, Plan};
-use super::walk::{Walk, added, find, is_aside, is_in_place, is_passed_over, needs_more};
+use super::walk::{Entries, Walk, added, find, is_aside, is_in_place, is_passed_over, needs_more};
 use super::{Marked, Miss};
 use crate::difference::{Difference, Expected, Got, Path, Step};
 use crate::recognise::bind::Found;
 use crate::recognise::{Context, report};
 use crate::render::Renderer;
-use crate::tables::{self, ListKind, Shape};
+use crate::tables::{self, Both, ListKind, Shape, side_by_side};
 use crate::template::{Pattern, Template};
 use crate::text::TextMismatch;
 
@@ -103,8 +103,6 @@ fn without_additions(
     Some(kept.map(|(_, difference)| difference).collect())
 }
 
-type Entries = [(Box<str>, Node)];
-
 impl<'v> Contrast<'v, '_> {
     fn root(
         &mut self,
@@ -114,8 +112,7 @@ impl<'v> Contrast<'v, '_> {
         shape: Shape<'static>,
         marked: Marked,
     ) -> Option<()> {
-        let names = Both::of(entries, fields);
-        for (name, node, value) in names {
+        for (name, node, value) in both(entries, fields) {
             match (name, node, value) {
                 ("status", ..) if plan.status => {}
                 ("metadata", Some(Node::Map(entries)), Some(Value::Object(shown))) => {
@@ -136,7 +133,7 @@ impl<'v> Contrast<'v, '_> {
         shape: Shape<'static>,
         marked: Marked,
     ) -> Option<()> {
-        for (name, node, value) in Both::of(entries, shown) {
+        for (name, node, value) in both(entries, shown) {
             match (name, node, value) {
                 _ if is_passed_over(name, marked) => {}
                 ("labels" | "annotations", node, Some(Value::Object(shown))) => {
@@ -146,7 +143,7 @@ impl<'v> Contrast<'v, '_> {
                         _ => return None,
                     };
                     self.trail.push(Turn::Key(name));
-                    for (key, node, value) in Both::of(entries, shown) {
+                    for (key, node, value) in both(entries, shown) {
                         if !is_aside(name, key, marked) {
                             self.field(key, node, value, shape.field(name))?;
                         }
@@ -187,7 +184,7 @@ impl<'v> Contrast<'v, '_> {
                 Some(())
             }
             (Node::Map(entries), Value::Object(object)) => {
-                Both::of(entries, object).try_for_each(|(name, node, value)| self.field(name, node, value, shape))
+                both(entries, object).try_for_each(|(name, node, value)| self.field(name, node, value, shape))
             }
             (Node::List(list), Value::Array(values)) => self.list(list, values),
             (Node::Hole(place), value) => self.hole(place, value),
@@ -287,29 +284,7 @@ fn says<'n>(node: &'n Node, name: &str) -> Option<&'n str> {
 }
 
 /// The entries of a plan's map and an object's, side by side, in the order of their names.
-struct Both<'v> {
-    entries: std::iter::Peekable<std::slice::Iter<'v, (Box<str>, Node)>>,
-    fields: std::iter::Peekable<serde_json::map::Iter<'v>>,
-}
-
-impl<'v> Both<'v> {
-    fn of(entries: &'v Entries, fields: &'v Map<String, Value>) -> Self {
-        Self { entries: entries.iter().peekable(), fields: fields.iter().peekable() }
-    }
-}
-
-impl<'v> Iterator for Both<'v> {
-    type Item = (&'v str, Option<&'v Node>, Option<&'v Value>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let name: &'v str = match (self.entries.peek(), self.fields.peek()) {
-            (Some((one, _)), Some((other, _))) => std::cmp::min(one, other.as_str()),
-            (Some((name, _)), None) => name,
-            (None, Some((name, _))) => name,
-            (None, None) => return None,
-        };
-        let node = self.entries.next_if(|(other, _)| **other == *name).map(|(_, node)| node);
-        let value = self.fields.next_if(|(other, _)| *other == name).map(|(_, value)| value);
-        Some((name, node, value))
-    }
+fn both<'v>(entries: &'v Entries, fields: &'v Map<String, Value>) -> impl Iterator<Item = Both<'v, Node, Value>> {
+    let planned = entries.iter().map(|(name, node)| (&**name, node));
+    side_by_side(planned, fields.iter().map(|(name, value)| (name.as_str(), value)))
 }

@@ -105,7 +105,7 @@ pub(super) fn is_passed_over(name: &str, marked: Marked) -> bool {
     SERVER_OWNED.contains(&name) || name == "namespace" || marked == Marked::Maybe && name == "ownerReferences"
 }
 
-type Entries = [(Box<str>, Node)];
+pub(super) type Entries = [(Box<str>, Node)];
 
 pub(super) struct Walk<'a> {
     pub(super) parameters: &'a Parameters,
@@ -343,12 +343,12 @@ pub(super) fn added(node: &Node, object: &Value, part: &Value) -> Option<usize> 
             let mut count = 0;
             for (name, part) in part {
                 let shown = object.get(name)?;
-                match entries.binary_search_by(|(other, _)| (**other).cmp(name.as_str())) {
-                    Ok(at) => count += added(&entries[at].1, shown, part)?,
+                match find(entries, name) {
+                    Some(node) => count += added(node, shown, part)?,
                     // The namespace is judged apart.
-                    Err(_) if name == "namespace" => {}
-                    Err(_) if shown == part => count += 1,
-                    Err(_) => return None,
+                    None if name == "namespace" => {}
+                    None if shown == part => count += 1,
+                    None => return None,
                 }
             }
             Some(count)
