@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use policies::yaml;
+use proof::populated;
 use serde_json::Value;
 
 use crate::cluster::{self, ConfigMaps, Ground};
@@ -52,16 +52,6 @@ const NEVER: [&str; 26] = [
     "ValidatingWebhookConfiguration",
 ];
 
-fn module() -> PathBuf {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/controlplane/kubernetes");
-    let output =
-        Command::new("go").args(["mod", "download", "-json", "k8s.io/kubernetes"]).current_dir(folder).output();
-    let output = output.unwrap_or_else(|error| panic!("Go is needed to find the module k8s.io/kubernetes: {error}"));
-    let said: Value = serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|_| panic!("go mod download: {}", String::from_utf8_lossy(&output.stderr)));
-    PathBuf::from(said["Dir"].as_str().unwrap_or_else(|| panic!("go mod download: {said}")))
-}
-
 fn paths(folder: &Path, into: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -90,7 +80,7 @@ fn filled(text: &str) -> String {
 
 /// Every document, and those that are no YAML.
 pub(crate) fn documents() -> (Vec<Document>, Vec<String>) {
-    let module = module();
+    let module = populated::module("k8s.io/kubernetes").unwrap();
     let mut files = Vec::new();
     for folder in FOLDERS {
         let folder = module.join(folder);
