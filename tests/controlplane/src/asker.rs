@@ -46,7 +46,7 @@ impl ControlPlane {
     /// # Errors
     /// TLS cannot be set up.
     pub fn asker_with_token(&self, token: &str) -> Result<Asker, Error> {
-        Ok(Asker(http::Client::bearer(self.port, &self.ca_pem(), token)?))
+        Ok(Asker(http::Client::bearer(self.port.number(), &self.ca_pem(), token)?))
     }
 }
 

@@ -1,6 +1,5 @@
 //! Starting a control plane: folder, certificates, components in their order, readiness.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
@@ -9,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::component::Component;
 use crate::credentials::{Authority, Identity, token_key};
 use crate::error::While;
-use crate::{ControlPlane, Error, Options, flags, http, identity};
+use crate::{ControlPlane, Error, Options, Port, flags, http, identity};
 
 /// How long to wait for readiness: seconds on an idle machine, more where compilers run beside the tests.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -19,9 +18,6 @@ const PAUSE: Duration = Duration::from_millis(25);
 
 /// How long to listen to whoever is on the port while the API server starts: it may be somebody else, who says nothing.
 const STRANGER: Duration = Duration::from_secs(2);
-
-/// A free port can be taken by someone else before the API server binds it: how often to choose again.
-const ATTEMPTS: usize = 5;
 
 /// A Unix socket's path has 108 bytes with its final zero.
 const LONGEST_SOCKET: usize = 107;
@@ -108,30 +104,16 @@ pub(crate) fn etcd(folder: &Folder) -> Result<Component, Error> {
 
 impl ControlPlane {
     pub(crate) fn start_with(options: Options) -> Result<Self, Error> {
-        Self::start_on(options, free_port)
-    }
-
-    /// Starts the API server on a port that `port` gives, and on the next one where somebody else was quicker.
-    fn start_on(options: Options, mut port: impl FnMut() -> Result<u16, Error>) -> Result<Self, Error> {
-        for _ in 1..ATTEMPTS {
-            match Self::attempt(options.clone(), port()?) {
-                Err(Error::Ended { log, .. }) if log.contains("address already in use") => {}
-                other => return other,
-            }
-        }
-        Self::attempt(options, port()?)
-    }
-
-    fn attempt(options: Options, port: u16) -> Result<Self, Error> {
+        let port = Port::reserve()?;
         let folder = Folder::new()?;
         let path = folder.path();
         let etcd = etcd(&folder)?;
         let authority = Authority::new()?;
         let admin = authority.client("admin", Some("system:masters"))?;
-        write_files(path, port, &authority, &admin, &options)?;
-        let apiserver = apiserver(path, port, &options)?;
+        write_files(path, port.number(), &authority, &admin, &options)?;
+        let apiserver = apiserver(path, port.number(), &options)?;
         let cluster = Self {
-            client: http::Client::new(port, &authority.pem(), &admin)?,
+            client: http::Client::new(port.number(), &authority.pem(), &admin)?,
             port,
             authority,
             admin,
@@ -204,13 +186,6 @@ impl ControlPlane {
     }
 }
 
-/// A port that nobody listens on right now.
-fn free_port() -> Result<u16, Error> {
-    let doing = || "looking for a free port".to_owned();
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).doing(doing)?;
-    Ok(listener.local_addr().doing(doing)?.port())
-}
-
 /// Writes what the components read: certificates, keys, kubeconfigs, policies.
 fn write_files(
     folder: &Path,
@@ -245,19 +220,4 @@ fn write_files(
         write(file, &kubeconfig(&authority.client(user, group)?))?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_port_that_was_taken_meanwhile_is_tried_no_second_time() {
-        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let taken = taken.local_addr().map(|it| (it.port(), taken)).unwrap();
-        let mut ports = vec![free_port().unwrap(), taken.0];
-        let cluster = ControlPlane::start_on(Options::api_only(), || Ok(ports.pop().unwrap())).unwrap();
-        assert_ne!(cluster.server_url(), format!("https://127.0.0.1:{}", taken.0));
-        assert!(ports.is_empty());
-    }
 }

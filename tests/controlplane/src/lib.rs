@@ -32,6 +32,7 @@ mod identity;
 mod kubectl;
 mod objects;
 mod options;
+mod port;
 mod relay;
 
 use std::path::{Path, PathBuf};
@@ -46,6 +47,7 @@ pub use credentials::Identity;
 pub use error::Error;
 pub use kubectl::{Output, kubectl};
 pub use options::Options;
+pub use port::Port;
 pub use relay::{Fault, Relay};
 
 /// A running control plane. Dropping it ends every component and deletes its folder.
@@ -53,7 +55,7 @@ pub use relay::{Fault, Relay};
 pub struct ControlPlane {
     options: Options,
     /// The API server's port on the loopback interface; it stays the same when the API server is restarted.
-    port: u16,
+    port: Port,
     authority: credentials::Authority,
     admin: Identity,
     client: http::Client,
@@ -86,7 +88,7 @@ impl ControlPlane {
     /// The address of the API server, `https://127.0.0.1:PORT`.
     #[must_use]
     pub fn server_url(&self) -> String {
-        format!("https://127.0.0.1:{}", self.port)
+        format!("https://127.0.0.1:{}", self.port.number())
     }
 
     /// The certificate of the authority that signed everything here, PEM.
@@ -130,7 +132,7 @@ impl ControlPlane {
     /// It ended, or is not ready after two minutes.
     pub fn start_apiserver(&self) -> Result<(), Error> {
         self.stop_apiserver();
-        let apiserver = boot::apiserver(self.folder(), self.port, &self.options)?;
+        let apiserver = boot::apiserver(self.folder(), self.port.number(), &self.options)?;
         self.components().apiserver = Some(apiserver);
         self.until_ready()
     }

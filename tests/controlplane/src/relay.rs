@@ -91,7 +91,7 @@ impl ControlPlane {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).doing(doing)?;
         let port = listener.local_addr().doing(doing)?.port();
         let shared = Arc::new(Shared {
-            upstream: SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)),
+            upstream: SocketAddr::from((Ipv4Addr::LOCALHOST, self.port.number())),
             tls: http::nobody(&self.ca_pem())?,
             state: Mutex::default(),
             changed: Condvar::new(),

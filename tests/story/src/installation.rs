@@ -1,12 +1,11 @@
 //! retinue installed into a control plane, as its README says.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
 use anyhow::{Context, Result, bail};
-use controlplane::{ControlPlane, Relay};
+use controlplane::{ControlPlane, Port, Relay};
 
 use crate::manifests;
 use crate::process::Server;
@@ -22,13 +21,9 @@ pub struct Installation {
     controller: Mutex<Option<Server>>,
     binary: PathBuf,
     folder: tempfile::TempDir,
-    port: u16,
+    port: Port,
     /// The control plane.
     pub cluster: ControlPlane,
-}
-
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
 impl Installation {
@@ -61,7 +56,7 @@ impl Installation {
             controller: Mutex::default(),
             binary: binary.to_owned(),
             folder: tempfile::tempdir()?,
-            port: free_port()?,
+            port: Port::reserve()?,
             cluster,
         };
         installation.install(flags)?;
@@ -71,7 +66,7 @@ impl Installation {
     fn install(&self, flags: &[&str]) -> Result<()> {
         let certificates = self.certificates();
         self.retinue(&["certs", "--out", &certificates, "--dns", "localhost", "--ip", "127.0.0.1"])?;
-        let url = format!("https://127.0.0.1:{}", self.port);
+        let url = format!("https://127.0.0.1:{}", self.port());
         let authority = format!("{certificates}/ca.crt");
         let mut args = vec!["install", "--url", &url, "--ca-bundle", &authority];
         args.extend(flags);
@@ -91,7 +86,7 @@ impl Installation {
 
     /// The port that the webhook answers on, or would.
     pub fn port(&self) -> u16 {
-        self.port
+        self.port.number()
     }
 
     /// A scratch folder that goes with this.
@@ -118,8 +113,7 @@ impl Installation {
             None => self.cluster.kubeconfig_with_token(&token)?,
         };
         let mut all: Vec<String> = args.iter().map(ToString::to_string).collect();
-        let health = format!("127.0.0.1:{}", free_port()?);
-        all.extend(["--kubeconfig".into(), kubeconfig.display().to_string(), "--health".into(), health]);
+        all.extend(["--kubeconfig".into(), kubeconfig.display().to_string()]);
         Server::start(&self.binary, &all, self.folder.path())
     }
 
@@ -140,7 +134,7 @@ impl Installation {
     }
 
     fn webhook(&self, relay: Option<&Relay>) -> Result<()> {
-        let listen = format!("127.0.0.1:{}", self.port);
+        let listen = format!("127.0.0.1:{}", self.port());
         let args = ["webhook", "--certs", &self.certificates(), "--listen", &listen];
         let server = self.serve("retinue-webhook", relay, &args)?;
         *self.webhook.lock().map_err(|_| anyhow::anyhow!("poisoned"))? = Some(server);

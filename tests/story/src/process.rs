@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use controlplane::Port;
 
 /// How long a server may take to become ready. It takes well under a second; a loaded machine takes longer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -17,16 +18,18 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Server {
     child: Child,
     log: PathBuf,
+    health: Port,
 }
 
 impl Server {
-    /// Starts `binary` with `args`, its log in `folder`, and waits for its `ready` line.
+    /// Starts `binary` with `args` and a port for its health, its log in `folder`, and waits for its `ready` line.
     ///
     /// # Errors
     /// It cannot be started, ends, or is not ready in time; the message holds the tail of its log.
     pub fn start(binary: &Path, args: &[String], folder: &Path) -> Result<Self> {
         let role = args.first().context("a role")?.clone();
         let log = folder.join(format!("retinue-{role}.log"));
+        let health = Port::reserve()?;
         let mut file = std::fs::File::options().create(true).append(true).open(&log)?;
         // Under a supervisor, which ends it when this process ends, however it does. Both outputs come through the
         // supervisor's own, so that the word `ready` is heard at once.
@@ -34,6 +37,7 @@ impl Server {
             .arg("/dev/fd/1")
             .arg(binary)
             .args(args)
+            .args(["--health", &format!("127.0.0.1:{}", health.number())])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .env_remove("KUBECONFIG")
@@ -41,7 +45,7 @@ impl Server {
             .spawn()
             .with_context(|| format!("starting {} {role}", binary.display()))?;
         let output = child.stdout.take().context("its standard output")?;
-        let mut server = Self { child, log };
+        let mut server = Self { child, log, health };
         let (told, heard) = mpsc::channel();
         std::thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
@@ -58,6 +62,11 @@ impl Server {
             bail!("retinue {role} did not become ready ({ended:?}); its log ends:\n{}", server.log_tail());
         }
         Ok(server)
+    }
+
+    /// The port of the loopback interface where it tells its health and its metrics.
+    pub fn health(&self) -> u16 {
+        self.health.number()
     }
 
     /// The last lines of its log.

@@ -3,7 +3,6 @@
 //! No controllers and no scheduler: what else runs on the machine would be measured too. A master's Deployment,
 //! ReplicaSet and pod are therefore written by hand, as the controllers would have; its token is bound to its pod.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -40,7 +39,6 @@ pub(super) struct World {
 #[derive(Debug)]
 pub(super) struct Retinue {
     pub(super) process: Process,
-    health: u16,
     server: Server,
 }
 
@@ -103,12 +101,9 @@ impl World {
     }
 
     fn run(&self, args: Vec<String>) -> Result<Retinue> {
-        let health = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-        let address = format!("127.0.0.1:{health}");
-        let args = [args, vec!["--health".into(), address.clone()]].concat();
         let server = Server::start(&self.binary, &args, self.installation.folder())?;
         let program = self.binary.file_name().and_then(|name| name.to_str()).context("a program")?;
-        Ok(Retinue { process: Process::find(program, &format!("--health {address}"))?, health, server })
+        Ok(Retinue { process: Process::find(program, &format!("--health 127.0.0.1:{}", server.health()))?, server })
     }
 
     /// Runs the webhook, and waits until it says that it is ready.
@@ -267,7 +262,7 @@ impl Retinue {
 
     /// The sum of all samples of `name` whose labels contain `label`.
     pub(super) fn metric(&self, name: &str, label: &str) -> Result<f64> {
-        let text = super::link::plain(self.health, "/metrics")?;
+        let text = super::link::plain(self.server.health(), "/metrics")?;
         let samples = text.lines().filter(|line| line.starts_with(name) && line.contains(label));
         samples.map(|line| Ok(line.rsplit(' ').next().context("a sample")?.parse::<f64>()?)).sum::<Result<f64>>()
     }
