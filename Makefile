@@ -11,13 +11,16 @@ DENY_VERSION := 0.20.2
 # make explore, and what it finds is stored beside the test.
 SEED := 20261120
 
+# Most tests wait for a real API server, for a watch or for a deadline, and leave the processor to others meanwhile.
+THREADS := 4
+
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 test: check alone deny instructions controlplane ## everything: formatting, lints, licences, all tests, those against a real API server too
 	@echo '== cargo test'
 	@mkdir -p target
-	@PROPTEST_RNG_SEED=$(SEED) cargo test --locked --workspace --no-fail-fast 2>&1 | tee target/test.log && outcome=0 || outcome=$$?; \
+	@PROPTEST_RNG_SEED=$(SEED) RUST_TEST_THREADS=$(THREADS) cargo test --locked --workspace --no-fail-fast 2>&1 | tee target/test.log && outcome=0 || outcome=$$?; \
 	echo; echo '== what was tested'; \
 	grep -E '^ +(Running|Doc-tests) |^test result: |^test .* FAILED$$' target/test.log || true; \
 	exit $$outcome

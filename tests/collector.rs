@@ -321,12 +321,12 @@ async fn an_outage_of_the_api_server_loses_nothing() {
     // Followed for sure, once something was deleted.
     let first = room.config_map("first", room.now()).await;
     room.gone(&first).await;
-    let due = room.config_map("due", room.deadline(1)).await;
+    // Time enough to be heard of before the outage, which an earlier deadline would not leave.
+    let due = room.config_map("due", room.deadline(5)).await;
+    becomes(1, || metrics.waiting.get()).await;
     plane.stop_apiserver();
-    while counted(&metrics, &Outcome::Failed(String::new())) == 0 {
-        // Counted in memory, where no watch tells: the deadline passes, and the DELETE finds nobody.
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    // The deadline passes, and the DELETE finds nobody.
+    becomes(true, || counted(&metrics, &Outcome::Failed(String::new())) > 0).await;
     plane.start_apiserver().unwrap();
     room.gone(&due).await;
 }

@@ -92,12 +92,13 @@ async fn threat_39_a_namespace_that_is_being_terminated_is_no_error() {
     let relay = plane().relay().unwrap();
     let metrics = collecting(&room, &relay).await;
     let deadline = room.deadline(2);
-    for number in 0..MANY {
+    // One that something else holds.
+    let mut held = json!({"metadata": room.stamped("v1", "ConfigMap", "result-0", deadline)});
+    held["metadata"]["finalizers"] = json!(["example.com/hold"]);
+    room.config_maps().create(&PostParams::default(), &serde_json::from_value(held).unwrap()).await.unwrap();
+    for number in 1..MANY {
         room.config_map(&format!("result-{number}"), deadline).await;
     }
-    // One that something else holds.
-    let held = json!({"metadata": {"finalizers": ["example.com/hold"]}});
-    room.config_maps().patch("result-0", &PatchParams::default(), &Patch::Merge(held)).await.unwrap();
     let namespaces: Api<Namespace> = Api::all(room.connection.client.clone());
     let uid = namespaces.get(&room.namespace).await.unwrap().metadata.uid.unwrap();
     namespaces.delete(&room.namespace, &DeleteParams::default()).await.unwrap();
