@@ -1,7 +1,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help test explore check alone deny instructions controlplane demo bench-cluster bench
+.PHONY: help test explore check alone deny instructions controlplane demo bench bench-alone bench-cluster
 
 # Where cargo-deny is installed when the machine has none.
 TOOLS := target/tools
@@ -60,12 +60,14 @@ demo: controlplane ## the whole story on a real API server, each command with it
 	@cargo build --locked -q -p retinue -p retinue-story
 	@bin="$${CARGO_TARGET_DIR:-target}/debug"; exec "$$bin/retinue-demo" "$$bin/retinue"
 
-# Not in CI: timings are noise where others use the machine. BENCHMARKS.md says what is measured. ARGS=--quick takes a minute.
-bench: ## what a verdict costs, the webhook alone (ten minutes; ARGS=--quick: one)
+# Not in CI: timings are noise where others use the machine, and these want it to themselves. BENCHMARKS.md says what is
+# measured. ARGS=--quick takes a few minutes; further arguments (-o json) go to both programs, or to the one that is named.
+bench: bench-alone bench-cluster ## what a verdict costs: the webhook alone, then behind a real API server (half an hour; ARGS=--quick)
+
+bench-alone: ## the webhook alone, beside two servers of the same stack
 	@cargo build --locked -q --release -p retinue-bench
 	@exec "$${CARGO_TARGET_DIR:-target}/release/retinue-bench" alone $(ARGS)
 
-# Outside CI: it measures this machine, and wants it to itself. ARGS="--quick -o json" goes to the program.
-bench-cluster: controlplane ## what retinue costs behind a real API server: creates, start, memory (ARGS=--quick: two minutes)
+bench-cluster: controlplane ## creates, start and memory behind a real API server
 	@cargo build --locked -q --release -p retinue -p retinue-bench
 	@exec "$${CARGO_TARGET_DIR:-target}/release/retinue-bench-cluster" $(ARGS)
