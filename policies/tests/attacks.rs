@@ -12,6 +12,8 @@ mod creates;
 mod hostile;
 #[path = "attacks/patches.rs"]
 mod patches;
+#[path = "attacks/places.rs"]
+mod places;
 #[path = "attacks/support.rs"]
 mod support;
 #[path = "attacks/updates.rs"]

@@ -152,13 +152,15 @@ fn place_differences(template: &Template, seen: &Value, bindings: &Bindings, con
         }
     };
     // Whose namespace it is may be unknown offline; then it is the request's.
-    let wanted = wanted.unwrap_or_else(|| context.namespace.to_owned());
-    let got = seen.at("/metadata/namespace").and_then(Value::as_str).unwrap_or(context.namespace);
-    let wrong = [got, context.namespace].into_iter().find(|got| *got != wanted);
+    let wanted = Value::String(wanted.unwrap_or_else(|| context.namespace.to_owned()));
+    let asked = Value::String(context.namespace.to_owned());
+    // One left out is the request's. Whatever else is no text is no namespace.
+    let said = seen.at("/metadata/namespace").filter(|said| !said.is_null()).unwrap_or(&asked);
+    let wrong = [said, &asked].into_iter().find(|got| **got != wanted);
     let difference = wrong.map(|got| Difference {
         path: Path::root().key("metadata").key("namespace"),
-        expected: Expected::Value(Value::String(wanted.clone())),
-        got: Got::Value(Value::String(got.to_owned())),
+        expected: Expected::Value(wanted.clone()),
+        got: Got::Value(got.clone()),
     });
     difference.into_iter().collect()
 }

@@ -248,22 +248,25 @@ fn complete_scalars(id: usize, object: &mut Map<String, Value>) {
     }
 }
 
-/// Whether the API server does not tell this value from an absent one.
+/// Whether the API server does not tell this value from an absent one. A value of another type than the field's is no
+/// such: the server cannot read it, and says so.
 pub(super) fn nothing(shape: &TypeRef, value: &Value) -> bool {
     if shape.pointer {
         return false;
     }
     match (&shape.node, value) {
         (Node::Scalar(Scalar::Plain), _) => false,
-        (Node::Scalar(Scalar::Quantity | Scalar::MilliQuantity), Value::String(text)) => text == "0",
-        // An empty int-or-string is no zero: it says "" and not 0.
-        (Node::Scalar(Scalar::IntOrString), Value::String(_)) => false,
-        (_, Value::String(text)) => text.is_empty(),
-        (_, Value::Number(number)) => number.as_f64() == Some(0.0),
-        (_, Value::Bool(truth)) => !truth,
-        (_, Value::Array(elements)) => elements.is_empty(),
-        (_, Value::Object(object)) => object.is_empty(),
         (_, Value::Null) => true,
+        (Node::Scalar(Scalar::Quantity | Scalar::MilliQuantity), Value::String(text)) => text == "0",
+        (Node::Scalar(Scalar::Text | Scalar::Bytes), Value::String(text)) => text.is_empty(),
+        // An empty int-or-string is no zero: it says "" and not 0.
+        (Node::Scalar(Scalar::Integer | Scalar::Number | Scalar::IntOrString), Value::Number(number)) => {
+            number.as_f64() == Some(0.0)
+        }
+        (Node::Scalar(Scalar::Boolean), Value::Bool(truth)) => !truth,
+        (Node::List { .. }, Value::Array(elements)) => elements.is_empty(),
+        (Node::Map(_) | Node::Struct(_) | Node::Custom(_), Value::Object(object)) => object.is_empty(),
+        _ => false,
     }
 }
 

@@ -341,6 +341,37 @@ fn what_is_empty_and_dropped_is_gone_and_what_is_kept_stays() {
 }
 
 #[test]
+fn what_is_empty_but_of_another_type_than_the_field_stays() {
+    let empties = [json!(""), json!(0), json!(0.0), json!(false), json!([]), json!({})];
+    // Each field of a pod's spec with the empty values that the server reads there, and does not tell from absence.
+    let fields = [
+        ("nodeName", vec![json!("")]),
+        ("hostNetwork", vec![json!(false)]),
+        ("tolerations", vec![json!([])]),
+        ("nodeSelector", vec![json!({})]),
+        ("overhead", vec![json!({})]),
+        ("priority", vec![]),
+        ("affinity", vec![]),
+    ];
+    let gvk = Gvk::from_api_version("v1", "Pod");
+    let without = completed("v1", "Pod", json!({"spec": {"restartPolicy": "Never"}}));
+    for (field, dropped) in fields {
+        for empty in &empties {
+            let mut pod = json!({"spec": {"restartPolicy": "Never"}});
+            pod["spec"][field] = empty.clone();
+            complete(&gvk, &mut pod, &Facts::default());
+            assert_eq!(pod == without, dropped.contains(empty), "{field}: {empty}");
+        }
+    }
+    for (value, dropped) in
+        [(json!(""), true), (json!(0), false), (json!(false), false), (json!([]), false), (json!({}), false)]
+    {
+        let with = completed("v1", "ConfigMap", json!({"metadata": {"name": "c", "namespace": value}}));
+        assert_eq!(with["metadata"].get("namespace").is_none(), dropped, "{value}");
+    }
+}
+
+#[test]
 fn null_in_a_list_or_a_map_is_the_zero_of_its_type() {
     let map = completed("v1", "ConfigMap", json!({"data": {"a": null}}));
     assert_eq!(map, json!({"data": {"a": ""}}));

@@ -22,6 +22,12 @@ pub fn reason(kind: &Gvk, variation: &Variation) -> Option<&'static str> {
         (Change::Null, _) if matches!(shape.scalar(), Scalar::Quantity | Scalar::MilliQuantity) => {
             (variation.was == "0").then_some("a null quantity is zero")
         }
+        (Change::Removed, [.., "divisor"]) if variation.was == "0" => Some("a divisor left out is zero"),
+        (Change::Removed | Change::Null, ["spec", "parallelism"] | ["spec", "jobTemplate", "spec", "parallelism"])
+            if kind.group == "batch" && variation.was == 1 =>
+        {
+            Some("a Job with completions and no parallelism runs one pod at a time")
+        }
         (_, [.., "spec", "serviceAccount"]) => Some("serviceAccount is written over with serviceAccountName"),
         _ => None,
     }
