@@ -5,6 +5,8 @@
 mod disturbed;
 #[path = "collector/following.rs"]
 mod following;
+#[path = "collector/leader.rs"]
+mod leader;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,6 +70,19 @@ impl Room {
         let collecting = collector::run(client, clock, config, metrics.clone(), self.shutdown.clone());
         tokio::spawn(async move { collecting.await.unwrap() });
         metrics
+    }
+
+    /// A token of an account of this room that may do everything.
+    fn admin_token(&self) -> String {
+        plane().service_account(&self.namespace, "collector").unwrap();
+        let binding = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+            "metadata": {"name": format!("{}-collector", self.namespace)},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+            "subjects": [{"kind": "ServiceAccount", "name": "collector", "namespace": self.namespace}],
+        });
+        plane().apply(&binding.to_string()).unwrap();
+        plane().token(&self.namespace, "collector", None).unwrap()
     }
 
     fn now(&self) -> Timestamp {

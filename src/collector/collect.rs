@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
+use policies::garbage::past;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,7 @@ use crate::cluster::clock::Clock;
 use super::discover::{Kind, Rights};
 use super::following::Following;
 use super::gather::{self, Cause, News, Reading};
+use super::leader::{Election, Leader};
 use super::lookout::Lookout;
 use super::queue::{Due, Queue};
 use super::reap::{self, Outcome};
@@ -32,12 +34,14 @@ pub struct Config {
     pub instance: String,
     /// The collector's own pod, for Events about itself; none: it writes none.
     pub pod: Option<ObjectReference>,
+    /// Which of several collectors deletes; none: every one.
+    pub election: Option<Election>,
 }
 
 impl Default for Config {
     fn default() -> Self {
         // 50 a second: 20 MiB/s of etcd writes at worst, and a thousand dependents gone in 20 s.
-        Self { namespace: None, rate: 50, instance: "retinue".into(), pod: None }
+        Self { namespace: None, rate: 50, instance: "retinue".into(), pod: None, election: None }
     }
 }
 
@@ -84,6 +88,7 @@ pub async fn run(
     let collector = Collector {
         lookout: Lookout::new(client.clone(), namespace.clone(), metrics.clone()),
         following: Following::new(client.clone(), namespace, metrics.clone()),
+        leader: Leader::new(client.clone(), Arc::clone(&clock), config.election.clone(), metrics.clone()),
         reap: Reap::new(client, &config),
         clock,
         metrics,
@@ -104,6 +109,7 @@ struct Collector {
     queue: Queue,
     lookout: Lookout,
     following: Following,
+    leader: Leader,
     reap: Reap,
 }
 
@@ -159,6 +165,7 @@ impl Collector {
                     self.learn(&kind, epoch, news);
                 }
                 rights = self.lookout.next() => self.follow(rights?),
+                news = self.leader.next() => news?,
                 Some(ended) = self.reap.running.join_next() => {
                     let (due, outcome) = ended.map_err(CollectorError::Died)?;
                     self.conclude(due, &outcome);
@@ -170,6 +177,7 @@ impl Collector {
         while let Some(Ok((due, outcome))) = self.reap.running.join_next().await {
             self.conclude(due, &outcome);
         }
+        self.leader.release().await;
         Ok(())
     }
 
@@ -222,12 +230,15 @@ impl Collector {
             }
             // No answer of the server yet, no clock, no deletion: answers come with the lists.
             let Some(server) = self.clock.now() else { return now + SHORTEST_SLEEP * 20 };
-            match self.queue.take_due(server) {
-                Some(due) => self.reap.send(due, now),
-                None => {
-                    let Some(next) = self.queue.next_due() else { return at_most };
-                    return (now + until(server, next)).min(at_most);
-                }
+            let Some(next) = self.queue.next_due() else { return at_most };
+            if !past(next, server) {
+                return (now + until(server, next)).min(at_most);
+            }
+            if let Err(later) = self.leader.may(now, server) {
+                return later.map_or(at_most, |later| later.min(at_most));
+            }
+            if let Some(due) = self.queue.take_due(server) {
+                self.reap.send(due, now);
             }
         }
     }

@@ -20,7 +20,7 @@ use super::queue::Tracked;
 
 /// How long one watch lasts, in seconds. kube gives a silent connection up five seconds later, so this bounds how
 /// late a new dependent is noticed when a connection dies without a word.
-const WATCH_SECONDS: u32 = 60;
+pub(super) const WATCH_SECONDS: u32 = 60;
 
 /// What a watch of one kind says.
 #[derive(Debug)]

@@ -5,8 +5,8 @@
 //!
 //! The rooms: [`discover`] finds the kinds that this account may delete; [`occasions`] watches for what may change them,
 //! and [`lookout`] says when to look [`again`]; [`gather`] follows each kind by one label-selected watch of metadata,
-//! [`following`] keeps those watches, [`queue`] orders deadlines, [`reap`] sends one conditional DELETE per object, [`report`] counts
-//! and tells, [`collect`] ties them together. There is no object store: state is the cluster, so a restart loses
+//! [`following`] keeps those watches, [`queue`] orders deadlines, [`leader`] has one of several collectors delete, [`reap`]
+//! sends one conditional DELETE per object, [`report`] counts and tells, [`collect`] ties them together. There is no object store: state is the cluster, so a restart loses
 //! nothing, and since every DELETE names uid and resourceVersion two collectors at once harm nothing.
 
 mod again;
@@ -14,6 +14,7 @@ pub mod collect;
 pub mod discover;
 mod following;
 pub mod gather;
+pub mod leader;
 mod lookout;
 mod occasions;
 pub mod queue;
@@ -21,4 +22,5 @@ pub mod reap;
 pub mod report;
 
 pub use collect::{Config, run};
+pub use leader::Election;
 pub use report::Metrics;

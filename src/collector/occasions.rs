@@ -16,7 +16,7 @@ use super::gather::{self, Bare, Cause, Interruption};
 
 /// The first pause where the account may not watch, doubled up to [`SLOW`]: an API server that has just started
 /// refuses for a moment.
-const FIRST_PAUSE: Duration = Duration::from_secs(5);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// How often it is looked where nothing may tell of changes.
 pub(super) const SLOW: Duration = Duration::from_secs(600);
 

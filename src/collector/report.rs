@@ -54,6 +54,8 @@ pub struct Metrics {
     pub looks: Counter,
     /// 1 while kinds or rights are to be looked at again, 0 while nothing says so.
     pub unsettled: Gauge,
+    /// 1 while this collector deletes: it holds the Lease, or does without.
+    pub leader: Gauge,
     /// Kinds of objects whose changes would tell of kinds and rights, but which this account may not watch.
     pub unwatched: Gauge,
     /// Objects with a deadline label and no valid stamp, each time one is seen.
@@ -77,6 +79,7 @@ impl Default for Metrics {
             kinds_lacking: Gauge::default(),
             looks: Counter::default(),
             unsettled: Gauge::default(),
+            leader: Gauge::default(),
             unwatched: Gauge::default(),
             ignored: Counter::default(),
             interruptions: Counter::default(),
@@ -98,6 +101,7 @@ impl Metrics {
         registry.register("kinds_lacking", "Kinds that a right is missing for", self.kinds_lacking.clone());
         registry.register("looks", "Times that kinds or rights were looked at", self.looks.clone());
         registry.register("unsettled", "1 while kinds or rights are to be looked at again", self.unsettled.clone());
+        registry.register("leader", "1 while this collector is the one that deletes", self.leader.clone());
         let help = "Kinds of objects that tell of kinds and rights, but may not be watched";
         registry.register("unwatched", help, self.unwatched.clone());
         registry.register("ignored", "Deadline labels seen without a valid stamp", self.ignored.clone());

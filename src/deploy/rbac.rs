@@ -102,12 +102,15 @@ fn collector(values: &Values) -> Vec<Value> {
     for name in [CONTROLLER, "retinue-collector-kinds", "retinue-collector-more"] {
         objects.push(binding(values, name, CONTROLLER));
     }
-    let leases = rule("coordination.k8s.io", &["leases"], &["create", "get", "update"]);
+    // The one Lease by which one of several collectors deletes; what is created has no name yet.
+    let create = rule("coordination.k8s.io", &["leases"], &["create"]);
+    let mut lease = rule("coordination.k8s.io", &["leases"], &["get", "list", "watch", "update"]);
+    lease["resourceNames"] = json!([CONTROLLER]);
     objects.push(json!({
         "apiVersion": API,
         "kind": "Role",
         "metadata": { "name": CONTROLLER, "namespace": values.namespace, "labels": labels() },
-        "rules": [leases],
+        "rules": [create, lease],
     }));
     objects.push(json!({
         "apiVersion": API,

@@ -3,13 +3,14 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Failure;
 use crate::cluster::client::{Connection, Source};
-use crate::collector::{self, Config, Metrics};
+use crate::collector::{self, Config, Election, Metrics};
 
 use super::{Parts, say_ready, status};
 
@@ -53,6 +54,13 @@ pub struct CollectArgs {
     /// Deletions per second, at most
     #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub delete_rate: u32,
+    /// Delete beside other collectors, which harms nothing; else one of them does, by the Lease retinue-controller in
+    /// the pod's own namespace (the variable POD_NAMESPACE)
+    #[arg(long)]
+    pub no_leader_election: bool,
+    /// How long after its last renewal that Lease is stale, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u32).range(3..=300))]
+    pub lease_duration: u32,
 }
 
 impl CollectArgs {
@@ -63,7 +71,20 @@ impl CollectArgs {
             rate: self.delete_rate,
             instance: super::instance(),
             pod: super::pod(),
+            election: self.election(),
         }
+    }
+
+    fn election(&self) -> Option<Election> {
+        if self.no_leader_election {
+            return None;
+        }
+        let Some(namespace) = super::namespace() else {
+            tracing::info!("no leader election: POD_NAMESPACE does not say in which namespace the Lease would be");
+            return None;
+        };
+        let duration = Duration::from_secs(self.lease_duration.into());
+        Some(Election { namespace, identity: super::instance(), duration })
     }
 }
 

@@ -60,13 +60,21 @@ pub fn instance() -> String {
     std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "retinue".into())
 }
 
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The namespace of this process's own pod, where the manifest says so (`POD_NAMESPACE`).
+pub fn namespace() -> Option<String> {
+    variable("POD_NAMESPACE")
+}
+
 /// This process's own pod, where the manifest says which (`POD_NAMESPACE`, `POD_UID`).
 pub fn pod() -> Option<ObjectReference> {
-    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     Some(ObjectReference {
         api_version: Some("v1".into()),
         kind: Some("Pod".into()),
-        namespace: Some(variable("POD_NAMESPACE")?),
+        namespace: Some(namespace()?),
         name: Some(instance()),
         uid: Some(variable("POD_UID")?),
         ..ObjectReference::default()

@@ -18,15 +18,7 @@ use super::{Room, becomes, connection_with, counted, plane};
 
 /// A collector in the room that goes through `relay`, and follows every kind already.
 async fn collecting(room: &Room, relay: &Relay) -> Metrics {
-    plane().service_account(&room.namespace, "collector").unwrap();
-    let binding = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
-        "metadata": {"name": format!("{}-collector", room.namespace)},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
-        "subjects": [{"kind": "ServiceAccount", "name": "collector", "namespace": room.namespace}],
-    });
-    plane().apply(&binding.to_string()).unwrap();
-    let token = plane().token(&room.namespace, "collector", None).unwrap();
+    let token = room.admin_token();
     let connection = connection_with(plane().kubeconfig_through(relay, &token).unwrap()).await;
     let metrics = Metrics::default();
     let config = Config { namespace: Some(room.namespace.clone()), ..Config::default() };

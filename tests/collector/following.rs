@@ -12,7 +12,7 @@ use kube::core::discovery::ApiResource;
 use kube::runtime::wait::{await_condition, conditions};
 use retinue::cluster::client::Connection;
 use retinue::collector::reap::Outcome;
-use retinue::collector::{self, Config, Metrics};
+use retinue::collector::{self, Config, Election, Metrics};
 use serde_json::{Value, json};
 
 use super::{Duration, Room, becomes, connection_with, counted, plane};
@@ -64,8 +64,13 @@ impl Room {
 
     /// A collector in this room that is `user`; it follows all that it may.
     async fn collect_as(&self, plane: &ControlPlane, user: &str) -> Metrics {
+        self.collect_in_election(plane, user, None).await
+    }
+
+    async fn collect_in_election(&self, plane: &ControlPlane, user: &str, election: Option<Election>) -> Metrics {
         let metrics = Metrics::default();
-        let config = Config { namespace: Some(self.namespace.clone()), pod: Some(self.pod(user)), ..Config::default() };
+        let (namespace, pod) = (Some(self.namespace.clone()), Some(self.pod(user)));
+        let config = Config { namespace, pod, election, ..Config::default() };
         let kubeconfig = plane.kubeconfig_of_user(user, None).unwrap();
         let Connection { client, clock } = connection_with(kubeconfig).await;
         let collecting = collector::run(client, clock, config, metrics.clone(), self.shutdown.clone());
@@ -188,8 +193,11 @@ async fn an_account_that_may_watch_no_roles_notices_by_what_happens_to_it() {
 async fn an_idle_collector_asks_for_nothing() {
     let plane = controlplane::Options::api_only().start().unwrap();
     let room = Room::of(&plane).await;
-    grant(&plane, None, "idle", "idle", &[watching(), vec![collecting("", "configmaps")]].concat());
-    let metrics = room.collect_as(&plane, "idle").await;
+    let lease = rule("coordination.k8s.io", &["leases"], &["create", "get", "list", "update", "watch"]);
+    grant(&plane, None, "idle", "idle", &[watching(), vec![collecting("", "configmaps"), lease]].concat());
+    let election =
+        Election { namespace: room.namespace.clone(), identity: "idle".into(), duration: Duration::from_secs(300) };
+    let metrics = room.collect_in_election(&plane, "idle", Some(election)).await;
     becomes(0, || metrics.unsettled.get()).await;
     let looks = metrics.looks.get();
 
@@ -214,6 +222,6 @@ async fn an_idle_collector_asks_for_nothing() {
     });
     // The Event is written when it is written.
     let asked: Vec<String> = asked.filter(|asked| asked != "create events").collect();
-    assert_eq!(asked, ["delete configmaps"]);
+    assert_eq!(asked, ["create leases", "delete configmaps"]);
     assert_eq!(metrics.looks.get(), looks);
 }
