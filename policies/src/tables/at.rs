@@ -13,29 +13,41 @@ pub(crate) trait At {
     fn at_mut(&mut self, place: &str) -> Option<&mut Value>;
 }
 
-/// The names of a place.
-fn names(place: &str) -> impl Iterator<Item = Cow<'_, str>> {
-    place
-        .split('/')
-        .skip(1)
-        .map(|name| if name.contains('~') { name.replace("~1", "/").replace("~0", "~").into() } else { name.into() })
+/// What is one step further on the way to a place, and the rest of the way.
+fn step(way: &str) -> Option<(Cow<'_, str>, &str)> {
+    let way = way.strip_prefix('/')?;
+    // Bytes, since names are short: a search for a character prepares itself for long texts.
+    let end = way.bytes().position(|byte| byte == b'/').unwrap_or(way.len());
+    let (name, rest) = way.split_at(end);
+    let plain = name.bytes().all(|byte| byte != b'~');
+    Some((if plain { name.into() } else { name.replace("~1", "/").replace("~0", "~").into() }, rest))
 }
 
 impl At for Value {
     fn at(&self, place: &str) -> Option<&Value> {
-        names(place).try_fold(self, |value, name| match value {
-            Value::Object(map) => map.get(&*name),
-            Value::Array(list) => list.get(name.parse::<usize>().ok()?),
-            _ => None,
-        })
+        let (mut value, mut way) = (self, place);
+        while let Some((name, rest)) = step(way) {
+            value = match value {
+                Value::Object(map) => map.get(&*name)?,
+                Value::Array(list) => list.get(name.parse::<usize>().ok()?)?,
+                _ => return None,
+            };
+            way = rest;
+        }
+        Some(value)
     }
 
     fn at_mut(&mut self, place: &str) -> Option<&mut Value> {
-        names(place).try_fold(self, |value, name| match value {
-            Value::Object(map) => map.get_mut(&*name),
-            Value::Array(list) => list.get_mut(name.parse::<usize>().ok()?),
-            _ => None,
-        })
+        let (mut value, mut way) = (self, place);
+        while let Some((name, rest)) = step(way) {
+            value = match value {
+                Value::Object(map) => map.get_mut(&*name)?,
+                Value::Array(list) => list.get_mut(name.parse::<usize>().ok()?)?,
+                _ => return None,
+            };
+            way = rest;
+        }
+        Some(value)
     }
 }
 
