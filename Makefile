@@ -1,7 +1,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help test explore check alone deny instructions controlplane demo bench bench-alone bench-cluster
+.PHONY: help test explore check alone deny tables instructions controlplane demo bench bench-alone bench-cluster
 
 # Where cargo-deny is installed when the machine has none.
 TOOLS := target/tools
@@ -48,6 +48,11 @@ deny: ## licences, sources, banned crates
 	@export PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH"; \
 	command -v cargo-deny >/dev/null || cargo install --locked --quiet --debug --no-default-features --root $(TOOLS) --target-dir $(TOOLS)/build cargo-deny@$(DENY_VERSION); \
 	cargo deny --log-level error --all-features check bans licenses sources
+
+tables: ## the tables against another API server, built from its Go modules: VERSION=1.33.13 (UPDATE_VERSIONS=1 records it)
+	@test -n "$(VERSION)" || { echo "which version? make tables VERSION=1.33.13"; exit 1; } >&2
+	@assets=$$(tests/controlplane/version $(VERSION)); \
+	KUBEBUILDER_ASSETS=$$assets cargo test --locked --test tables -- --nocapture
 
 instructions: ## how many instructions a verdict takes, held against what is committed (needs valgrind)
 	@echo '== instructions of a verdict'

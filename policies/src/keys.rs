@@ -22,6 +22,8 @@ pub const MAX_DEPENDENTS: &str = "fledged.io/max-dependents";
 pub const ALLOW: &str = "fledged.io/allow";
 /// Annotation `"true"`: pods of dependents may run under a master's account.
 pub const ALLOW_MASTERS: &str = "fledged.io/allow-masters";
+/// Annotation: rows that the cluster adds by itself and that are accepted; a YAML list.
+pub const ACCEPT: &str = "fledged.io/accept-defaults";
 /// The `data` key that declares parameters.
 pub const PARAMETERS_KEY: &str = "parameters";
 

@@ -8,6 +8,7 @@
 //! [`render`] and [`recognise`] run a template forwards and backwards; [`caller`] says who asks; [`verdict`] decides;
 //! [`stamp`] marks what was admitted; [`rbac`] says which rights a master needs; [`lifetime`] is durations and deadlines; [`garbage`] is what may be deleted.
 
+pub mod accept;
 pub mod caller;
 pub mod difference;
 pub mod garbage;
@@ -22,6 +23,7 @@ pub mod rbac;
 pub mod recognise;
 pub mod render;
 pub mod request;
+pub mod sample;
 pub mod stamp;
 pub mod tables;
 pub mod template;

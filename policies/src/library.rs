@@ -16,8 +16,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::accept::Accepted;
 use crate::lifetime::Lifetime;
 use crate::object::NamespacedName;
+use crate::template::Template;
 
 /// Every template ConfigMap that is known, at one instant.
 #[derive(Clone, Debug, Default)]
@@ -47,6 +49,8 @@ pub struct TemplateSet {
     pub allow: BTreeSet<(String, String)>,
     /// `fledged.io/allow-masters`.
     pub allow_masters: bool,
+    /// `fledged.io/accept-defaults`: what the cluster adds by itself.
+    pub accepted: Accepted,
     /// The templates that can be used.
     pub templates: Templates,
     /// The namespaces in which they may make something.
@@ -65,6 +69,11 @@ impl TemplateSet {
     /// Whether any template of it can be used.
     pub fn usable(&self) -> bool {
         !self.templates.is_empty()
+    }
+
+    /// The namespaces in which one of its templates may make something.
+    pub fn places(&self, template: &Template) -> BTreeSet<String> {
+        load::namespaces(self, template)
     }
 
     /// Its errors: what keeps templates of it from being used.

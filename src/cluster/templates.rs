@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use kube::Client;
+use policies::accept::Accepted;
 use policies::keys;
 use policies::library::{Library, Masters, Problem, Severity, TemplateSet, Templates as LoadedTemplates};
 use policies::object::{Gvk, NamespacedName};
@@ -252,6 +253,7 @@ fn broken(name: NamespacedName, metadata: &Value) -> TemplateSet {
         max_dependents: None,
         allow: BTreeSet::new(),
         allow_masters: false,
+        accepted: Accepted::default(),
         templates: LoadedTemplates::default(),
         namespaces: BTreeSet::new(),
         problems: vec![Problem {

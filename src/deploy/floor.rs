@@ -9,6 +9,7 @@
 //! - `retinue-templates`: only who may `author` on `templates.fledged.io` writes template ConfigMaps. Never asked on
 //!   DELETE, and not where nothing of the template changes: the namespace and garbage controllers finish their work.
 //! - `retinue-configurations`: masters never touch webhook configurations.
+//! - `retinue-probe`: the account of samples creates with dry run, and nothing else.
 //!
 //! Policies cannot guard themselves: the API server shows them to no policy. RBAC does that.
 
@@ -16,7 +17,7 @@ use policies::keys;
 use serde_json::{Value, json};
 
 use super::values::Values;
-use super::{CONTROLLER, WEBHOOK, labels, who};
+use super::{CONTROLLER, PROBE, WEBHOOK, labels, who};
 
 const API: &str = "admissionregistration.k8s.io/v1";
 /// Groups of which a master creates nothing, whatever a template says.
@@ -35,6 +36,7 @@ pub(super) fn objects(values: &Values) -> Vec<Value> {
     let mut objects = Vec::new();
     objects.extend(validating("retinue-templates", &templates()));
     objects.extend(validating("retinue-configurations", &configurations(&master)));
+    objects.extend(validating(PROBE, &probe(values)));
     objects.extend(strip(&master));
     objects.extend(validating("retinue-stamps", &stamps(values, &master)));
     objects.extend(validating("retinue-bindings", &bindings(values, &master)));
@@ -136,6 +138,23 @@ fn configurations(master: &str) -> Policy {
         labelled: None,
         variables: Vec::new(),
         validations: vec![("false".into(), "retinue's floor: a master never changes webhook configurations".into())],
+    }
+}
+
+fn probe(values: &Values) -> Policy {
+    Policy {
+        groups: "*",
+        resources: vec!["*/*"],
+        operations: vec!["*"],
+        condition: ("probe", format!("request.userInfo.username == '{}'", values.user(PROBE))),
+        labelled: None,
+        variables: Vec::new(),
+        validations: vec![(
+            "request.operation == 'CREATE'\n&& request.?subResource.orValue('') == ''\n&& request.?dryRun.orValue(false)"
+                .into(),
+            "retinue's floor: this account only tries what the API server would make of an object: create, with dry run"
+                .into(),
+        )],
     }
 }
 

@@ -14,13 +14,15 @@ mod workloads;
 
 use serde_json::{Value, json};
 
-pub(crate) use self::rbac::COLLECTOR_KINDS;
+pub(crate) use self::rbac::{COLLECTOR_KINDS, PROBE_KINDS};
 pub use self::values::{FailurePolicy, Floor, Reach, Values, ValuesError};
 
 /// ServiceAccount of the webhook.
 pub const WEBHOOK: &str = "retinue-webhook";
 /// ServiceAccount of the controller.
 pub const CONTROLLER: &str = "retinue-controller";
+/// ServiceAccount of the samples: the floor allows it nothing but dry runs.
+pub const PROBE: &str = "retinue-probe";
 /// Name of the mutating and of the validating webhook configuration that judge masters.
 pub const CONFIGURATION: &str = "retinue";
 /// Name of the validating webhook configuration that lints template ConfigMaps.

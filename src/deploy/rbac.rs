@@ -7,13 +7,19 @@
 use policies::keys;
 use serde_json::{Value, json};
 
-use super::{CONFIGURATION, CONTROLLER, LINT_CONFIGURATION, Values, WEBHOOK, labels};
+use super::{CONFIGURATION, CONTROLLER, Floor, LINT_CONFIGURATION, PROBE, Values, WEBHOOK, labels};
 
 const API: &str = "rbac.authorization.k8s.io/v1";
 /// Label `"true"` of ClusterRoles whose rules (get, list, watch) the webhook gets.
 pub(super) const WEBHOOK_KINDS: &str = "rbac.fledged.io/webhook";
 /// Label `"true"` of ClusterRoles whose rules (list, watch, delete) the collector gets.
 pub(crate) const COLLECTOR_KINDS: &str = "rbac.fledged.io/collector";
+
+/// Label `"true"` of ClusterRoles whose rules (create) the account of samples gets.
+pub(crate) const PROBE_KINDS: &str = "rbac.fledged.io/probe";
+
+/// The role of the controller's part that makes samples.
+const SAMPLER: &str = "retinue-sampler";
 
 /// Kinds that templates make, by group: watched as metadata by both, deleted by the collector.
 const DEPENDENTS: [(&str, &[&str]); 6] = [
@@ -30,6 +36,7 @@ pub(super) fn objects(values: &Values) -> Vec<Value> {
     let mut objects = vec![
         account(values, WEBHOOK),
         account(values, CONTROLLER),
+        account(values, PROBE),
         // For masters, by a RoleBinding in the account's own namespace.
         role("retinue-launch", json!([rule("fledged.io", &["dependents"], &[keys::LAUNCH])])),
         // For those who write templates, by a RoleBinding in the namespace of the templates.
@@ -37,7 +44,57 @@ pub(super) fn objects(values: &Values) -> Vec<Value> {
     ];
     objects.extend(webhook(values));
     objects.extend(collector(values));
+    objects.extend(sampler(values));
     objects
+}
+
+/// Samples are sent by the controller as an account of its own, which has no token: the controller impersonates it.
+/// It may create what templates make, and the floor lets none of that be more than a dry run; without the floor it may
+/// nothing.
+fn sampler(values: &Values) -> Vec<Value> {
+    let follow: &[&str] = &["list", "watch"];
+    // What the tables ask of the cluster, and what else may add to objects.
+    let rules = json!([
+        rule("", &["limitranges", "serviceaccounts"], follow),
+        rule("scheduling.k8s.io", &["priorityclasses"], follow),
+        rule("node.k8s.io", &["runtimeclasses"], follow),
+        rule("storage.k8s.io", &["storageclasses"], follow),
+        rule("networking.k8s.io", &["ingressclasses"], follow),
+        rule("apiextensions.k8s.io", &["customresourcedefinitions"], follow),
+        rule(
+            "admissionregistration.k8s.io",
+            &["mutatingadmissionpolicies", "mutatingadmissionpolicybindings", "mutatingwebhookconfigurations"],
+            follow,
+        ),
+    ]);
+    let mut impersonate = rule("", &["serviceaccounts"], &["impersonate"]);
+    impersonate["resourceNames"] = json!([PROBE]);
+    let mut objects = vec![role(SAMPLER, rules), binding(values, SAMPLER, CONTROLLER)];
+    objects.extend(namespaced(values, SAMPLER, &json!([impersonate])));
+    if values.floor == Floor::On {
+        let create: &[&str] = &["create"];
+        objects.push(role("retinue-probe-kinds", kinds(create)));
+        objects.push(aggregated("retinue-probe-more", PROBE_KINDS));
+        for name in ["retinue-probe-kinds", "retinue-probe-more"] {
+            objects.push(binding(values, name, PROBE));
+        }
+    }
+    objects
+}
+
+/// A Role in retinue's own namespace, and its binding to the controller.
+fn namespaced(values: &Values, name: &str, rules: &Value) -> [Value; 2] {
+    let metadata = json!({ "name": name, "namespace": values.namespace, "labels": labels() });
+    [
+        json!({ "apiVersion": API, "kind": "Role", "metadata": metadata, "rules": rules }),
+        json!({
+            "apiVersion": API,
+            "kind": "RoleBinding",
+            "metadata": metadata,
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name },
+            "subjects": [subject(values, CONTROLLER)],
+        }),
+    ]
 }
 
 fn webhook(values: &Values) -> Vec<Value> {
@@ -106,19 +163,7 @@ fn collector(values: &Values) -> Vec<Value> {
     let create = rule("coordination.k8s.io", &["leases"], &["create"]);
     let mut lease = rule("coordination.k8s.io", &["leases"], &["get", "list", "watch", "update"]);
     lease["resourceNames"] = json!([CONTROLLER]);
-    objects.push(json!({
-        "apiVersion": API,
-        "kind": "Role",
-        "metadata": { "name": CONTROLLER, "namespace": values.namespace, "labels": labels() },
-        "rules": [create, lease],
-    }));
-    objects.push(json!({
-        "apiVersion": API,
-        "kind": "RoleBinding",
-        "metadata": { "name": CONTROLLER, "namespace": values.namespace, "labels": labels() },
-        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": CONTROLLER },
-        "subjects": [subject(values, CONTROLLER)],
-    }));
+    objects.extend(namespaced(values, CONTROLLER, &json!([create, lease])));
     objects
 }
 

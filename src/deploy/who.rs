@@ -7,7 +7,7 @@
 
 use policies::keys::{LAUNCH, NO_VERB};
 
-use super::{CONTROLLER, Values, WEBHOOK};
+use super::{CONTROLLER, PROBE, Values, WEBHOOK};
 
 /// True for a request of a master, and for one of whom it could not be found out.
 pub(super) fn is_master(values: &Values) -> String {
@@ -18,11 +18,11 @@ pub(super) fn is_master(values: &Values) -> String {
         )
     };
     let (launch, none) = (check(LAUNCH), check(NO_VERB));
-    let (webhook, controller) = (values.user(WEBHOOK), values.user(CONTROLLER));
+    let [webhook, controller, probe] = [WEBHOOK, CONTROLLER, PROBE].map(|account| values.user(account));
     [
         "request.userInfo.username.startsWith('system:serviceaccount:')".to_owned(),
         "!request.userInfo.username.startsWith('system:serviceaccount:kube-system:')".to_owned(),
-        format!("!(request.userInfo.username in ['{webhook}', '{controller}'])"),
+        format!("!(request.userInfo.username in ['{webhook}', '{controller}', '{probe}'])"),
         "!(request.resource.group in ['authentication.k8s.io', 'authorization.k8s.io'])".to_owned(),
         format!("({launch}.allowed()\n  || {launch}.errored())"),
         format!("!{none}.allowed()"),

@@ -1,4 +1,4 @@
-//! `retinue controller`: collects.
+//! `retinue controller`: collects, and samples templates.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::Failure;
 use crate::cluster::client::{Connection, Source};
 use crate::collector::{self, Config, Election, Metrics};
+use crate::sampler;
 
 use super::{Parts, say_ready, status};
 
@@ -110,12 +111,24 @@ pub async fn run(args: &Args, shutdown: CancellationToken) -> Result<(), Failure
     let metrics = Metrics::default();
     let mut registry = Registry::default();
     metrics.register(&mut registry);
+    let sampled = sampler::Metrics::default();
+    sampled.register(&mut registry);
     let mut parts = Parts::new(shutdown.clone());
     let status = status::bind(args.health, Arc::new(registry), metrics.clone(), shutdown.clone())?;
     tracing::info!(address = %status.address, "health and metrics are answered");
     parts.start("the server for health and metrics", status.run());
+    sample(&mut parts, &connection, &args.collect, sampled);
     start(&mut parts, connection, &args.collect, metrics, shutdown);
     parts.join().await
+}
+
+/// Starts the samples. Where only one namespace is collected, the account is taken to know no other: none are made.
+pub fn sample(parts: &mut Parts, connection: &Connection, collect: &CollectArgs, metrics: sampler::Metrics) {
+    if collect.collect_namespace.is_some() {
+        tracing::info!("no samples of templates are made: that takes the whole cluster");
+        return;
+    }
+    parts.keep("the samples", sampler::run(connection.client.clone(), super::instance(), metrics));
 }
 
 /// Starts the collector, and says when it follows what it may delete.

@@ -20,6 +20,7 @@ use crate::cli::{Failure, certs::issue};
 use crate::cluster::client::Connection;
 use crate::collector;
 use crate::deploy::{self, Reach, Values};
+use crate::sampler;
 
 use super::controller::{self, ClusterArgs, CollectArgs};
 use super::{Parts, webhook};
@@ -86,6 +87,8 @@ pub async fn run(args: &Args, shutdown: CancellationToken) -> Result<(), Failure
     webhook::tell_expiry(&resolver, &reviews);
     let collected = collector::Metrics::default();
     collected.register(&mut registry);
+    let sampled = sampler::Metrics::default();
+    sampled.register(&mut registry);
     let mut parts = Parts::new(shutdown.clone());
     let settings =
         webhook::Settings { listen: args.listen, health: args.health, client_ca: None, trusted: args.install };
@@ -105,6 +108,7 @@ pub async fn run(args: &Args, shutdown: CancellationToken) -> Result<(), Failure
             return Err(error.into());
         }
     }
+    controller::sample(&mut parts, &connection, &args.collect, sampled);
     controller::start(&mut parts, connection, &args.collect, collected, shutdown);
     parts.join().await
 }

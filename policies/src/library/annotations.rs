@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::{Masters, Problem};
+use crate::accept::Accepted;
 use crate::keys;
 use crate::lifetime::{self, Lifetime};
 use crate::object::NamespacedName;
@@ -19,6 +20,7 @@ pub(super) struct Settings {
     pub(super) max_dependents: Option<u32>,
     pub(super) allow: BTreeSet<(String, String)>,
     pub(super) allow_masters: bool,
+    pub(super) accepted: Accepted,
 }
 
 /// Reads them; every problem is told.
@@ -29,6 +31,7 @@ pub(super) fn read(annotations: &Map<String, Value>, namespace: &str, problems: 
         max_dependents: None,
         allow: BTreeSet::new(),
         allow_masters: false,
+        accepted: Accepted::default(),
     };
     for (key, value) in annotations {
         if !key.starts_with(keys::PREFIX) && key != keys::ALL_IN_ONE {
@@ -58,14 +61,19 @@ pub(super) fn read(annotations: &Map<String, Value>, namespace: &str, problems: 
                 }
                 _ => Err(format!("{text:?}: write \"true\", or remove it")),
             },
+            keys::ACCEPT => Accepted::read(text).map(|reading| {
+                problems.extend(reading.warnings.into_iter().map(|text| Problem::warning(Some(key), None, text)));
+                settings.accepted = reading.accepted;
+            }),
             _ => {
                 let message = format!(
-                    "{key} means nothing on a template ConfigMap: expected {}, {}, {}, {} or {}",
+                    "{key} means nothing on a template ConfigMap: expected {}, {}, {}, {}, {} or {}",
                     keys::MASTERS,
                     keys::DURATION,
                     keys::MAX_DEPENDENTS,
                     keys::ALLOW,
-                    keys::ALLOW_MASTERS
+                    keys::ALLOW_MASTERS,
+                    keys::ACCEPT
                 );
                 problems.push(Problem::warning(Some(key), None, message));
                 Ok(())

@@ -41,6 +41,7 @@ pub(super) fn load(config_map: &Value) -> TemplateSet {
         max_dependents: settings.max_dependents,
         allow: settings.allow.clone(),
         allow_masters: settings.allow_masters,
+        accepted: settings.accepted.clone(),
         templates: Templates::with(data.get(keys::PARAMETERS_KEY).copied()),
         namespaces: BTreeSet::new(),
         problems,
@@ -49,6 +50,7 @@ pub(super) fn load(config_map: &Value) -> TemplateSet {
         let compiled = compile(&mut set, &settings, &data, &parameters);
         set.namespaces = compiled.iter().flat_map(|template| namespaces(&set, template)).collect();
         uncounted(&mut set, &compiled);
+        unmet(&mut set);
     }
     // Stable: what is wrong first, then what will be regretted, each in order of key and line.
     set.problems
@@ -72,6 +74,18 @@ fn uncounted(set: &mut TemplateSet, compiled: &[Template]) {
             ),
         ));
     }
+}
+
+/// Accepted rows of kinds that no template here makes.
+fn unmet(set: &mut TemplateSet) {
+    let rows = set.accepted.rows().iter().filter(|row| !set.templates.has(&row.kind));
+    let problems: Vec<_> = rows
+        .map(|row| {
+            let message = format!("accepts {} of a {}, but no template here makes one", row.path, row.kind);
+            Problem::warning(Some(keys::ACCEPT), None, message)
+        })
+        .collect();
+    set.problems.extend(problems);
 }
 
 fn texts<'a>(config_map: &'a Value, problems: &mut Vec<Problem>) -> BTreeMap<&'a str, &'a str> {
@@ -172,7 +186,7 @@ fn compile(
 }
 
 /// The namespaces in which a template may make something.
-fn namespaces(set: &TemplateSet, template: &Template) -> BTreeSet<String> {
+pub(crate) fn namespaces(set: &TemplateSet, template: &Template) -> BTreeSet<String> {
     match &template.placement {
         Placement::Named(Pattern::Literal(Value::String(namespace))) => [namespace.clone()].into(),
         // Text with holes: wherever it may lead, it is at least told where its masters are.

@@ -27,7 +27,7 @@ pub use facts::{Completeness, Facts, KINDS as FACT_KINDS};
 pub(crate) use image::is_pulled_once;
 pub(crate) use inject::inject_into;
 pub use inject::{CouldNotTell, inject};
-pub(crate) use pairs::{Both, side_by_side};
+pub(crate) use pairs::{Both, position, side_by_side};
 pub use settled::settled;
 pub(crate) use settled::stays;
 pub use shape::{ListKind, Scalar, Scope, Shape, shape_of};

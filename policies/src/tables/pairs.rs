@@ -5,6 +5,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::difference::Step;
+
+use super::shape::{ListKind, Shape};
+
 /// What two maps have under one name.
 pub(crate) type Both<'v, L, R> = (&'v str, Option<&'v L>, Option<&'v R>);
 
@@ -80,4 +84,21 @@ pub(super) fn in_step(keys: &[String], left: &[Value], right: &[Value]) -> bool 
     }
     names.sort_unstable();
     names.windows(2).all(|pair| pair[0] != pair[1])
+}
+
+/// The position of the element that a step of a difference names; none where there is none, or more than one.
+pub(crate) fn position(shape: Shape<'_>, list: &[Value], step: &Step) -> Option<usize> {
+    let named = match step {
+        Step::Key(_) => return None,
+        Step::Index(index) => return (*index < list.len()).then_some(*index),
+        Step::Element(named) => named,
+    };
+    let is_it = |element: &Value| match shape.list() {
+        ListKind::Keyed(keys) => label(keys, element).as_ref() == Some(named),
+        ListKind::Set => texts(std::slice::from_ref(element)).first() == Some(named),
+        // An element that says its name is shown by it.
+        ListKind::Positional => element.get("name").and_then(Value::as_str) == named.strip_prefix("name="),
+    };
+    let mut found = list.iter().enumerate().filter(|(_, element)| is_it(element)).map(|(index, _)| index);
+    found.next().filter(|_| found.next().is_none())
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use crate::accept::{self, Row};
 use crate::caller::Caller;
 use crate::difference::{Difference, Expected, Got, Path};
 use crate::lifetime::Lifetime;
@@ -23,6 +24,9 @@ use super::{Admission, Cause, Ground, Identity, Refusal, Situation, Subject, cal
 /// How far a deadline may lie beyond what this phase computes: the API server's clock is read from a header with whole
 /// seconds, and each phase may have read another one.
 const CLOCK_GRAIN_SECONDS: i64 = 2;
+
+/// How long a row may be that a refusal spells out, in bytes.
+const LONGEST_ROW: usize = 400;
 
 pub(crate) fn judge(request: &Request, situation: &Situation) -> Result<Admission, Refusal> {
     let caller = caller(situation)?;
@@ -101,9 +105,34 @@ impl<'a> Nearest<'a> {
 pub(crate) fn refused_by(candidate: &Candidate<'_>, differences: Vec<Difference>) -> Refusal {
     let (name, key) = (candidate.set.name.clone(), candidate.template.key.as_str());
     let reason = format!("no template admits it. The nearest is {key} of ConfigMap {name}:");
-    Refusal::new(Cause::Template, reason)
+    let row = added(candidate.template, &differences);
+    let refusal = Refusal::new(Cause::Template, reason)
         .by_template(name.clone(), key, differences)
-        .advise(&format!("Send what the template describes, or ask the admin of {name} to describe this."))
+        .advise(&format!("Send what the template describes, or ask the admin of {name} to describe this."));
+    match row {
+        None => refusal,
+        Some(row) => refusal.advise(&format!(
+            "If the cluster adds {} and the sender does not, the admin can accept exactly that, as a row of the \
+             annotation {}:\n  {}",
+            row.path,
+            keys::ACCEPT,
+            row.line()
+        )),
+    }
+}
+
+/// The first row that would be accepted, where there is nothing else: too much, and nothing that is wrong or missing.
+fn added(template: &Template, differences: &[Difference]) -> Option<Row> {
+    let mut rows = Vec::new();
+    for difference in differences {
+        if difference.expected != Expected::Nothing {
+            return None;
+        }
+        for difference in accept::apart(difference.clone()) {
+            rows.push(Row::of(template, &difference)?);
+        }
+    }
+    rows.into_iter().next().filter(|row| row.line().len() <= LONGEST_ROW)
 }
 
 /// How telling a set of differences is: a template for another name is further away than one with another field.
@@ -181,8 +210,21 @@ impl Attempted<'_> {
         recognise::shortcut(candidate.template, self.object, &self.context, Marked::Maybe)
     }
 
-    /// With the bindings that the shortcut found, or the long way.
+    /// With the bindings that the shortcut found, or the long way; then without what the ConfigMap accepts.
     fn by(&self, candidate: &Candidate<'_>, bindings: Option<Bindings>) -> Result<Attempt, Refusal> {
+        let attempt = self.as_it_is(candidate, bindings)?;
+        let accepted = &candidate.set.accepted;
+        if accepted.is_empty() || matches!(attempt, Attempt::Matches(..)) {
+            return Ok(attempt);
+        }
+        let Some(less) = accepted.without(candidate.template, self.object, self.context.facts) else {
+            return Ok(attempt);
+        };
+        let less = Attempted { caller: self.caller, object: &less, prepared: OnceCell::new(), context: self.context };
+        less.as_it_is(candidate, less.by_shortcut(candidate).ok())
+    }
+
+    fn as_it_is(&self, candidate: &Candidate<'_>, bindings: Option<Bindings>) -> Result<Attempt, Refusal> {
         let template = candidate.template;
         let mut bindings = match bindings {
             Some(bindings) => bindings,

@@ -211,7 +211,17 @@ impl Change<'_> {
             facts: &self.situation.facts,
         };
         let recorded = recorded(template, &self.stamp.record);
-        let bindings = match recognise::update(template, &old_bare, &new_bare, &recorded, &context) {
+        let mut recognition = recognise::update(template, &old_bare, &new_bare, &recorded, &context);
+        if !matches!(recognition, Recognition::Match(_)) {
+            // What the cluster adds may come with the update, or may have come with the create.
+            let less = |object: &Value| self.candidate.set.accepted.without(template, object, context.facts);
+            let (old_less, new_less) = (less(&old_bare), less(&new_bare));
+            if old_less.is_some() || new_less.is_some() {
+                let (old, new) = (old_less.as_ref().unwrap_or(&old_bare), new_less.as_ref().unwrap_or(&new_bare));
+                recognition = recognise::update(template, old, new, &recorded, &context);
+            }
+        }
+        let bindings = match recognition {
             Recognition::Match(bindings) => bindings,
             Recognition::CouldNotTell(reason) => return Err(Refusal::new(Cause::CouldNotTell, reason)),
             Recognition::Differ(differences) => {

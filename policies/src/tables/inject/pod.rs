@@ -14,18 +14,58 @@ pub(super) fn inject(expected: &mut Value, situation: &Situation<'_>) -> Result<
     if situation.form == Form::Validating {
         label_keys(expected, situation);
         app_armor(expected, situation);
+        app_armor_annotations(expected, situation);
     }
     Ok(())
 }
 
-/// The old annotation of a container's AppArmor profile becomes the field of today, unless the pod's says the same.
+/// The old annotation of a container's AppArmor profile, with the container's name behind it.
+const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
+
+/// An older server (seen on 1.33, no longer on 1.36) writes the profile of a container, its own or the pod's, into the old
+/// annotation too, where that says nothing.
+fn app_armor_annotations(expected: &mut Value, situation: &Situation<'_>) {
+    let annotations = situation.shown("/metadata/annotations").and_then(Value::as_object);
+    if !annotations.is_some_and(|all| all.keys().any(|key| key.starts_with(APP_ARMOR))) {
+        return;
+    }
+    let of_pod = expected.at("/spec/securityContext/appArmorProfile").and_then(annotated);
+    let mut added = Vec::new();
+    for containers in ["initContainers", "containers", "ephemeralContainers"] {
+        for container in list(expected, &format!("/spec/{containers}")) {
+            let key = format!("{APP_ARMOR}{}", text(container, "/name").unwrap_or_default());
+            let said = expected.at("/metadata/annotations").is_some_and(|all| all.get(&key).is_some());
+            let own = container.at("/securityContext/appArmorProfile").and_then(annotated);
+            let shown = annotations.and_then(|all| all.get(&key)).and_then(Value::as_str);
+            if let (false, Some(profile), Some(shown)) = (said, own.or_else(|| of_pod.clone()), shown)
+                && profile == shown
+            {
+                added.push((key, profile));
+            }
+        }
+    }
+    for (key, profile) in added {
+        add(expected, &["metadata", "annotations"], &key, profile.into());
+    }
+}
+
+/// A profile as the annotation says it.
+fn annotated(profile: &Value) -> Option<String> {
+    match text(profile, "/type")? {
+        "Unconfined" => Some("unconfined".into()),
+        "RuntimeDefault" => Some("runtime/default".into()),
+        "Localhost" => text(profile, "/localhostProfile").map(|file| format!("localhost/{file}")),
+        _ => None,
+    }
+}
+
+/// The old annotation becomes the field of today, unless the pod's says the same.
 fn app_armor(expected: &mut Value, situation: &Situation<'_>) {
-    const ANNOTATION: &str = "container.apparmor.security.beta.kubernetes.io/";
     let Some(annotations) = expected.at("/metadata/annotations").and_then(Value::as_object) else { return };
     // Asked first, since hardly any pod has one and a copy of all annotations costs more than the rest of this.
     let annotations: Map<String, Value> = annotations
         .iter()
-        .filter(|(key, _)| key.starts_with(ANNOTATION))
+        .filter(|(key, _)| key.starts_with(APP_ARMOR))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
     if annotations.is_empty() {
@@ -36,7 +76,7 @@ fn app_armor(expected: &mut Value, situation: &Situation<'_>) {
         for index in 0..list(expected, &format!("/spec/{containers}")).len() {
             let at = format!("/spec/{containers}/{index}");
             let name = text(expected, &format!("{at}/name")).unwrap_or_default();
-            let profile = match annotations.get(&format!("{ANNOTATION}{name}")).and_then(Value::as_str) {
+            let profile = match annotations.get(&format!("{APP_ARMOR}{name}")).and_then(Value::as_str) {
                 Some("unconfined") => json!({"type": "Unconfined"}),
                 Some("runtime/default") => json!({"type": "RuntimeDefault"}),
                 Some(said) => match said.strip_prefix("localhost/") {

@@ -347,3 +347,34 @@ fn the_newest_default_class_counts() {
         assert_eq!(found.is_empty(), allowed, "{name}");
     }
 }
+
+#[test]
+fn the_old_annotation_of_a_profile_is_an_older_servers_to_add_and_only_as_the_field_says() {
+    let facts = cluster(&[account(json!({}))]);
+    let expected = pod(json!({
+        "securityContext": {"appArmorProfile": {"type": "RuntimeDefault"}}, "automountServiceAccountToken": false,
+        "containers": [
+            {"name": "main", "image": "app:1"},
+            {"name": "own", "image": "app:1", "securityContext": {"appArmorProfile": {"type": "Localhost", "localhostProfile": "p"}}},
+        ],
+    }));
+    let annotated = |container: &str, profile: &str| {
+        let mut object = expected.clone();
+        let key = format!("container.apparmor.security.beta.kubernetes.io/{container}");
+        object["metadata"]["annotations"] = json!({key: profile});
+        object
+    };
+    let fine = |object: &Value, form: Form| left(&expected, object, form, &facts).unwrap().is_empty();
+    for (container, profile, right) in [
+        ("main", "runtime/default", true),
+        ("own", "localhost/p", true),
+        ("main", "unconfined", false),
+        ("own", "runtime/default", false),
+        ("other", "runtime/default", false),
+    ] {
+        let object = annotated(container, profile);
+        assert_eq!(fine(&object, Form::Validating), right, "{container} {profile}");
+        assert!(!fine(&object, Form::Mutating), "before strategies have run it is the caller's: {container}");
+    }
+    assert!(fine(&expected, Form::Validating), "a newer server adds none");
+}

@@ -1,5 +1,6 @@
 //! Verdicts in tables: one master, one ConfigMap, and everything that may be asked.
 
+mod accepted;
 mod create;
 mod touch;
 
