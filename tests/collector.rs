@@ -3,6 +3,8 @@
 
 #[path = "collector/disturbed.rs"]
 mod disturbed;
+#[path = "collector/ends.rs"]
+mod ends;
 #[path = "collector/following.rs"]
 mod following;
 #[path = "collector/leader.rs"]
@@ -20,6 +22,7 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::runtime::wait::{await_condition, conditions};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, ResourceExt};
+use policies::garbage::Why;
 use policies::lifetime;
 use retinue::cluster::client::{Connection, Source};
 use retinue::collector::discover::{self, Kind};
@@ -237,7 +240,7 @@ async fn threat_35_a_label_without_a_valid_stamp_deletes_nothing() {
     let metrics = room.collect();
     let past = room.now() - SignedDuration::from_secs(60);
     let bare = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {
-        "name": "bare", "labels": {"fledged.io/expires-at": lifetime::label(past)}}});
+        "name": "bare", "labels": {"fledged.io/master": "eod", "fledged.io/expires-at": lifetime::label(past)}}});
     let mut copied =
         json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": room.stamped("v1", "ConfigMap", "original", past)});
     copied["metadata"]["name"] = "copied".into();
@@ -280,6 +283,7 @@ async fn threat_34_a_recreated_namesake_is_never_hit() {
         name: "report".into(),
         version: version.into(),
         deadline: room.now(),
+        why: Why::Deadline,
     };
     let (old, new) = (first.metadata, second.metadata.clone());
     let (old_uid, old_version) = (old.uid.unwrap(), old.resource_version.unwrap());

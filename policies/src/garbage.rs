@@ -1,23 +1,51 @@
-//! What the collector may delete: an object with a valid stamp whose deadline is past. Nothing else, ever: a label
-//! without the annotation, a stamp that names another object, a deadline that cannot be read are reported, never
-//! acted on.
+//! What the collector may delete: an object with a valid stamp whose deadline is past, whose work is finished for as long
+//! as its template keeps it, or whose master is gone. Nothing else, ever: a label without the annotation, a stamp that
+//! names another object, a deadline that cannot be read are reported, never acted on.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use crate::object::Gvk;
-use crate::stamp::{self, Marks, Stamp, StampError};
+use crate::lifetime::Lifetime;
+use crate::object::{Gvk, ObjectRef};
+use crate::stamp::{self, Marks, Record, StampError};
+
+/// Why a dependent is garbage. In this order where several hold at the same instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    /// Its deadline is past.
+    Deadline,
+    /// It has finished, and its time to keep is over.
+    Finished,
+    /// Its master is gone, and no ownerReference says so.
+    MasterGone,
+}
+
+/// What decides about an object beside its stamp.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Circumstances<'a> {
+    /// When it finished; only of Jobs.
+    pub finished: Option<Timestamp>,
+    /// The uids of its ownerReferences.
+    pub owners: &'a [&'a str],
+}
+
+/// A master's workload, whose end is that of a dependent.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Master {
+    /// Its namespace, which need not be that of the dependent.
+    pub namespace: String,
+    /// What it is.
+    pub workload: ObjectRef,
+}
 
 /// What is to be done about one object that carries a key of the stamp.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Judgement {
-    /// A dependent without deadline: it lives as long as its master.
-    Lives(Box<Stamp>),
-    /// A dependent that may be deleted from this instant on.
-    Due {
-        /// The deadline.
-        at: Timestamp,
-        /// Its stamp.
-        stamp: Box<Stamp>,
+    /// A dependent.
+    Dependent {
+        /// From when on it may be deleted, and why; none: not by its own doing.
+        due: Option<(Timestamp, Why)>,
+        /// With whose end it ends too, where Kubernetes' garbage collector does not see to that.
+        master: Option<Master>,
     },
     /// No dependent: it is left alone, and the reason is reported.
     NotOurs(StampError),
@@ -25,15 +53,60 @@ pub enum Judgement {
     Unmarked,
 }
 
-/// Judges one object by its metadata alone.
-pub fn judge(marks: Marks<'_>, kind: &Gvk, namespace: &str, name: &str) -> Judgement {
-    match stamp::read(marks, kind, namespace, name) {
-        Err(error) => Judgement::NotOurs(error),
-        Ok(None) => Judgement::Unmarked,
-        Ok(Some(stamp)) => match stamp.deadline {
-            None => Judgement::Lives(Box::new(stamp)),
-            Some(at) => Judgement::Due { at, stamp: Box::new(stamp) },
-        },
+/// Judges one object.
+pub fn judge(marks: Marks<'_>, kind: &Gvk, namespace: &str, name: &str, circumstances: Circumstances<'_>) -> Judgement {
+    let stamp = match stamp::read(marks, kind, namespace, name) {
+        Err(error) => return Judgement::NotOurs(error),
+        Ok(None) => return Judgement::Unmarked,
+        Ok(Some(stamp)) => stamp,
+    };
+    let deadline = stamp.deadline.map(|at| (at, Why::Deadline));
+    let finished = kept_until(&stamp.record, kind, circumstances.finished).map(|at| (at, Why::Finished));
+    let due = deadline.into_iter().chain(finished).min();
+    Judgement::Dependent { due, master: followed(stamp.record, circumstances.owners) }
+}
+
+/// Until when a Job that finished is kept; none: it is none, has not finished, or its template does not say.
+fn kept_until(record: &Record, kind: &Gvk, finished: Option<Timestamp>) -> Option<Timestamp> {
+    let is_job = kind.group == "batch" && kind.kind == "Job";
+    let finished = finished.filter(|_| is_job)?;
+    match Lifetime::parse(record.keep_finished.as_deref()?).ok()? {
+        Lifetime::Unlimited => None,
+        Lifetime::Seconds(seconds) => {
+            let keep = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+            finished.checked_add(keep).ok()
+        }
+    }
+}
+
+/// The master to follow. None where an ownerReference names it, and where the stamp does not say that its end is that of
+/// the dependent: an older one does not, and neither does one by a template that says `none`.
+fn followed(record: Record, owners: &[&str]) -> Option<Master> {
+    let named = owners.contains(&record.workload.uid.as_str());
+    (record.ends_with_master && !named)
+        .then_some(Master { namespace: record.account.namespace, workload: record.workload })
+}
+
+/// What a live read of a master's workload was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer<'a> {
+    /// There is one of its name, with this uid.
+    There(&'a str),
+    /// 404, about the object of this name; none: about something else, such as its kind.
+    NotFound(Option<&'a str>),
+    /// The right is missing.
+    Forbidden,
+    /// No answer, or another error.
+    Failed,
+}
+
+/// Whether `workload` is gone for good by a live read: there is none of its name, or another. Nothing is concluded from
+/// an error.
+pub fn gone(workload: &ObjectRef, answer: Answer<'_>) -> bool {
+    match answer {
+        Answer::There(uid) => !uid.is_empty() && uid != workload.uid,
+        Answer::NotFound(name) => name == Some(&workload.name),
+        Answer::Forbidden | Answer::Failed => false,
     }
 }
 
@@ -43,43 +116,5 @@ pub fn past(deadline: Timestamp, now: Timestamp) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::stamp::tests::{admission, stamped};
-    use serde_json::json;
-
-    fn judged(object: &serde_json::Value) -> Judgement {
-        judge(Marks::of(object), &Gvk::new("batch", "v1", "Job"), "trading", "post-trade-1")
-    }
-
-    #[test]
-    fn only_a_valid_stamp_makes_garbage() {
-        let object = stamped();
-        assert!(matches!(judged(&object), Judgement::Due { .. }));
-
-        let mut forged = object.clone();
-        forged["metadata"]["annotations"] = json!({});
-        assert_eq!(judged(&forged), Judgement::NotOurs(StampError::NoAnnotation));
-
-        let mut copied = object.clone();
-        copied["metadata"]["annotations"]["fledged.io/admission"] =
-            admission(|record| record.object.name = Some("another".into())).into();
-        assert!(matches!(judged(&copied), Judgement::NotOurs(StampError::OtherObject(_))));
-
-        let mut unreadable = object.clone();
-        unreadable["metadata"]["labels"]["fledged.io/expires-at"] = "tomorrow".into();
-        assert!(matches!(judged(&unreadable), Judgement::NotOurs(StampError::Deadline(_))));
-
-        let mut endless = object;
-        endless["metadata"]["labels"].as_object_mut().unwrap().remove("fledged.io/expires-at");
-        assert!(matches!(judged(&endless), Judgement::Lives(_)));
-        assert_eq!(judged(&json!({"metadata": {"labels": {"app": "x"}}})), Judgement::Unmarked);
-    }
-
-    #[test]
-    fn a_deadline_is_past_at_its_instant() {
-        let deadline: Timestamp = "2026-11-20T15:30:00Z".parse().unwrap();
-        assert!(past(deadline, deadline));
-        assert!(!past(deadline, "2026-11-20T15:29:59.999Z".parse().unwrap()));
-    }
-}
+#[path = "garbage_tests.rs"]
+mod tests;

@@ -19,7 +19,8 @@ use super::following::Following;
 use super::gather::{self, Cause, News, Reading};
 use super::leader::{Election, Leader};
 use super::lookout::Lookout;
-use super::queue::{Due, Queue};
+use super::masters::Masters;
+use super::queue::{Due, NEVER, Queue};
 use super::reap::{self, Outcome};
 use super::report::{self, Metrics, Teller};
 
@@ -88,6 +89,7 @@ pub async fn run(
     let collector = Collector {
         lookout: Lookout::new(client.clone(), namespace.clone(), metrics.clone()),
         following: Following::new(client.clone(), namespace, metrics.clone()),
+        masters: Masters::new(client.clone(), metrics.clone()),
         leader: Leader::new(client.clone(), Arc::clone(&clock), config.election.clone(), metrics.clone()),
         reap: Reap::new(client, &config),
         clock,
@@ -109,6 +111,7 @@ struct Collector {
     queue: Queue,
     lookout: Lookout,
     following: Following,
+    masters: Masters,
     leader: Leader,
     reap: Reap,
 }
@@ -166,6 +169,11 @@ impl Collector {
                 }
                 rights = self.lookout.next() => self.follow(rights?),
                 news = self.leader.next() => news?,
+                orphans = self.masters.next(|| self.clock.now()) => {
+                    for (tracked, epoch) in orphans? {
+                        self.queue.put(tracked, epoch);
+                    }
+                }
                 Some(ended) = self.reap.running.join_next() => {
                     let (due, outcome) = ended.map_err(CollectorError::Died)?;
                     self.conclude(due, &outcome);
@@ -182,7 +190,10 @@ impl Collector {
     }
 
     fn follow(&mut self, rights: Rights) {
-        let lacks = self.following.follow(rights, &mut self.queue);
+        let lacks = self.following.follow(rights, |kind| {
+            self.queue.forget(kind);
+            self.masters.sweep(kind, u64::MAX);
+        });
         if !lacks.is_empty() {
             self.teller.tell_lacks(&lacks);
         }
@@ -192,17 +203,27 @@ impl Collector {
     fn learn(&mut self, kind: &Arc<Kind>, epoch: u64, news: News) {
         match news {
             News::Listing => {}
-            News::Listed => self.queue.sweep(kind, epoch),
-            News::Gone(uid) => self.queue.remove(&uid),
+            News::Listed => {
+                self.queue.sweep(kind, epoch);
+                self.masters.sweep(kind, epoch);
+            }
+            News::Gone(uid) => self.forget(&uid),
             News::Interrupted(interruption) => {
                 self.metrics.interruptions.inc();
                 tracing::warn!(kind = kind.name(), error = interruption.error, "a watch was interrupted");
                 self.lookout.doubt(kind, interruption.cause);
             }
-            News::Seen(metadata) => match gather::read(kind, &metadata) {
-                Reading::Track(tracked) => self.queue.put(tracked, epoch),
+            News::Seen(metadata, finished) => match gather::read(kind, &metadata, finished) {
+                Reading::Track(tracked, master) => {
+                    let tracked = self.masters.put(master, tracked, epoch);
+                    if tracked.deadline < NEVER {
+                        self.queue.put(tracked, epoch);
+                    } else {
+                        self.queue.remove(&tracked.uid);
+                    }
+                }
                 reading => {
-                    self.queue.remove(metadata.uid.as_deref().unwrap_or_default());
+                    self.forget(metadata.uid.as_deref().unwrap_or_default());
                     if let Reading::Refuse(error) = reading {
                         self.metrics.ignored.inc();
                         tracing::info!(
@@ -210,12 +231,17 @@ impl Collector {
                             namespace = metadata.namespace,
                             name = metadata.name,
                             %error,
-                            "left alone: a deadline label, but no valid stamp"
+                            "left alone: labels of a stamp, but no valid stamp"
                         );
                     }
                 }
             },
         }
+    }
+
+    fn forget(&mut self, uid: &str) {
+        self.queue.remove(uid);
+        self.masters.remove(uid);
     }
 
     /// Sends what is due, as fast as it may, and says when to look again.
@@ -253,7 +279,7 @@ impl Collector {
         match outcome {
             Outcome::Deleted => {
                 self.metrics.lateness.observe(late);
-                tracing::info!(object, deadline = %tracked.deadline, late, "deleted: past its deadline");
+                tracing::info!(object, since = %tracked.deadline, late, "deleted: {}", report::reason(tracked));
             }
             Outcome::AlreadyGone | Outcome::Changed => {
                 tracing::debug!(object, outcome = outcome.as_str(), "not deleted")

@@ -10,7 +10,6 @@ use tokio::task::{AbortHandle, JoinError, JoinSet};
 use super::collect::CollectorError;
 use super::discover::{Kind, Rights};
 use super::gather::{self, News};
-use super::queue::Queue;
 use super::report::Metrics;
 
 /// News that wait; the watches pause beyond it.
@@ -52,8 +51,8 @@ impl Following {
         }
     }
 
-    /// Starts and stops watches; what is followed no longer leaves the queue. Gives the kinds that lack a right since now.
-    pub(super) fn follow(&mut self, rights: Rights, queue: &mut Queue) -> Vec<String> {
+    /// Starts and stops watches; `forget` is told what is followed no longer. Gives the kinds that lack a right since now.
+    pub(super) fn follow(&mut self, rights: Rights, mut forget: impl FnMut(&Kind)) -> Vec<String> {
         let lacks: Vec<String> = rights.lacks.difference(&self.lacks).cloned().collect();
         for lack in &lacks {
             tracing::warn!(kind = lack, "dependents of this kind cannot be collected");
@@ -66,7 +65,7 @@ impl Following {
             if !keep {
                 tracing::warn!(kind = kind.name(), "this kind is followed no longer");
                 watch.task.abort();
-                queue.forget(kind);
+                forget(kind);
                 self.unread.remove(kind);
             }
             keep

@@ -1,22 +1,24 @@
-//! One watch per kind, of the metadata of objects that carry a deadline label; and how any kind's metadata are watched.
+//! One watch per kind, of the metadata of objects that carry the label of a stamp, `fledged.io/master`; of Jobs the whole,
+//! of which only the time of their end is kept; and how any kind's metadata are watched.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
+use jiff::Timestamp;
 use kube::core::PartialObjectMeta;
 use kube::core::discovery::ApiResource;
 use kube::core::metadata::ObjectMeta;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, watcher};
-use kube::{Api, Client, core::DynamicObject};
-use policies::garbage::{self, Judgement};
+use kube::{Api, Client, Resource, core::DynamicObject};
+use policies::garbage::{self, Circumstances, Judgement, Master, Why};
 use policies::keys;
 use policies::stamp::{Marks, StampError};
 use tokio::sync::mpsc;
 
 use super::discover::Kind;
-use super::queue::Tracked;
+use super::queue::{NEVER, Tracked};
 
 /// How long one watch lasts, in seconds. kube gives a silent connection up five seconds later, so this bounds how
 /// late a new dependent is noticed when a connection dies without a word.
@@ -27,9 +29,9 @@ pub(super) const WATCH_SECONDS: u32 = 60;
 pub enum News {
     /// A list begins.
     Listing,
-    /// An object is there, with these metadata.
-    Seen(Box<ObjectMeta>),
-    /// An object is gone, or its deadline label is.
+    /// An object is there, with these metadata; of a Job when it finished.
+    Seen(Box<ObjectMeta>, Option<Timestamp>),
+    /// An object is gone, or its label is.
     Gone(String),
     /// The list is complete.
     Listed,
@@ -78,16 +80,16 @@ impl From<&watcher::Error> for Interruption {
 /// What is to be made of one object.
 #[derive(Debug, PartialEq)]
 pub enum Reading {
-    /// A dependent with a deadline.
-    Track(Tracked),
-    /// A dependent without deadline, something that is being deleted already, or nothing of ours.
+    /// A dependent that ends by its own doing, or with its master where no ownerReference sees to that.
+    Track(Tracked, Option<Master>),
+    /// A dependent that does neither, something that is being deleted already, or nothing of ours.
     Leave,
     /// It carries the label, but no valid stamp: never touched.
     Refuse(StampError),
 }
 
-/// Reads one object's metadata.
-pub fn read(kind: &Arc<Kind>, metadata: &ObjectMeta) -> Reading {
+/// Reads one object's metadata, and of a Job when it finished.
+pub fn read(kind: &Arc<Kind>, metadata: &ObjectMeta, finished: Option<Timestamp>) -> Reading {
     let (Some(uid), Some(name), Some(namespace), Some(version)) =
         (&metadata.uid, &metadata.name, &metadata.namespace, &metadata.resource_version)
     else {
@@ -99,18 +101,25 @@ pub fn read(kind: &Arc<Kind>, metadata: &ObjectMeta) -> Reading {
     let none = BTreeMap::new();
     let marks =
         Marks::from_maps(metadata.labels.as_ref().unwrap_or(&none), metadata.annotations.as_ref().unwrap_or(&none));
-    match garbage::judge(marks, &kind.gvk, namespace, name) {
-        Judgement::Due { at, .. } => Reading::Track(Tracked {
-            uid: uid.as_str().into(),
-            kind: Arc::clone(kind),
-            namespace: namespace.as_str().into(),
-            name: name.as_str().into(),
-            version: version.as_str().into(),
-            deadline: at,
-        }),
-        Judgement::Lives(_) | Judgement::Unmarked => Reading::Leave,
-        Judgement::NotOurs(error) => Reading::Refuse(error),
-    }
+    let owners = metadata.owner_references.iter().flatten().map(|owner| owner.uid.as_str());
+    let owners: Vec<&str> = owners.collect();
+    let (due, master) =
+        match garbage::judge(marks, &kind.gvk, namespace, name, Circumstances { finished, owners: &owners }) {
+            Judgement::Dependent { due: None, master: None } | Judgement::Unmarked => return Reading::Leave,
+            Judgement::Dependent { due, master } => (due, master),
+            Judgement::NotOurs(error) => return Reading::Refuse(error),
+        };
+    let (deadline, why) = due.unwrap_or((NEVER, Why::Deadline));
+    let tracked = Tracked {
+        uid: uid.as_str().into(),
+        kind: Arc::clone(kind),
+        namespace: namespace.as_str().into(),
+        name: name.as_str().into(),
+        version: version.as_str().into(),
+        deadline,
+        why,
+    };
+    Reading::Track(tracked, master)
 }
 
 /// An object of which only the metadata are read.
@@ -123,24 +132,65 @@ pub(super) fn watch(
     resource: &ApiResource,
     labels: Option<&str>,
 ) -> impl Stream<Item = watcher::Result<watcher::Event<Bare>>> + Send + use<> {
-    let api: Api<Bare> = match namespace {
+    watcher(api::<Bare>(client, namespace, resource), selecting(labels)).default_backoff()
+}
+
+/// The same for the object of this name in a namespace.
+pub(super) fn watch_one(
+    client: Client,
+    namespace: &str,
+    resource: &ApiResource,
+    name: &str,
+) -> impl Stream<Item = watcher::Result<watcher::Event<Bare>>> + Send + use<> {
+    let config = selecting(None).fields(&format!("metadata.name={name}"));
+    watcher(api::<Bare>(client, Some(namespace), resource), config).default_backoff()
+}
+
+fn api<K: Resource<DynamicType = ApiResource>>(
+    client: Client,
+    namespace: Option<&str>,
+    resource: &ApiResource,
+) -> Api<K>
+where
+    K: Resource<Scope = kube::core::DynamicResourceScope>,
+{
+    match namespace {
         Some(namespace) => Api::namespaced_with(client, namespace, resource),
         None => Api::all_with(client, resource),
-    };
+    }
+}
+
+fn selecting(labels: Option<&str>) -> watcher::Config {
     let mut config = watcher::Config::default().timeout(WATCH_SECONDS);
     config.label_selector = labels.map(str::to_owned);
-    watcher(api, config).default_backoff()
+    config
 }
 
 /// Follows one kind until nobody listens.
 pub async fn follow(client: Client, namespace: Option<String>, kind: Arc<Kind>, out: mpsc::Sender<(Arc<Kind>, News)>) {
-    let events = watch(client, namespace.as_deref(), &kind.api_resource(), Some(keys::EXPIRES_AT));
+    let (resource, namespace) = (kind.api_resource(), namespace.as_deref());
+    if is_job(&kind) {
+        let jobs = api::<DynamicObject>(client, namespace, &resource);
+        let events = watcher(jobs, selecting(Some(keys::MASTER))).default_backoff();
+        tell(events, kind, out, |job| News::Seen(Box::new(job.metadata), finished(&job.data))).await;
+    } else {
+        let events = watch(client, namespace, &resource, Some(keys::MASTER));
+        tell(events, kind, out, |object| News::Seen(Box::new(object.metadata), None)).await;
+    }
+}
+
+async fn tell<K: Resource>(
+    events: impl Stream<Item = watcher::Result<watcher::Event<K>>>,
+    kind: Arc<Kind>,
+    out: mpsc::Sender<(Arc<Kind>, News)>,
+    seen: impl Fn(K) -> News,
+) {
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
         let news = match event {
             Ok(watcher::Event::Init) => News::Listing,
             Ok(watcher::Event::InitApply(object) | watcher::Event::Apply(object)) => seen(object),
-            Ok(watcher::Event::Delete(object)) => News::Gone(object.metadata.uid.unwrap_or_default()),
+            Ok(watcher::Event::Delete(object)) => News::Gone(object.meta().uid.clone().unwrap_or_default()),
             Ok(watcher::Event::InitDone) => News::Listed,
             Err(error) => News::Interrupted((&error).into()),
         };
@@ -150,6 +200,42 @@ pub async fn follow(client: Client, namespace: Option<String>, kind: Arc<Kind>, 
     }
 }
 
-fn seen(object: Bare) -> News {
-    News::Seen(Box::new(object.metadata))
+fn is_job(kind: &Kind) -> bool {
+    kind.gvk.group == "batch" && kind.gvk.kind == "Job"
+}
+
+/// When a Job ended, whichever way: the transition of its condition Complete or Failed, as Kubernetes' own collector of
+/// finished Jobs takes it (controller/ttlafterfinished).
+fn finished(job: &serde_json::Value) -> Option<Timestamp> {
+    let conditions = job["status"]["conditions"].as_array()?;
+    let ended = conditions.iter().find(|condition| {
+        matches!(condition["type"].as_str(), Some("Complete" | "Failed")) && condition["status"] == "True"
+    })?;
+    ended["lastTransitionTime"].as_str()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::allow_attributes, reason = "tests")]
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_job_has_finished_when_a_condition_says_that_it_ended() {
+        let time = "2026-11-20T15:00:00Z";
+        for (kind, status, at, expected) in [
+            ("Complete", "True", json!(time), Some(time)),
+            ("Failed", "True", json!(time), Some(time)),
+            ("Complete", "False", json!(time), None),
+            ("Suspended", "True", json!(time), None),
+            ("SuccessCriteriaMet", "True", json!(time), None),
+            ("Complete", "True", json!("yesterday"), None),
+            ("Complete", "True", json!(null), None),
+        ] {
+            let job = json!({"status": {"conditions": [{"type": kind, "status": status, "lastTransitionTime": at}]}});
+            assert_eq!(finished(&job), expected.map(|time| time.parse().unwrap()), "{job}");
+        }
+        assert_eq!(finished(&json!({"status": {}})), None);
+        assert_eq!(finished(&json!({})), None);
+    }
 }

@@ -8,6 +8,7 @@ use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use policies::garbage::Why;
 
 use super::discover::Kind;
 
@@ -24,9 +25,14 @@ pub struct Tracked {
     pub name: Box<str>,
     /// Its resourceVersion, as last seen.
     pub version: Box<str>,
-    /// When it becomes garbage.
+    /// When it becomes garbage; [`NEVER`]: not by its own doing.
     pub deadline: Timestamp,
+    /// What makes it garbage then.
+    pub why: Why,
 }
+
+/// Later than any deadline.
+pub const NEVER: Timestamp = Timestamp::MAX;
 
 #[derive(Debug)]
 struct Entry {

@@ -21,6 +21,7 @@ fn object(uid: &str, version: u64, second: i64) -> Tracked {
         name: uid.into(),
         version: version.to_string().into(),
         deadline: at(second),
+        why: Why::Deadline,
     }
 }
 

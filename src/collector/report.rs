@@ -5,6 +5,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use policies::garbage::Why;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -56,9 +57,13 @@ pub struct Metrics {
     pub unsettled: Gauge,
     /// 1 while this collector deletes: it holds the Lease, or does without.
     pub leader: Gauge,
+    /// Masters that are followed, since no ownerReference would tell of their end.
+    pub masters: Gauge,
+    /// Times that such a master could not be read.
+    pub masters_unreadable: Counter,
     /// Kinds of objects whose changes would tell of kinds and rights, but which this account may not watch.
     pub unwatched: Gauge,
-    /// Objects with a deadline label and no valid stamp, each time one is seen.
+    /// Objects with the label of a stamp and no valid stamp, each time one is seen.
     pub ignored: Counter,
     /// Interruptions of watches.
     pub interruptions: Counter,
@@ -80,6 +85,8 @@ impl Default for Metrics {
             looks: Counter::default(),
             unsettled: Gauge::default(),
             leader: Gauge::default(),
+            masters: Gauge::default(),
+            masters_unreadable: Counter::default(),
             unwatched: Gauge::default(),
             ignored: Counter::default(),
             interruptions: Counter::default(),
@@ -102,9 +109,12 @@ impl Metrics {
         registry.register("looks", "Times that kinds or rights were looked at", self.looks.clone());
         registry.register("unsettled", "1 while kinds or rights are to be looked at again", self.unsettled.clone());
         registry.register("leader", "1 while this collector is the one that deletes", self.leader.clone());
+        registry.register("masters", "Masters whose end no ownerReference would tell", self.masters.clone());
+        let help = "Times that such a master could not be read";
+        registry.register("masters_unreadable", help, self.masters_unreadable.clone());
         let help = "Kinds of objects that tell of kinds and rights, but may not be watched";
         registry.register("unwatched", help, self.unwatched.clone());
-        registry.register("ignored", "Deadline labels seen without a valid stamp", self.ignored.clone());
+        registry.register("ignored", "Labels of a stamp seen without a valid stamp", self.ignored.clone());
         registry.register("watch_interruptions", "Interruptions of watches", self.interruptions.clone());
         registry.register("lateness_seconds", "From deadline to deletion", self.lateness.clone());
         registry.register("events_lost", "Events that could not be written", self.events_lost.clone());
@@ -154,17 +164,32 @@ pub fn events(client: Client, instance: &str, pod: Option<ObjectReference>, metr
     )
 }
 
+/// Why it is deleted, for people.
+pub(super) fn reason(tracked: &Tracked) -> String {
+    let at = tracked.deadline;
+    match tracked.why {
+        Why::Deadline => format!("its deadline was {at}"),
+        Why::Finished => format!("it has finished, and the time to keep it was over at {at}"),
+        Why::MasterGone => format!("its master is gone, as was found at {at}"),
+    }
+}
+
 impl Teller {
     /// Says what came of a DELETE, where that is worth an Event on the object.
     pub fn tell(&self, tracked: &Tracked, outcome: &Outcome) {
         let (type_, reason, note) = match outcome {
             Outcome::Deleted => {
-                (EventType::Normal, "DependentExpired", format!("deleted: its deadline was {}", tracked.deadline))
+                let event = match tracked.why {
+                    Why::Deadline => "DependentExpired",
+                    Why::Finished => "DependentFinished",
+                    Why::MasterGone => "MasterGone",
+                };
+                (EventType::Normal, event, format!("deleted: {}", reason(tracked)))
             }
             Outcome::Forbidden(why) | Outcome::Refused(why) | Outcome::Failed(why) => (
                 EventType::Warning,
                 "DependentNotDeleted",
-                format!("its deadline was {}, but it could not be deleted: {why}", tracked.deadline),
+                format!("{}, but it could not be deleted: {why}", reason(tracked)),
             ),
             Outcome::AlreadyGone | Outcome::Changed | Outcome::Throttled(_) => return,
         };

@@ -147,6 +147,10 @@ fn collector(values: &Values) -> Vec<Value> {
             &["get"],
         ),
         rule("events.k8s.io", &["events"], &["create", "patch"]),
+        // To ask the API server itself before a master is taken for gone.
+        rule("", &["pods", "replicationcontrollers"], &["get"]),
+        rule("apps", &["daemonsets", "deployments", "replicasets", "statefulsets"], &["get"]),
+        rule("batch", &["cronjobs", "jobs"], &["get"]),
     ]);
     // Without the label that would give it to the collector: listing Secrets is reading them.
     let secrets = role("retinue-collector-secrets", json!([rule("", &["secrets"], collect)]));

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use controlplane::{Fault, Relay};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
@@ -103,6 +103,39 @@ async fn threat_39_a_namespace_that_is_being_terminated_is_no_error() {
     tokio::time::timeout(Duration::from_secs(60), gone).await.expect("the namespace goes").unwrap();
     assert_eq!(troubles(&metrics), 0);
     assert_eq!(metrics.waiting.get(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deadlines_at_both_ends_of_time_are_deadlines_and_hold_nothing_up() {
+    let room = Room::new().await;
+    let metrics = room.collect();
+    let last = room.config_map("last", Timestamp::MAX).await;
+    let first = room.config_map("first", Timestamp::UNIX_EPOCH).await;
+    room.gone(&first).await;
+    becomes(1, || metrics.waiting.get()).await;
+    let due = room.config_map("due", room.deadline(1)).await;
+    room.gone(&due).await;
+    assert!(room.there(&last).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_finalizer_holds_is_deleted_once_and_not_again() {
+    let room = Room::new().await;
+    let metrics = room.collect();
+    let mut held = json!({"metadata": room.stamped("v1", "ConfigMap", "held", room.now())});
+    held["metadata"]["finalizers"] = json!(["example.com/hold"]);
+    let held = room.config_maps().create(&PostParams::default(), &serde_json::from_value(held).unwrap()).await.unwrap();
+    becomes(1, || counted(&metrics, &Outcome::Deleted)).await;
+    // Changed while it is held.
+    let label = json!({"metadata": {"labels": {"app": "held"}}});
+    room.config_maps().patch("held", &PatchParams::default(), &Patch::Merge(label)).await.unwrap();
+    let due = room.config_map("due", room.deadline(1)).await;
+    room.gone(&due).await;
+    becomes(2, || counted(&metrics, &Outcome::Deleted)).await;
+    assert_eq!((counted(&metrics, &Outcome::Changed), troubles(&metrics), metrics.waiting.get()), (0, 0, 0));
+    let free = json!({"metadata": {"finalizers": null}});
+    room.config_maps().patch("held", &PatchParams::default(), &Patch::Merge(free)).await.unwrap();
+    room.gone(&held).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

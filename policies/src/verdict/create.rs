@@ -387,6 +387,7 @@ fn record(
         parameters_omitted: false,
         duration: stamp::duration_text(granted),
         keep_finished: instructed.keep_finished.map(|lifetime| lifetime.to_string()),
+        ends_with_master: !ownerless(candidate.template.owner, granted),
     }
     .bounded()
 }
