@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
 use jiff::Timestamp;
-use kube::core::PartialObjectMeta;
 use kube::core::discovery::ApiResource;
 use kube::core::metadata::ObjectMeta;
+use kube::core::{DynamicResourceScope, PartialObjectMeta};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, watcher};
 use kube::{Api, Client, Resource, core::DynamicObject};
@@ -146,13 +146,9 @@ pub(super) fn watch_one(
     watcher(api::<Bare>(client, Some(namespace), resource), config).default_backoff()
 }
 
-fn api<K: Resource<DynamicType = ApiResource>>(
-    client: Client,
-    namespace: Option<&str>,
-    resource: &ApiResource,
-) -> Api<K>
+fn api<K>(client: Client, namespace: Option<&str>, resource: &ApiResource) -> Api<K>
 where
-    K: Resource<Scope = kube::core::DynamicResourceScope>,
+    K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>,
 {
     match namespace {
         Some(namespace) => Api::namespaced_with(client, namespace, resource),
