@@ -1,7 +1,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help test explore check alone deny tables instructions controlplane demo bench bench-alone bench-cluster
+.PHONY: help test proof explore check alone deny tables instructions controlplane demo bench bench-alone bench-cluster
 
 # Where cargo-deny is installed when the machine has none.
 TOOLS := target/tools
@@ -14,15 +14,40 @@ SEED := 20261120
 # Most tests wait for a real API server, for a watch or for a deadline, and leave the processor to others meanwhile.
 THREADS := 4
 
+# Each piece of the proof writes its figures there.
+FIGURES := $(CURDIR)/target/proof
+
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 test: check alone deny instructions controlplane ## everything: formatting, lints, licences, all tests, those against a real API server too
 	@echo '== cargo test'
-	@mkdir -p target
-	@PROPTEST_RNG_SEED=$(SEED) RUST_TEST_THREADS=$(THREADS) cargo test --locked --workspace --no-fail-fast 2>&1 | tee target/test.log && outcome=0 || outcome=$$?; \
+	@rm -rf $(FIGURES) && mkdir -p $(FIGURES)
+	@PROOF_FIGURES=$(FIGURES) PROPTEST_RNG_SEED=$(SEED) RUST_TEST_THREADS=$(THREADS) cargo test --locked --workspace --no-fail-fast 2>&1 | tee target/test.log && outcome=0 || outcome=$$?; \
 	echo; echo '== what was tested'; \
 	grep -E '^ +(Running|Doc-tests) |^test result: |^test .* FAILED$$' target/test.log || true; \
+	echo; echo '== fuzz'; \
+	PROOF_FIGURES=$(FIGURES) fuzz/run || outcome=1; \
+	echo; echo '== the proof, with its long parts shortened (make proof)'; \
+	cargo run --locked -q -p retinue-proof -- $(FIGURES) target/test.log tests/threats.txt || outcome=1; \
+	exit $$outcome
+
+# The same pieces as in make test, as long as they can be; each takes more if asked: PROOF_EVERY=1 goes through all
+# million variations (half an hour), FUZZ_SECONDS says how long each of the seven targets is fuzzed.
+proof: controlplane ## the closed world, proven: a table, with zero wrong (a quarter of an hour)
+	@rm -rf $(FIGURES) && mkdir -p $(FIGURES)
+	@export PROOF_FIGURES=$(FIGURES) PROPTEST_RNG_SEED=$(SEED) RUST_TEST_THREADS=$(THREADS); outcome=0; \
+	run() { "$$@" 2>&1 | tee -a $(FIGURES)/log || outcome=1; }; \
+	echo '== every field of every kind'; \
+	PROOF_EVERY=$${PROOF_EVERY:-9} run cargo test --locked --release -p retinue-proof; \
+	echo '== manifests'; \
+	run cargo test --locked --no-fail-fast --test manifests; \
+	echo '== threats, and every field through the API server'; \
+	PROOF_EVERY=1 run cargo test --locked --no-fail-fast --workspace -- threat; \
+	echo '== fuzz'; \
+	FUZZ_SECONDS=$${FUZZ_SECONDS:-60} fuzz/run || outcome=1; \
+	echo; echo '== the proof'; \
+	cargo run --locked -q -p retinue-proof -- $(FIGURES) $(FIGURES)/log tests/threats.txt || outcome=1; \
 	exit $$outcome
 
 explore: ## the laws on new cases; CASES=20000 says how many

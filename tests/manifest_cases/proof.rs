@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use ::proof::figures::{Figures, note};
+
 /// The figures, added up over threads.
 #[derive(Debug)]
 pub(crate) struct Proof {
@@ -44,12 +46,12 @@ impl Proof {
         self.wrong.extend(other.wrong);
     }
 
-    /// Lines that `make proof` reads.
+    /// Says what was found, for people and for `make proof`.
     pub(crate) fn print(&self, what: &str) {
-        let (manifests, admitted, ways, wrong) = (self.manifests, self.admitted, self.ways, self.wrong.len());
-        println!("proof: {what} {manifests} admitted {admitted} ways {ways} wrong {wrong}");
-        println!("proof: {what}-with-a-stray-label {} refused {} wrong {wrong}", self.strays, self.strays);
-        println!("took {} s", self.since.elapsed().as_secs());
+        let (manifests, admitted, wrong) = (self.manifests, self.admitted, self.wrong.len() + self.impossible.len());
+        println!("{what}: {manifests}, {admitted} admitted in every way ({} ways), {wrong} wrong", self.ways);
+        println!("{} with a stray label refused, in {} s", self.strays, self.since.elapsed().as_secs());
+        note(what, Figures { tried: manifests, good: admitted, wrong }).unwrap();
     }
 
     /// Fails with everything that is wrong.

@@ -8,6 +8,7 @@ use controlplane::{Asker, Reply};
 use policies::difference::{Path, Step};
 use policies::object::Gvk;
 use policies::tables::{Facts, ListKind, shape_of};
+use proof::figures::{Figures, note};
 use proof::populated;
 use proof::vary::{self, Variation};
 use serde_json::Value;
@@ -203,13 +204,15 @@ fn threats_9_21_22_and_23_no_single_change_of_any_field_is_admitted() {
         }
     });
     println!(
-        "proof: api variations {} refused {} unreadable {} same {} wrong {}",
+        "{} variations: {} refused by retinue, {} by the API server, {} the same, {} wrong",
         work.len(),
         all.by_retinue,
         all.by_the_server,
         all.same,
         all.wrong.len()
     );
+    let (tried, good, wrong) = (work.len(), all.by_retinue + all.by_the_server, all.wrong.len());
+    note("variations-api", Figures { tried, good, wrong }).unwrap();
     let mut cases = Cases::default();
     for wrong in &all.wrong {
         cases.holds("a change", false, wrong);

@@ -28,6 +28,11 @@ pub fn reason(kind: &Gvk, variation: &Variation) -> Option<&'static str> {
         {
             Some("a Job with completions and no parallelism runs one pod at a time")
         }
+        (Change::Removed | Change::Null, ["spec", "enableServiceLinks"])
+            if kind.kind == "Pod" && variation.was == true =>
+        {
+            Some("a pod that does not say so has service links")
+        }
         (_, [.., "spec", "serviceAccount"]) => Some("serviceAccount is written over with serviceAccountName"),
         _ => None,
     }

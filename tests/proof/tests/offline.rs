@@ -1,6 +1,7 @@
 //! Every field of every kind: nothing that a template does not say is admitted.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::allow_attributes, reason = "tests")]
 
+use proof::figures::{Figures, note};
 use proof::offline::{Sample, run};
 
 #[test]
@@ -15,5 +16,8 @@ fn no_single_change_of_any_kind_is_admitted() {
         outcome.same,
         outcome.refused
     );
+    let (good, wrong) = (outcome.refusals(), outcome.wrong.len());
+    let same: usize = outcome.same.values().sum();
+    note("variations-offline", Figures { tried: good + wrong + same, good, wrong }).unwrap();
     assert!(outcome.wrong.is_empty(), "{} wrong:\n{}", outcome.wrong.len(), outcome.wrong.join("\n"));
 }
