@@ -26,10 +26,6 @@ test: check alone deny instructions controlplane ## everything: formatting, lint
 	@PROOF_FIGURES=$(FIGURES) PROPTEST_RNG_SEED=$(SEED) RUST_TEST_THREADS=$(THREADS) cargo test --locked --workspace --no-fail-fast 2>&1 | tee target/test.log && outcome=0 || outcome=$$?; \
 	echo; echo '== what was tested'; \
 	grep -E '^ +(Running|Doc-tests) |^test result: |^test .* FAILED$$' target/test.log || true; \
-	echo; echo '== fuzz'; \
-	PROOF_FIGURES=$(FIGURES) fuzz/run || outcome=1; \
-	echo; echo '== the proof, with its long parts shortened (make proof)'; \
-	cargo run --locked -q -p retinue-proof -- $(FIGURES) target/test.log tests/threats.txt || outcome=1; \
 	exit $$outcome
 
 # The same pieces as in make test, as long as they can be; each takes more if asked: PROOF_EVERY=1 goes through all

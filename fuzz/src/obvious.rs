@@ -358,7 +358,7 @@ fn default(name: &str, value: &Value, fields: &Map<String, Value>, in_template: 
     defaults(name, fields, in_template).iter().any(|default| {
         default == value
             || matches!((default, value), (Value::Object(default), Value::Object(value))
-                if value.iter().all(|(key, value)| default.get(key) == Some(value)))
+                if value.iter().all(|(key, value)| value.is_null() || default.get(key) == Some(value)))
             || whole(value).is_some_and(|value| value == *default)
     })
 }

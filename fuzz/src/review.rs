@@ -13,8 +13,9 @@ pub fn run(data: &[u8]) {
         match parse(phase, data) {
             Ok(review) => {
                 let request = &review.request;
-                let said: Value = serde_json::from_slice(data).expect("what was read is JSON");
-                assert_eq!(said["request"]["uid"], request.uid.as_str());
+                // What nobody looks at is skipped unread, and may be no UTF-8.
+                let said: Option<Value> = serde_json::from_slice(data).ok();
+                assert!(said.is_none_or(|said| said["request"]["uid"] == request.uid.as_str()));
                 let depth = [&request.object, &request.old_object, &request.options].into_iter().flatten().map(deep);
                 assert!(depth.max().unwrap_or_default() <= MAX_DEPTH + 1);
                 match request.operation {
