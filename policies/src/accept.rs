@@ -174,7 +174,7 @@ fn is_ours(key: &str) -> bool {
     keys::is_reserved(key) || key == keys::LAST_APPLIED
 }
 
-fn any_key<'v>(value: &'v Value, wanted: fn(&str) -> bool) -> Option<&'v str> {
+fn any_key(value: &Value, wanted: fn(&str) -> bool) -> Option<&str> {
     match value {
         Value::Object(map) => {
             map.iter().find_map(|(key, inner)| if wanted(key) { Some(key.as_str()) } else { any_key(inner, wanted) })
