@@ -8,7 +8,7 @@ use policies::yaml;
 use serde_json::{Value, json};
 use story::Master;
 
-use crate::house::{Cases, Way, collection, generated, heard, namespace, record, send, shared, stored, until, with};
+use crate::house::{Cases, Way, collection, generated, namespace, record, send, shared, stored, until, with};
 
 fn corpus() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/tests/corpus")
@@ -156,7 +156,7 @@ fn judge_stored(cases: &mut Cases, case: &str, master: &Master, all: &str, store
 /// The master deletes it, and it goes.
 fn remove(cases: &mut Cases, case: &str, master: &Master, path: &str) {
     let options = json!({"propagationPolicy": "Background", "gracePeriodSeconds": 0});
-    let reply = heard(|| master.api.delete(path, Some(&options)).unwrap());
+    let reply = master.api.delete(path, Some(&options)).unwrap();
     cases.admitted(&format!("{case}, deleted"), &reply);
     until(&format!("the end of {path}"), || stored(shared(), path).is_none().then_some(()));
 }

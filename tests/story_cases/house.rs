@@ -106,23 +106,6 @@ impl Way {
 
 /// Sends `object` as new, with this query (`?dryRun=All` or nothing).
 pub(crate) fn send(master: &Master, way: Way, object: &Value, query: &str) -> Reply {
-    heard(|| sent(master, way, object, query))
-}
-
-/// Asks, and asks again a few times while the answer is that nothing can be known in time, as on a machine that is busy
-/// with something else: it says to try again.
-pub(crate) fn heard(mut ask: impl FnMut() -> Reply) -> Reply {
-    let busy = |reply: &Reply| reply.code == 503 && reply.message().contains("try again");
-    let mut reply = ask();
-    for _ in 0..3 {
-        if busy(&reply) {
-            reply = ask();
-        }
-    }
-    reply
-}
-
-fn sent(master: &Master, way: Way, object: &Value, query: &str) -> Reply {
     let all = collection(&master.namespace, object);
     let one = || format!("{all}/{}{query}", object["metadata"]["name"].as_str().unwrap());
     let new = format!("{all}{query}");

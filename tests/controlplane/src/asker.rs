@@ -1,12 +1,18 @@
 //! Asking the API server directly, as anybody: what `kubectl` cannot send, in milliseconds.
 
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 
 use crate::{ControlPlane, Error, http};
 
 /// Somebody who asks the API server.
 #[derive(Debug, Clone)]
-pub struct Asker(http::Client);
+pub struct Asker {
+    client: http::Client,
+    /// How long to ask again while a webhook answers that it could not look, and to try again.
+    patience: Duration,
+}
 
 /// What the API server answered.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,7 +44,7 @@ impl ControlPlane {
     /// The admin, asking directly.
     #[must_use]
     pub fn asker(&self) -> Asker {
-        Asker(self.client.clone())
+        Asker::of(self.client.clone())
     }
 
     /// Whoever holds `token`, asking directly.
@@ -46,23 +52,36 @@ impl ControlPlane {
     /// # Errors
     /// TLS cannot be set up.
     pub fn asker_with_token(&self, token: &str) -> Result<Asker, Error> {
-        Ok(Asker(http::Client::bearer(self.port.number(), &self.ca_pem(), token)?))
+        Ok(Asker::of(http::Client::bearer(self.port.number(), &self.ca_pem(), token)?))
     }
 }
 
 impl Asker {
+    fn of(client: http::Client) -> Self {
+        Self { client, patience: Duration::ZERO }
+    }
+
+    /// The same, asking again for so long while the answer is 503 and to try again: a webhook could not look at something in
+    /// time, as on a machine that is busy with something else. Nothing has come of such a request.
+    #[must_use]
+    pub fn patient(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
     /// The same, impersonating `user`, who is in these groups; for an admin.
     #[must_use]
     pub fn impersonating(&self, user: &str, groups: &[&str]) -> Self {
-        let as_user = self.0.with_header("Impersonate-User", user);
-        Self(groups.iter().fold(as_user, |client, group| client.with_header("Impersonate-Group", group)))
+        let as_user = self.client.with_header("Impersonate-User", user);
+        let client = groups.iter().fold(as_user, |client, group| client.with_header("Impersonate-Group", group));
+        Self { client, patience: self.patience }
     }
 
     /// The same with an extra of the impersonated user; the key in lower case.
     #[must_use]
     pub fn with_extra(&self, key: &str, value: &str) -> Self {
         // A slash is no character of a header's name.
-        Self(self.0.with_header(&format!("Impersonate-Extra-{}", key.replace('/', "%2F")), value))
+        let header = format!("Impersonate-Extra-{}", key.replace('/', "%2F"));
+        Self { client: self.client.with_header(&header, value), patience: self.patience }
     }
 
     /// One request with a JSON body of this media type.
@@ -78,9 +97,16 @@ impl Asker {
     /// # Errors
     /// No answer.
     pub fn send_text(&self, method: &str, path: &str, media_type: &str, body: &str) -> Result<Reply, Error> {
-        let answer = self.0.send(method, path, media_type, body)?;
-        let body = serde_json::from_str(&answer.body).unwrap_or(Value::String(answer.body));
-        Ok(Reply { code: answer.code, body })
+        let begun = Instant::now();
+        loop {
+            let answer = self.client.send(method, path, media_type, body)?;
+            let body = serde_json::from_str(&answer.body).unwrap_or(Value::String(answer.body));
+            let reply = Reply { code: answer.code, body };
+            let busy = reply.code == 503 && reply.message().contains("try again");
+            if !busy || begun.elapsed() >= self.patience {
+                return Ok(reply);
+            }
+        }
     }
 
     /// GET.

@@ -1,6 +1,7 @@
 //! A master in a namespace of its own, as tests ask for it: it speaks to the API server directly.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use controlplane::{Asker, Reply};
@@ -10,6 +11,9 @@ use crate::{Installation, manifests};
 
 /// How many times the webhook is asked whether it knows a template yet. Each is a request of some milliseconds.
 const LOOKS: usize = 2000;
+
+/// How long a master asks again where retinue could not look at something within its second, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A master: its namespace, its pod, its token that is bound to that pod.
 #[derive(Clone, Debug)]
@@ -62,7 +66,7 @@ impl Installation {
         Ok(Master {
             namespace: namespace.to_owned(),
             pod: pod.to_owned(),
-            api: self.cluster.asker_with_token(&token)?,
+            api: self.cluster.asker_with_token(&token)?.patient(PATIENCE),
             kubeconfig: self.cluster.kubeconfig_with_token(&token)?,
             token,
         })
