@@ -115,6 +115,7 @@ fn marking(dice: &mut Dice<'_>) -> Marking {
             account: NamespacedName::new("trading", dice.text("ab-.", 80)),
             pod: StampedPod { name: "eod-1".into(), uid: "p-1".into() },
             workload: owner.clone(),
+            ends_with_master: dice.one_in(2),
             template: StampedTemplate {
                 config_map: NamespacedName::new("trading", "templates"),
                 key: dice.text("az._-", 80),
