@@ -341,6 +341,38 @@ fn what_is_empty_and_dropped_is_gone_and_what_is_kept_stays() {
 }
 
 #[test]
+fn a_rule_writes_over_nothing_of_another_type_than_the_field() {
+    for (api_version, kind, object, at) in [
+        ("networking.k8s.io/v1", "NetworkPolicy", json!({"spec": {"policyTypes": false}}), "/spec/policyTypes"),
+        ("networking.k8s.io/v1", "NetworkPolicy", json!({"spec": {"policyTypes": "1"}}), "/spec/policyTypes"),
+        ("v1", "Secret", json!({"stringData": "a"}), "/stringData"),
+        ("v1", "Secret", json!({"stringData": ["a"]}), "/stringData"),
+        (
+            "v1",
+            "Service",
+            json!({"spec": {"sessionAffinity": "ClientIP", "sessionAffinityConfig": "a"}}),
+            "/spec/sessionAffinityConfig",
+        ),
+        (
+            "v1",
+            "Service",
+            json!({"spec": {"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": ["a"]}}}),
+            "/spec/sessionAffinityConfig/clientIP",
+        ),
+        (
+            "v1",
+            "Service",
+            json!({"spec": {"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"other": 1}}}),
+            "/spec/sessionAffinityConfig/other",
+        ),
+    ] {
+        let given = object.pointer(at).unwrap().clone();
+        let completed = completed(api_version, kind, object);
+        assert_eq!(completed.pointer(at), Some(&given), "{kind} {completed}");
+    }
+}
+
+#[test]
 fn what_is_empty_but_of_another_type_than_the_field_stays() {
     let empties = [json!(""), json!(0), json!(0.0), json!(false), json!([]), json!({})];
     // Each field of a pod's spec with the empty values that the server reads there, and does not tell from absence.

@@ -251,10 +251,15 @@ fn pull_policy_of_volume(source: &mut Object) {
 
 /// `stringData` is a way of writing `data`, and wins over it.
 fn string_data(secret: &mut Object) {
-    let Some(Value::Object(texts)) = secret.remove("stringData") else { return };
-    if texts.is_empty() {
-        return;
-    }
+    let texts = match secret.remove("stringData") {
+        Some(Value::Object(texts)) if !texts.is_empty() => texts,
+        None | Some(Value::Null | Value::Object(_)) => return,
+        // Of another type than the field: it stays, to be refused.
+        Some(other) => {
+            secret.insert("stringData".into(), other);
+            return;
+        }
+    };
     let data = secret.entry("data").or_insert_with(|| json!({}));
     if let Some(data) = data.as_object_mut() {
         for (key, text) in texts {
@@ -274,10 +279,21 @@ fn session_affinity(spec: &mut Object) {
             spec.remove("sessionAffinityConfig");
         }
         Some("ClientIP") => {
-            let config = spec.get("sessionAffinityConfig");
-            let seconds = config.and_then(|config| config.pointer("/clientIP/timeoutSeconds"));
-            if seconds.is_none_or(Value::is_null) {
-                spec.insert("sessionAffinityConfig".into(), json!({"clientIP": {"timeoutSeconds": 10800}}));
+            // Step by step, since what else is said there stays, to be refused.
+            let mut at = Some(spec);
+            for field in ["sessionAffinityConfig", "clientIP"] {
+                at = at.and_then(|within| {
+                    let value = within.entry(field).or_insert(Value::Null);
+                    if value.is_null() {
+                        *value = json!({});
+                    }
+                    value.as_object_mut()
+                });
+            }
+            if let Some(config) = at
+                && config.get("timeoutSeconds").is_none_or(Value::is_null)
+            {
+                config.insert("timeoutSeconds".into(), 10800.into());
             }
         }
         _ => {}
@@ -348,9 +364,14 @@ fn claim_templates(spec: &mut Object) {
 }
 
 fn policy_types(spec: &mut Object) {
-    let some = |field: &str| spec.get(field).and_then(Value::as_array).is_some_and(|all| !all.is_empty());
-    if !some("policyTypes") {
-        let types = if some("egress") { json!(["Ingress", "Egress"]) } else { json!(["Ingress"]) };
+    let none = |field: &str| match spec.get(field) {
+        None | Some(Value::Null) => true,
+        Some(Value::Array(all)) => all.is_empty(),
+        // Of another type than the field: it stays, to be refused.
+        Some(_) => false,
+    };
+    if none("policyTypes") {
+        let types = if none("egress") { json!(["Ingress"]) } else { json!(["Ingress", "Egress"]) };
         spec.insert("policyTypes".into(), types);
     }
 }
