@@ -72,6 +72,15 @@ fn default(object: &mut Object, field: &str, value: impl Into<Value>) {
     }
 }
 
+/// The struct under `field`, made where there is none; none where something else is there.
+fn opened<'a>(parent: &'a mut Object, field: &str) -> Option<&'a mut Object> {
+    let value = parent.entry(field).or_insert(Value::Null);
+    if value.is_null() {
+        *value = json!({});
+    }
+    value.as_object_mut()
+}
+
 fn object<'a>(parent: &'a Object, field: &str) -> Option<&'a Object> {
     parent.get(field).and_then(Value::as_object)
 }
@@ -280,17 +289,8 @@ fn session_affinity(spec: &mut Object) {
         }
         Some("ClientIP") => {
             // Step by step, since what else is said there stays, to be refused.
-            let mut at = Some(spec);
-            for field in ["sessionAffinityConfig", "clientIP"] {
-                at = at.and_then(|within| {
-                    let value = within.entry(field).or_insert(Value::Null);
-                    if value.is_null() {
-                        *value = json!({});
-                    }
-                    value.as_object_mut()
-                });
-            }
-            if let Some(config) = at
+            let config = opened(spec, "sessionAffinityConfig").and_then(|config| opened(config, "clientIP"));
+            if let Some(config) = config
                 && config.get("timeoutSeconds").is_none_or(Value::is_null)
             {
                 config.insert("timeoutSeconds".into(), 10800.into());
@@ -351,11 +351,7 @@ fn claim_templates(spec: &mut Object) {
     for claim in objects_mut(spec, "volumeClaimTemplates") {
         claim.insert("apiVersion".into(), "v1".into());
         claim.insert("kind".into(), "PersistentVolumeClaim".into());
-        let status = claim.entry("status").or_insert_with(|| json!({}));
-        if status.is_null() {
-            *status = json!({});
-        }
-        if let Some(status) = status.as_object_mut()
+        if let Some(status) = opened(claim, "status")
             && status.get("phase").is_none_or(|phase| phase.is_null() || phase.as_str() == Some(""))
         {
             status.insert("phase".into(), "Pending".into());
@@ -380,11 +376,7 @@ fn policy_types(spec: &mut Object) {
 fn scaling_behavior(spec: &mut Object) {
     let Some(behavior) = object_mut(spec, "behavior") else { return };
     let mut fill = |direction: &str, window: Option<i64>, policies: Value| {
-        let rules = behavior.entry(direction).or_insert_with(|| json!({}));
-        if rules.is_null() {
-            *rules = json!({});
-        }
-        let Some(rules) = rules.as_object_mut() else { return };
+        let Some(rules) = opened(behavior, direction) else { return };
         rules.retain(|_, value| !value.is_null());
         default(rules, "selectPolicy", "Max");
         default(rules, "policies", policies);
