@@ -1,7 +1,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help test proof explore check alone deny tables instructions controlplane demo bench bench-alone bench-cluster
+.PHONY: help test proof explore check alone deny tables instructions controlplane demo bench bench-alone bench-cluster bench-collector
 
 # Where cargo-deny is installed when the machine has none.
 TOOLS := target/tools
@@ -17,15 +17,21 @@ THREADS := 4
 # Each piece of the proof writes its figures there.
 FIGURES := $(CURDIR)/target/proof
 
+# How long make test fuzzes each of the seven targets, in seconds.
+FUZZ := $(or $(FUZZ_SECONDS),$(if $(CI),10,3))
+
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 test: check alone deny instructions controlplane ## everything: formatting, lints, licences, all tests, those against a real API server too
 	@echo '== cargo test'
 	@rm -rf $(FIGURES) && mkdir -p $(FIGURES)
-	@PROOF_FIGURES=$(FIGURES) PROPTEST_RNG_SEED=$(SEED) RUST_TEST_THREADS=$(THREADS) cargo test --locked --workspace --no-fail-fast 2>&1 | tee target/test.log && outcome=0 || outcome=$$?; \
+	@PROOF_FIGURES=$(FIGURES) PROPTEST_RNG_SEED=$(SEED) RUST_TEST_THREADS=$(THREADS) FUZZ_SECONDS=$(FUZZ) tests/all target/logs && outcome=0 || outcome=$$?; \
 	echo; echo '== what was tested'; \
-	grep -E '^ +(Running|Doc-tests) |^test result: |^test .* FAILED$$' target/test.log || true; \
+	grep -E '^ +(Running|Doc-tests) |^test result: |^test .* FAILED$$' target/logs/tests.log || true; \
+	grep -ohE 'NODE TESTS DID NOT RUN: .*' target/logs/tests.log | sort -u || true; \
+	echo; echo '== the proof, shortened (make proof is the whole)'; \
+	cargo run --locked -q -p retinue-proof -- $(FIGURES) target/logs/tests.log tests/threats.txt || outcome=1; \
 	exit $$outcome
 
 # The same pieces as in make test, as long as they can be; each takes more if asked: PROOF_EVERY=1 goes through all
@@ -37,7 +43,7 @@ proof: controlplane ## the closed world, proven: a table, with zero wrong (a qua
 	echo '== every field of every kind'; \
 	PROOF_EVERY=$${PROOF_EVERY:-9} run cargo test --locked --release -p retinue-proof; \
 	echo '== manifests'; \
-	run cargo test --locked --no-fail-fast --test manifests; \
+	PROOF_EVERY=1 run cargo test --locked --no-fail-fast --test manifests; \
 	echo '== threats, and every field through the API server'; \
 	PROOF_EVERY=1 run cargo test --locked --no-fail-fast --workspace -- threat; \
 	echo '== fuzz'; \
@@ -97,3 +103,7 @@ bench-alone: ## the webhook alone, beside two servers of the same stack
 bench-cluster: controlplane ## creates, start and memory behind a real API server
 	@cargo build --locked -q --release -p retinue -p retinue-bench
 	@exec "$${CARGO_TARGET_DIR:-target}/release/retinue-bench-cluster" $(ARGS)
+
+bench-collector: controlplane ## the collector with 10,000 and 100,000 dependents (an hour; ARGS="--dependents 100000" or ARGS=--quick for 10,000: these alone)
+	@cargo build --locked -q --release -p retinue -p retinue-bench
+	@exec "$${CARGO_TARGET_DIR:-target}/release/retinue-bench-cluster" --only collecting $(ARGS)

@@ -118,6 +118,8 @@ fn text(text: &str) -> String {
         text.strip_prefix("--").or(text.strip_prefix('-')).is_some_and(|rest| rest.starts_with(char::is_alphanumeric));
     let plain = (option || text.starts_with(|c: char| c.is_ascii_alphanumeric() || "/_.$(".contains(c)))
         && text.ends_with(ends)
+        // At the beginning of a line it ends a document.
+        && !text.starts_with("...")
         && text.chars().all(tame)
         && yaml::value(&format!("{text}: {text}\n")).ok() == Some(serde_json::json!({ text: text }));
     if plain { text.to_owned() } else { quoted(text) }
@@ -166,6 +168,13 @@ mod tests {
         let written = to_yaml(&value);
         assert_eq!(yaml::value(&written).unwrap(), value);
         assert_eq!(written.replace("\"2026-01-01\"", "2026-01-01").replace("\"n\": 3", "n: 3"), expected);
+    }
+
+    #[test]
+    fn what_ends_a_document_is_quoted() {
+        for text in ["...", "... a", "---"] {
+            assert_eq!(yaml::value(&to_yaml(&json!(text))), Ok(json!(text)));
+        }
     }
 
     fn values() -> impl Strategy<Value = Value> {

@@ -74,6 +74,27 @@ fn rendering_gives_json_too_and_typed_values() {
 }
 
 #[test]
+fn what_is_rendered_says_what_the_template_leaves_to_the_master() {
+    let text = std::fs::read_to_string(POST_TRADE).unwrap();
+    let open = text
+        .replace("  parameters: |\n", "  parameters: |\n    hours: {type: string, enum: [1h, 2h]}\n")
+        .replace("-${run}\"}\n", "-${run}\", annotations: {fledged.io/duration: \"${hours}\"}}\n");
+    assert!(open.matches("hours").count() == 2, "{open}");
+    let folder = scratch();
+    let file = folder.path().join("open.yaml");
+    std::fs::write(&file, open).unwrap();
+    let file = file.to_str().unwrap();
+    let set = ["--set", "run=20261120", "--set", "hours=2h"];
+    let rendered = retinue(&[&["render", "--manifests", file, "-o", "json"][..], &set].concat());
+    assert_eq!(rendered.code, 0, "{}", rendered.err);
+    let object: Value = serde_json::from_str(&rendered.out).unwrap();
+    assert_eq!(object["metadata"]["annotations"], json!({"fledged.io/duration": "2h"}));
+    let checked = with_input(&["check", "--manifests", file, "-f", "-", "-o", "json"], &rendered.out);
+    let answer: Value = serde_json::from_str(&checked.out).unwrap();
+    assert_eq!((&answer["allowed"], &answer["parameters"]["hours"]), (&json!(true), &json!("2h")), "{answer}");
+}
+
+#[test]
 fn a_refusal_names_the_template_and_the_difference_and_exits_1() {
     let other = job().replace(":1.4", ":1.5");
     let told = with_input(&["check", "--manifests", POST_TRADE, "-f", "-"], &other);
@@ -220,7 +241,7 @@ fn a_secret_of_certificates_can_be_applied() {
 fn help_has_examples_and_exit_codes() {
     let help = retinue(&["--help"]);
     assert!(help.out.contains("Exit codes:"), "{}", help.out);
-    for command in ["check", "render", "lint", "certs", "install", "webhook", "controller", "dev"] {
+    for command in ["check", "render", "run", "lint", "certs", "install", "webhook", "controller", "dev"] {
         let help = retinue(&[command, "--help"]);
         assert_eq!(help.code, 0);
         assert!(help.out.contains("Examples:\n  retinue "), "{command}: {}", help.out);

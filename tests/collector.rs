@@ -1,12 +1,18 @@
 //! The collector against a real API server.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::allow_attributes, reason = "tests")]
 
+#[path = "collector/chaos.rs"]
+mod chaos;
 #[path = "collector/disturbed.rs"]
 mod disturbed;
 #[path = "collector/ends.rs"]
 mod ends;
+#[path = "collector/essential.rs"]
+mod essential;
 #[path = "collector/following.rs"]
 mod following;
+#[path = "collector/foreign.rs"]
+mod foreign;
 #[path = "collector/leader.rs"]
 mod leader;
 
@@ -108,20 +114,7 @@ impl Room {
 
     /// Metadata with a valid stamp.
     fn stamped(&self, api_version: &str, kind: &str, name: &str, deadline: Timestamp) -> Value {
-        let namespace = &self.namespace;
-        let record = json!({
-            "object": {"apiVersion": api_version, "kind": kind, "namespace": namespace, "name": name},
-            "account": {"namespace": namespace, "name": "eod"},
-            "pod": {"name": "eod-1", "uid": "p"},
-            "workload": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "eod", "uid": "d"},
-            "template": {"configMap": {"namespace": namespace, "name": "post-trade"}, "key": "job.yaml", "uid": "t",
-                         "version": "1", "hash": "h"},
-        });
-        json!({
-            "name": name, "namespace": namespace,
-            "labels": {"fledged.io/master": "eod", "fledged.io/expires-at": lifetime::label(deadline)},
-            "annotations": {"fledged.io/admission": record.to_string()},
-        })
+        stamped(&self.namespace, api_version, kind, name, deadline)
     }
 
     /// Waits until the object is gone, and says when that was.
@@ -154,6 +147,23 @@ impl Room {
             found.metadata.uid == object.metadata.uid && found.metadata.deletion_timestamp.is_none()
         })
     }
+}
+
+/// Metadata with a valid stamp.
+fn stamped(namespace: &str, api_version: &str, kind: &str, name: &str, deadline: Timestamp) -> Value {
+    let record = json!({
+        "object": {"apiVersion": api_version, "kind": kind, "namespace": namespace, "name": name},
+        "account": {"namespace": namespace, "name": "eod"},
+        "pod": {"name": "eod-1", "uid": "p"},
+        "workload": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "eod", "uid": "d"},
+        "template": {"configMap": {"namespace": namespace, "name": "post-trade"}, "key": "job.yaml", "uid": "t",
+                     "version": "1", "hash": "h"},
+    });
+    json!({
+        "name": name, "namespace": namespace,
+        "labels": {"fledged.io/master": "eod", "fledged.io/expires-at": lifetime::label(deadline)},
+        "annotations": {"fledged.io/admission": record.to_string()},
+    })
 }
 
 fn within_a_second(deadline: Timestamp, gone: Timestamp) {

@@ -19,10 +19,16 @@ mod house;
 mod identity;
 #[path = "story_cases/limits.rs"]
 mod limits;
+#[path = "story_cases/optional.rs"]
+mod optional;
 #[path = "story_cases/owners.rs"]
 mod owners;
 #[path = "story_cases/refused.rs"]
 mod refused;
+#[path = "story_cases/runs.rs"]
+mod runs;
+#[path = "story_cases/runs_of_masters.rs"]
+mod runs_of_masters;
 #[path = "story_cases/startup.rs"]
 mod startup;
 #[path = "story_cases/updates.rs"]

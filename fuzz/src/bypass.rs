@@ -92,8 +92,27 @@ pub fn run(data: &[u8]) {
         let obvious = obvious::admits(&grown, &object, NAMESPACE);
         assert!(obvious != Some(false), "{form:?}: a bypass: {object}\nby {text}{}", grown.parameters());
     }
-    if changes == 0 && form == Form::Submitted {
+    let odd = names_a_variable_twice(&object) || grown.writes_an_amount();
+    if changes == 0 && form == Form::Submitted && !odd {
         assert!(matches!(real, Recognition::Match(_)), "law 1: {real:?}\n{object}\nby {text}{}", grown.parameters());
+    }
+}
+
+/// Whether a list of variables has one name twice: which of them a strategic merge means is nobody's guess, so that the
+/// real matcher refuses what it cannot tell apart.
+fn names_a_variable_twice(value: &Value) -> bool {
+    let twice = |list: &Value| {
+        let Value::Array(list) = list else { return false };
+        let mut names: Vec<_> = list.iter().filter_map(|one| one["name"].as_str()).collect();
+        names.sort_unstable();
+        names.windows(2).any(|pair| pair[0] == pair[1])
+    };
+    match value {
+        Value::Object(fields) => {
+            fields.iter().any(|(key, value)| key == "env" && twice(value) || names_a_variable_twice(value))
+        }
+        Value::Array(list) => list.iter().any(names_a_variable_twice),
+        _ => false,
     }
 }
 

@@ -163,7 +163,7 @@ impl Grown {
                 let schema = *dice.pick(&[Schema::Word, Schema::Digits, Schema::Choice, Schema::Free, Schema::Whole]);
                 match dice.roll(3) {
                     0 if schema != Schema::Whole => {
-                        let optional = may_be_absent(key) && dice.one_in(3);
+                        let optional = dice.one_in(3);
                         Tree::Hole(self.hole(schema, optional, dice))
                     }
                     1 => {
@@ -179,7 +179,7 @@ impl Grown {
                 }
             }
             Value::Number(_) if open => {
-                let optional = may_be_absent(key) && dice.one_in(3);
+                let optional = dice.one_in(3);
                 Tree::Hole(self.hole(Schema::Whole, optional, dice))
             }
             Value::Bool(_) if open => Tree::Hole(self.hole(Schema::Flag, false, dice)),
@@ -208,6 +208,12 @@ impl Grown {
     /// The object that its values make.
     pub fn object(&self) -> Value {
         self.tree.as_ref().and_then(|tree| self.render(tree)).unwrap_or_default()
+    }
+
+    /// Whether holes are within the text of a quantity: the server shows another spelling of it, of which recognition
+    /// knows the usual ones, not `-0`.
+    pub fn writes_an_amount(&self) -> bool {
+        self.tree.as_ref().is_some_and(|tree| tree.writes_an_amount(false))
     }
 
     fn value(&self, hole: usize) -> Option<Value> {
@@ -249,13 +255,6 @@ impl Grown {
     }
 }
 
-/// Whether an optional hole is put here. Where the server puts a default that the hole's schema refuses, or on whose
-/// being there another default depends, recognition refuses the object in which it is absent: law 1 does not hold there
-/// yet.
-fn may_be_absent(key: &str) -> bool {
-    !matches!(key, "restartPolicy" | "targetPort" | "parallelism")
-}
-
 /// A scalar inside text.
 pub fn text_of(value: &Value) -> Option<String> {
     match value {
@@ -267,6 +266,19 @@ pub fn text_of(value: &Value) -> Option<String> {
 }
 
 impl Tree {
+    fn writes_an_amount(&self, amounts: bool) -> bool {
+        match self {
+            Self::Text(_) => amounts,
+            Self::Leaf(_) | Self::Hole(_) => false,
+            Self::Map(entries) => entries
+                .iter()
+                .any(|(key, tree)| tree.writes_an_amount(matches!(key.as_str(), "requests" | "limits") || amounts)),
+            Self::List(items) => {
+                items.iter().any(|item| matches!(item, Item::One(tree) if tree.writes_an_amount(amounts)))
+            }
+        }
+    }
+
     fn write(&self, indent: usize, out: &mut String) {
         let pad = " ".repeat(indent);
         match self {

@@ -1,14 +1,17 @@
 //! What the collector may delete: an object with a valid stamp whose deadline is past, whose work is finished for as long
-//! as its template keeps it, or whose master is gone. Nothing else, ever: a label without the annotation, a stamp that
-//! names another object, a deadline that cannot be read are reported, never acted on.
+//! as its template keeps it, or whose master is gone. Of what carries no stamp, that on which another collector's key says
+//! so, where an admin has turned that on ([`crate::foreign`]), and the pods of [`crate::essential`]. Nothing else, ever: a
+//! label without the annotation, a stamp that names another object, a deadline that cannot be read are reported, never
+//! acted on.
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::foreign::Key;
 use crate::lifetime::Lifetime;
 use crate::object::{Gvk, ObjectRef};
 use crate::stamp::{self, Marks, Record, StampError};
 
-/// Why a dependent is garbage. In this order where several hold at the same instant.
+/// Why an object is garbage. In this order where several hold at the same instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Why {
     /// Its deadline is past.
@@ -17,6 +20,14 @@ pub enum Why {
     Finished,
     /// Its master is gone, and no ownerReference says so.
     MasterGone,
+    /// It is no dependent, and another collector's key says so.
+    Key(Key),
+    /// A pod, no dependent perhaps, of which an essential container has completed ([`crate::essential`]).
+    Essential,
+    /// The same, of a Job: it is not deleted, its phase becomes Succeeded.
+    EssentialOfJob,
+    /// The same, and its Job has counted it: what still runs of it is stopped.
+    EssentialCounted,
 }
 
 /// What decides about an object beside its stamp.

@@ -55,14 +55,38 @@ pub const ADMISSION: &str = "fledged.io/admission";
 /// The label keys of the stamp.
 pub const STAMP_LABELS: [&str; 3] = [MASTER, TEMPLATE, EXPIRES_AT];
 
+// On any pod.
+/// Labels: the containers whose completion ends the pod, joined by `.`.
+pub const ESSENTIAL: [&str; 2] = ["essential-containers", "essential-container"];
+/// Annotation of a Job's pod that has succeeded and is to be stopped: when its essential container completed, and the
+/// version of the pod that was seen. Another value each time, which makes its kubelet look.
+pub const ESSENTIAL_COMPLETED: &str = "fledged.io/essential-completed";
+
 /// `kubectl apply`'s annotation.
 pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+// Of other collectors, as their documentation has them.
+/// Annotation of kube-janitor: how long an object lives from its creation.
+pub const JANITOR_TTL: &str = "janitor/ttl";
+/// Annotation of kube-janitor: until when.
+pub const JANITOR_EXPIRES: &str = "janitor/expires";
+/// Label of Kyverno's cleanup controller: how long, or until when.
+pub const KYVERNO_TTL: &str = "cleanup.kyverno.io/ttl";
+/// Annotation of Kyverno's cleanup controller: what becomes of what the object owns.
+pub const KYVERNO_PROPAGATION: &str = "cleanup.kyverno.io/propagation-policy";
+/// Annotation of k8s-ttl-controller: how long an object lives from its creation, or from [`TWIN_REFRESHED_AT`].
+pub const TWIN_TTL: &str = "k8s-ttl-controller.twin.sh/ttl";
+/// Annotation of k8s-ttl-controller: from when on it counts.
+pub const TWIN_REFRESHED_AT: &str = "k8s-ttl-controller.twin.sh/refreshed-at";
 
 /// Prefixes of annotations and labels by which other collectors delete.
 const COLLECTORS: [&str; 3] = ["janitor/", "cleanup.kyverno.io/", "k8s-ttl-controller.twin.sh/"];
 
 /// Whether a label or annotation key steers retinue or another collector: no hole may bind one, or a master could
-/// lengthen its dependents' lives, or have them taken for templates.
+/// lengthen its dependents' lives, have them taken for templates, or have their pods ended for success.
 pub fn is_reserved(key: &str) -> bool {
-    key == ALL_IN_ONE || key.starts_with(PREFIX) || COLLECTORS.iter().any(|collector| key.starts_with(collector))
+    key == ALL_IN_ONE
+        || key.starts_with(PREFIX)
+        || ESSENTIAL.contains(&key)
+        || COLLECTORS.iter().any(|collector| key.starts_with(collector))
 }

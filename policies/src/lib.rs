@@ -6,11 +6,16 @@
 //! The rooms: [`yaml`] reads manifests as kubectl does; [`parameter`] and [`template`] turn them into patterns;
 //! [`library`] holds the compiled templates of every ConfigMap; [`tables`] knows what the API server completes;
 //! [`render`] and [`recognise`] run a template forwards and backwards; [`caller`] says who asks; [`verdict`] decides;
-//! [`stamp`] marks what was admitted; [`rbac`] says which rights a master needs; [`lifetime`] is durations and deadlines; [`garbage`] is what may be deleted.
+//! [`stamp`] marks what was admitted; [`rbac`] says which rights a master needs; [`lifetime`] is durations and deadlines; [`garbage`] is what may be deleted,
+//! [`foreign`] what other collectors' keys say;
+//! [`essential`] says when a pod is done although sidecars run;
+//! [`run`] reads a Job and its pods.
 
 pub mod accept;
 pub mod caller;
 pub mod difference;
+pub mod essential;
+pub mod foreign;
 pub mod garbage;
 pub mod keys;
 pub mod library;
@@ -23,6 +28,7 @@ pub mod rbac;
 pub mod recognise;
 pub mod render;
 pub mod request;
+pub mod run;
 pub mod sample;
 pub mod stamp;
 pub mod tables;

@@ -48,6 +48,16 @@ pub enum RbacError {
     },
 }
 
+/// What a master is given beside the rights to its dependents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Beside {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Reading the pods of its Jobs, and their logs, as `retinue run` does.
+    Watching,
+}
+
 /// Resources (with subresources) by API group, each with its verbs.
 type Rules = BTreeMap<(String, String), BTreeSet<&'static str>>;
 
@@ -59,6 +69,7 @@ pub fn roles<'a>(
     sets: impl IntoIterator<Item = &'a TemplateSet>,
     master: &NamespacedName,
     facts: &Facts,
+    beside: Beside,
 ) -> Result<Vec<Value>, RbacError> {
     let mut by_namespace: BTreeMap<String, Rules> = BTreeMap::new();
     let mut admitted = false;
@@ -76,6 +87,10 @@ pub fn roles<'a>(
             })?;
             let group = template.kind.group.clone();
             rules.entry((group.clone(), resource.to_owned())).or_default().extend(VERBS);
+            if beside == Beside::Watching && (group.as_str(), resource) == ("batch", "jobs") {
+                rules.entry((String::new(), "pods".into())).or_default().extend(["get", "list", "watch"]);
+                rules.entry((String::new(), "pods/log".into())).or_default().extend(["get"]);
+            }
             for (of, subresource) in set.allow.iter().filter(|(of, _)| of == resource) {
                 let verbs = subresource_verbs(subresource);
                 rules.entry((group.clone(), format!("{of}/{subresource}"))).or_default().extend(verbs);
@@ -178,7 +193,7 @@ mod tests {
     #[test]
     fn launch_and_create_stand_in_one_role() {
         let one = set("{}", NOTE);
-        let printed = roles([&one], &master(), &Facts::default()).unwrap();
+        let printed = roles([&one], &master(), &Facts::default(), Beside::Nothing).unwrap();
         assert_eq!(printed.len(), 2);
         let rules = printed[0]["rules"].as_array().unwrap();
         assert_eq!(rules[0], json!({"apiGroups": ["fledged.io"], "resources": ["dependents"], "verbs": ["launch"]}));
@@ -190,7 +205,7 @@ mod tests {
     #[test]
     fn a_template_for_another_namespace_needs_a_role_there_without_launch() {
         let one = set("{}", &NOTE.replace("{name: note}", "{name: note, namespace: shared}"));
-        let printed = roles([&one], &master(), &Facts::default()).unwrap();
+        let printed = roles([&one], &master(), &Facts::default(), Beside::Nothing).unwrap();
         let there = printed.iter().find(|object| object["metadata"]["namespace"] == "shared").unwrap();
         assert!(!there["rules"].to_string().contains("launch"));
         let own = printed.iter().find(|object| object["metadata"]["namespace"] == "trading").unwrap();
@@ -200,22 +215,50 @@ mod tests {
     #[test]
     fn subresources_are_those_that_the_config_map_allows() {
         let one = set("{fledged.io/allow: pods/exec}", JOB);
-        let printed = roles([&one], &master(), &Facts::default()).unwrap();
+        let printed = roles([&one], &master(), &Facts::default(), Beside::Nothing).unwrap();
         let text = printed[0]["rules"].to_string();
         assert!(text.contains("pods/exec") && text.contains("jobs") && !text.contains("\"*\""), "{text}");
     }
 
     #[test]
+    fn reading_pods_and_their_logs_is_given_where_asked_for_and_there_are_jobs() {
+        let one = set("{}", &format!("{JOB}{}", NOTE.replace("{name: note}", "{name: note, namespace: shared}")));
+        let rules = |beside, namespace: &str| {
+            let printed = roles([&one], &master(), &Facts::default(), beside).unwrap();
+            let role = printed.iter().find(|object| object["metadata"]["namespace"] == namespace).unwrap();
+            role["rules"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|rule| rule["apiGroups"] == json!([""]))
+                .cloned()
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(rules(Beside::Nothing, "trading"), Vec::<Value>::new());
+        assert_eq!(
+            rules(Beside::Watching, "trading"),
+            [
+                json!({"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]}),
+                json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}),
+            ]
+        );
+        assert_eq!(rules(Beside::Watching, "shared").len(), 1, "no Job there");
+    }
+
+    #[test]
     fn an_account_that_no_config_map_admits_gets_no_role() {
         let one = set("{fledged.io/masters: other}", NOTE);
-        assert_eq!(roles([&one], &master(), &Facts::default()), Err(RbacError::NotAdmitted(master())));
+        assert_eq!(roles([&one], &master(), &Facts::default(), Beside::Nothing), Err(RbacError::NotAdmitted(master())));
     }
 
     #[test]
     fn an_unknown_kind_is_asked_for() {
         let custom = "  w.yaml: |\n    apiVersion: example.com/v1\n    kind: Widget\n    metadata: {name: w}\n";
         let one = set("{}", custom);
-        assert!(matches!(roles([&one], &master(), &Facts::default()), Err(RbacError::UnknownKind { .. })));
+        assert!(matches!(
+            roles([&one], &master(), &Facts::default(), Beside::Nothing),
+            Err(RbacError::UnknownKind { .. })
+        ));
         let mut facts = Facts::default();
         facts.apply(&json!({
             "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
@@ -225,7 +268,7 @@ mod tests {
                 "versions": [{"name": "v1", "schema": {"openAPIV3Schema": {"type": "object"}}}],
             },
         }));
-        let printed = roles([&one], &master(), &facts).unwrap();
+        let printed = roles([&one], &master(), &facts, Beside::Nothing).unwrap();
         assert!(printed[0]["rules"].to_string().contains("widgets"));
     }
 }

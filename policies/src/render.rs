@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use crate::parameter::{Bindings, Parameter, Parameters};
+use crate::keys;
+use crate::parameter::{Bindings, Parameter, Parameters, text_of_value};
 use crate::template::{Element, Hole, Pattern, Placement, Template};
 use crate::text::{Unrendered, hole_name};
 
@@ -136,6 +137,22 @@ pub fn render_pattern(
     let value = renderer.value(pattern);
     renderer.verdict()?;
     Ok(value)
+}
+
+/// The instructions of `template` that are left to the master, as it sends them: annotation and text. Those that the admin
+/// wrote out are not sent.
+///
+/// # Errors
+/// As [`render`].
+pub fn instructions(template: &Template, bindings: &Bindings) -> Result<BTreeMap<&'static str, String>, RenderError> {
+    let left = [(keys::DURATION, &template.duration), (keys::KEEP_FINISHED, &template.keep_finished)];
+    let mut sent = BTreeMap::new();
+    for (key, pattern) in left {
+        let Some(pattern) = pattern.as_ref().filter(|pattern| pattern.has_holes()) else { continue };
+        let value = render_pattern(template, pattern, bindings)?;
+        sent.extend(value.and_then(|value| text_of_value(&value)).map(|text| (key, text)));
+    }
+    Ok(sent)
 }
 
 /// Values that stand in for parts of one template's pattern, found by identity.

@@ -21,6 +21,8 @@ use crate::object::{Gvk, NamespacedName, ObjectRef};
 const PARAMETERS_LIMIT: usize = 16 * 1024;
 /// The largest annotation that is read, in bytes: above what [`PARAMETERS_LIMIT`] and names allow.
 const READ_LIMIT: usize = 64 * 1024;
+/// What most annotations fit in, in bytes, so that they are written without being moved.
+const USUAL_ANNOTATION: usize = 1024;
 /// The longest label value that Kubernetes takes (apimachinery's `LabelValueMaxLength`).
 const LABEL_LIMIT: usize = 63;
 
@@ -254,22 +256,26 @@ pub struct Marking {
 }
 
 impl Marking {
-    /// The labels.
-    pub fn labels(&self) -> BTreeMap<&'static str, String> {
-        let record = &self.record;
-        let mut labels = BTreeMap::from([
-            (keys::MASTER, label_value(&format!("{}.{}", record.account.namespace, record.account.name))),
-            (keys::TEMPLATE, label_value(&format!("{}.{}", record.template.config_map.name, record.template.key))),
-        ]);
-        if let Some(deadline) = self.deadline {
-            labels.insert(keys::EXPIRES_AT, lifetime::label(deadline));
-        }
-        labels
+    /// The labels, in the order of their keys.
+    pub fn labels(&self) -> Vec<(&'static str, String)> {
+        let deadline = self.deadline.map(|deadline| (keys::EXPIRES_AT, lifetime::label(deadline)));
+        deadline.into_iter().chain(self.lasting_labels()).collect()
+    }
+
+    /// The labels that say the same whenever they are written.
+    pub(crate) fn lasting_labels(&self) -> [(&'static str, String); 2] {
+        let (account, template) = (&self.record.account, &self.record.template);
+        [
+            (keys::MASTER, label_value(&format!("{}.{}", account.namespace, account.name))),
+            (keys::TEMPLATE, label_value(&format!("{}.{}", template.config_map.name, template.key))),
+        ]
     }
 
     /// The annotation's text.
     pub fn annotation(&self) -> String {
-        serde_json::to_string(&self.record).expect("a record is plain data")
+        let mut text = Vec::with_capacity(USUAL_ANNOTATION);
+        serde_json::to_writer(&mut text, &self.record).expect("a record is plain data");
+        String::from_utf8(text).expect("JSON is UTF-8")
     }
 
     /// Puts the stamp on `object`; what it carried of a stamp before is replaced.
@@ -337,6 +343,13 @@ pub fn remove_keys(metadata: &mut Map<String, Value>, name: &str, unwanted: &[&s
 
 /// A readable, label-safe value: what labels refuse becomes `-`; too long is shortened with a hash of the whole.
 pub fn label_value(text: &str) -> String {
+    // What names and file names are made of is nearly always one as it is.
+    let is_edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let bytes = text.as_bytes();
+    if text.len() <= LABEL_LIMIT && is_edge(bytes.first()) && is_edge(bytes.last()) && text.bytes().all(is_safe) {
+        return text.to_owned();
+    }
     let safe: String =
         text.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
     let safe = safe.trim_matches(|c: char| !c.is_ascii_alphanumeric());

@@ -8,12 +8,18 @@ mod additions;
 mod corpus;
 #[path = "attacks/creates.rs"]
 mod creates;
+#[path = "attacks/empty.rs"]
+mod empty;
 #[path = "attacks/hostile.rs"]
 mod hostile;
+#[path = "attacks/orders.rs"]
+mod orders;
 #[path = "attacks/patches.rs"]
 mod patches;
 #[path = "attacks/places.rs"]
 mod places;
+#[path = "attacks/remembered.rs"]
+mod remembered;
 #[path = "attacks/support.rs"]
 mod support;
 #[path = "attacks/updates.rs"]

@@ -6,6 +6,8 @@ use std::path::Path;
 use policies::caller::{Caller, Unidentified};
 use policies::request::User;
 use policies::tables;
+use policies::template::Given;
+use policies::verdict::Situation;
 use serde_json::Value;
 
 use crate::cluster::callers::Callers;
@@ -78,6 +80,13 @@ pub fn from_file(path: &Path) -> Result<Caller, CallerError> {
     let files = Files(objects.iter().filter_map(|object| Some((api_path(object)?, object.value.clone()))).collect());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(CallerError::Runtime)?;
     runtime.block_on(Callers::new(files).identify(&user)).map_err(|source| CallerError::Unidentified { file, source })
+}
+
+/// What a template may take from this caller.
+pub fn given(caller: &Caller) -> BTreeMap<Given, String> {
+    let nobody = Unidentified::NoAccount(String::new());
+    let situation = Situation { caller: Ok(caller.clone()), ..Situation::unknown(jiff::Timestamp::UNIX_EPOCH, nobody) };
+    situation.given(caller)
 }
 
 /// The user whose token is bound to the pod.

@@ -1,7 +1,7 @@
 //! The command line: one file per command, each a function from its arguments to an [`Exit`].
 //!
-//! `check`, `render`, `lint`, `rbac` read files and ask `policies`, the same functions as in the cluster; the servers
-//! are in [`crate::role`].
+//! `check`, `render`, `lint`, `rbac` read files and ask `policies`, the same functions as in the cluster; `run` asks a
+//! cluster; the servers are in [`crate::role`].
 
 pub mod caller;
 pub mod certs;
@@ -12,6 +12,7 @@ pub mod lint;
 pub mod output;
 pub mod rbac;
 pub mod render;
+pub mod run;
 pub mod templates;
 
 use std::io::{self, Write as _};
@@ -31,6 +32,10 @@ pub enum Exit {
     No,
     /// There is no answer: bad input, a missing fact.
     Unknown,
+    /// A limit in time has passed.
+    TimeLimit,
+    /// A signal ended it.
+    Interrupted,
 }
 
 impl From<Exit> for ExitCode {
@@ -39,6 +44,10 @@ impl From<Exit> for ExitCode {
             Exit::Fine => 0,
             Exit::No => 1,
             Exit::Unknown => 2,
+            // As timeout(1) says it.
+            Exit::TimeLimit => 124,
+            // 128 + SIGINT, as a shell says it.
+            Exit::Interrupted => 130,
         })
     }
 }
@@ -49,8 +58,9 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 const CODES: &str = "\
 Exit codes:
   0  as wished: admitted, no errors found, server stopped by a signal
-  1  the answer is no: refused (check), errors found (lint), or a server failed
-  2  no answer: unreadable input, wrong arguments, or a fact that is missing (check)";
+  1  the answer is no: refused (check), errors found (lint), a Job failed (run), or a server failed
+  2  no answer: unreadable input, wrong arguments, or a fact that is missing (check)
+run has two more: 124 its time limit has passed, 130 a signal ended it";
 
 /// Lets a Kubernetes workload launch exactly the objects that an admin's templates describe.
 #[derive(Debug, Parser)]
@@ -89,6 +99,8 @@ enum Command {
     Render(render::Args),
     /// Find the problems of template ConfigMaps, with their lines
     Lint(lint::Args),
+    /// Start a Job, watch it, end it
+    Run(run::Args),
     /// Print the narrow Roles that a master needs for its templates
     Rbac(rbac::Args),
     /// Make development certificates
@@ -135,6 +147,7 @@ impl Command {
             Self::Check(args) => check::run(args),
             Self::Render(args) => render::run(args),
             Self::Lint(args) => lint::run(args),
+            Self::Run(args) => run::run(args),
             Self::Rbac(args) => rbac::run(args),
             Self::Certs(args) => certs::run(args),
             Self::Install(args) => install::run(args),

@@ -60,7 +60,16 @@ pub fn print_manifests(manifests: &[Value], format: Manifests) -> io::Result<()>
 
 /// A word in colour, where standard output is a terminal that wants it.
 pub fn coloured(word: &str, good: bool) -> String {
-    let wanted = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    paint(word, good, colour_wanted(io::stdout().is_terminal()))
+}
+
+/// Whether to write in colour to what is a terminal or not.
+pub fn colour_wanted(terminal: bool) -> bool {
+    terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// A word in colour, if so wanted.
+pub fn paint(word: &str, good: bool, wanted: bool) -> String {
     match (wanted, good) {
         (false, _) => word.to_owned(),
         (true, true) => format!("\u{1b}[32m{word}\u{1b}[0m"),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use policies::object::NamespacedName;
-use policies::rbac;
+use policies::rbac::{self, Beside};
 use policies::tables::Facts;
 
 use super::output::{self, Manifests};
@@ -13,6 +13,7 @@ const EXAMPLES: &str = "\
 Examples:
   retinue rbac --manifests post-trade.yaml --master trading/eod | kubectl apply -f -
   retinue rbac --manifests spark.yaml --master spark/driver --with sparkapplications-crd.yaml
+  retinue rbac --manifests post-trade.yaml --master trading/eod --run
 
 In the master's own namespace the verb launch, which makes it a master, and the verbs to create stand in one Role:
 whoever withdraws the Role withdraws both. Exit codes: 0 printed, 2 not.";
@@ -30,6 +31,9 @@ pub struct Args {
     /// Files with the CustomResourceDefinitions of custom kinds
     #[arg(long, num_args = 1.., value_name = "FILE")]
     with: Vec<PathBuf>,
+    /// With what `retinue run` reads: the pods of Jobs, and their logs
+    #[arg(long)]
+    run: bool,
     /// How to print
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
     output: Manifests,
@@ -45,7 +49,8 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     for object in input::objects(&args.with)? {
         facts.apply(&object.value);
     }
-    let roles = rbac::roles(sets.iter().map(std::convert::AsRef::as_ref), &args.master, &facts)?;
+    let beside = if args.run { Beside::Watching } else { Beside::Nothing };
+    let roles = rbac::roles(sets.iter().map(std::convert::AsRef::as_ref), &args.master, &facts, beside)?;
     output::print_manifests(&roles, args.output)?;
     Ok(Exit::Fine)
 }

@@ -53,6 +53,11 @@ impl Default for LiveFacts {
 }
 
 impl LiveFacts {
+    /// For whom no verdict goes by them ([`Pulse::unhurried`]).
+    pub(crate) fn unhurried() -> Self {
+        Self { pulses: std::array::from_fn(|_| Arc::new(Pulse::unhurried())), ..Self::default() }
+    }
+
     /// The facts as they are now.
     ///
     /// # Errors

@@ -128,10 +128,10 @@ impl Lookup<'_> {
         namespace: &str,
         caller: &Caller,
     ) -> Result<Vec<ObjectRef>, LookupError> {
-        let master = Master::new(&caller.account, &caller.workload());
         let mut own = Vec::new();
         let sent = references(object).filter(|owner| !caller.includes(owner)).take(MOST_OWNERS);
         for owner in sent {
+            let master = Master::new(&caller.account, &caller.workload());
             let gvk = Gvk::from_api_version(&owner.api_version, &owner.kind);
             let Some(known) = self.by_kind(&gvk.group, &gvk.kind) else { continue };
             // A dependent that was created a moment ago may not be in the watch yet.
@@ -170,7 +170,8 @@ fn owner(object: &Value) -> Option<ObjectRef> {
 }
 
 fn references(object: &Value) -> impl Iterator<Item = ObjectRef> {
-    let listed = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    // Asked of every review; a pointer would be taken apart each time.
+    let listed = object.get("metadata").and_then(|metadata| metadata.get("ownerReferences")).and_then(Value::as_array);
     listed.into_iter().flatten().map(ObjectRef::of_reference)
 }
 

@@ -65,6 +65,11 @@ impl Default for Templates {
 }
 
 impl Templates {
+    /// For whom no verdict goes by them ([`Pulse::unhurried`]).
+    pub(crate) fn unhurried() -> Self {
+        Self { pulse: Arc::new(Pulse::unhurried()), ..Self::default() }
+    }
+
     /// The templates as they are now.
     ///
     /// # Errors

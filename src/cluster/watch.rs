@@ -7,6 +7,9 @@
 //! resumed one object is listed: either nothing has changed at all since, or bookmarks come. Where neither is so, the
 //! whole list is read again. That is proof of life about every 20 seconds, three times within the bound of
 //! [`STALE_AFTER`]. A bookmark, an event and a completed list are proof; a connection that is merely open is not.
+//!
+//! Where no verdict goes by what is watched ([`Pulse::unhurried`]), nothing is listed again: a watch of
+//! [`UNHURRIED_LENGTH`] follows the other.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,6 +27,8 @@ use super::client::{Detail, METADATA_ONLY, message};
 
 /// How long one watch lasts before it is resumed.
 pub(crate) const LENGTH: Duration = Duration::from_secs(20);
+/// As [`LENGTH`], where nobody needs proof of life: how long a connection that died in silence is believed in.
+const UNHURRIED_LENGTH: Duration = Duration::from_secs(60);
 /// A snapshot without proof of life for longer than this is not judged by (design, section 2).
 pub const STALE_AFTER: Duration = Duration::from_secs(60);
 /// How long beyond its own end a silent watch is believed in: the server ends it, so silence means the
@@ -154,7 +159,10 @@ pub(crate) enum Change<T> {
 
 /// Whether a watch is synced, when it last gave proof of life, and what is wrong with it.
 #[derive(Debug, Default)]
-pub(crate) struct Pulse(Mutex<PulseState>);
+pub(crate) struct Pulse {
+    state: Mutex<PulseState>,
+    unhurried: bool,
+}
 
 #[derive(Clone, Debug, Default)]
 struct PulseState {
@@ -163,25 +171,34 @@ struct PulseState {
 }
 
 impl Pulse {
+    /// Of a watch that no verdict goes by: what it has once read is fresh.
+    pub(crate) fn unhurried() -> Self {
+        Self { unhurried: true, ..Self::default() }
+    }
+
+    fn length(&self) -> Duration {
+        if self.unhurried { UNHURRIED_LENGTH } else { LENGTH }
+    }
+
     /// The snapshot holds everything that the server had at `at`.
     pub(crate) fn beat(&self, at: Instant) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.alive = state.alive.max(Some(at));
         state.trouble = None;
     }
 
     pub(crate) fn ail(&self, trouble: String) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).trouble = Some(trouble);
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).trouble = Some(trouble);
     }
 
     /// How old the snapshot may be; none before the first list was complete.
     pub(crate) fn age(&self) -> Option<Duration> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).alive.map(|alive| alive.elapsed())
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).alive.map(|alive| alive.elapsed())
     }
 
     /// What went wrong last, if nothing went right since.
     pub(crate) fn trouble(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).trouble.clone()
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).trouble.clone()
     }
 
     /// Whether the snapshot may be judged by.
@@ -192,7 +209,7 @@ impl Pulse {
         let because = || self.trouble().map(|trouble| format!(" ({trouble})")).unwrap_or_default();
         match self.age() {
             None => Err(Stale(format!("the list of {name} has not been read yet{}", because()))),
-            Some(age) if age > STALE_AFTER => {
+            Some(age) if age > STALE_AFTER && !self.unhurried => {
                 Err(Stale(format!("what is known of {name} is {} s old{}", age.as_secs(), because())))
             }
             Some(_) => Ok(()),
@@ -276,8 +293,10 @@ pub(crate) async fn follow<T: Watchable>(
         let listing = next == Next::List;
         let progress = match std::mem::replace(&mut next, Next::List) {
             Next::List => list(&client, &watched, &out).await.map(Next::Watch),
-            Next::Watch(from) => watch(&client, &watched, from, &out).await.map(|ended| Next::Resume(ended.version)),
-            Next::Resume(from) => resume(&client, &watched, from, &out).await,
+            Next::Resume(from) if !pulse.unhurried => resume(&client, &watched, from, &out).await,
+            Next::Watch(from) | Next::Resume(from) => {
+                watch(&client, &watched, from, pulse.length(), &out).await.map(|ended| Next::Resume(ended.version))
+            }
         };
         match progress {
             Ok(then) => {
@@ -358,7 +377,7 @@ async fn resume<T: Watchable>(
     if unchanged {
         tell(out, at, Change::Alive).await?;
     }
-    let ended = watch(client, watched, version, out).await?;
+    let ended = watch(client, watched, version, LENGTH, out).await?;
     // Silent although the store went on: a server whose lists do not wake its watches.
     Ok(if ended.heard || unchanged { Next::Resume(ended.version) } else { Next::List })
 }
@@ -368,15 +387,16 @@ async fn watch<T: Watchable>(
     client: &Client,
     watched: &Watched,
     mut version: String,
+    length: Duration,
     out: &mpsc::Sender<News<T>>,
 ) -> Result<Ended, Trouble> {
     let begun = Instant::now();
     let mut heard = false;
-    let length = LENGTH.as_secs().to_string();
+    let seconds = length.as_secs().to_string();
     let query = [
         ("watch", "true"),
         ("allowWatchBookmarks", "true"),
-        ("timeoutSeconds", length.as_str()),
+        ("timeoutSeconds", seconds.as_str()),
         ("resourceVersion", version.as_str()),
     ];
     let request = watched.request(&query).map_err(|error| Trouble::Api(error.to_string()))?;
@@ -385,7 +405,7 @@ async fn watch<T: Watchable>(
         .map_err(|_| Trouble::Silent)??;
     let mut events = std::pin::pin!(events);
     loop {
-        let left = (LENGTH + GRACE).saturating_sub(begun.elapsed());
+        let left = (length + GRACE).saturating_sub(begun.elapsed());
         let event = tokio::select! {
             event = tokio::time::timeout(left, events.try_next()) => event.map_err(|_| Trouble::Silent)??,
             () = out.closed() => return Err(Trouble::Unheard),

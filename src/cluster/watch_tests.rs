@@ -83,6 +83,10 @@ impl tower::Service<http::Request<Body>> for Script {
 
 /// What `follow` tells, and what it asks, under these answers. Ends when the server falls silent.
 async fn played(answers: &[(u16, Value)]) -> (Vec<Change<String>>, Vec<String>, Arc<Pulse>) {
+    played_at(Pulse::default(), answers).await
+}
+
+async fn played_at(pulse: Pulse, answers: &[(u16, Value)]) -> (Vec<Change<String>>, Vec<String>, Arc<Pulse>) {
     let script = Script::default();
     // A stream of events is a line each.
     let text = |body: &Value| match body.as_array() {
@@ -92,7 +96,7 @@ async fn played(answers: &[(u16, Value)]) -> (Vec<Change<String>>, Vec<String>, 
     script.answers.lock().unwrap().extend(answers.iter().map(|(code, body)| (*code, text(body))));
     let client = Client::new(script.clone(), "default");
     let (out, mut told) = mpsc::channel(64);
-    let pulse = Arc::new(Pulse::default());
+    let pulse = Arc::new(pulse);
     let following =
         tokio::spawn(follow::<Value>(client, Watched::new("v1", "ConfigMap", "configmaps"), Arc::clone(&pulse), out));
     let mut changes = Vec::new();
@@ -172,6 +176,20 @@ async fn a_quiet_kind_gives_proof_of_life_all_the_same() {
     let (changes, ..) =
         played(&[listing("7", "", &[]), quiet(), listing("9", "", &[]), quiet(), listing("9", "", &["a"])]).await;
     assert_eq!(changes, [begin.clone(), complete.clone(), begin, Change::Listed("a".to_owned()), complete]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_no_verdict_goes_by_it_a_quiet_watch_asks_for_nothing_but_itself() {
+    let quiet = || (200, json!([]));
+    let news = (200, json!([{"type": "ADDED", "object": object("b", "8")}]));
+    let (changes, asked, pulse) =
+        played_at(Pulse::unhurried(), &[listing("7", "", &[]), quiet(), news, quiet(), quiet()]).await;
+    assert_eq!(changes, [Change::Begin, Change::Complete, Change::Applied("b".to_owned())]);
+    assert!(asked[1..].iter().all(|asked| asked.contains("watch=true&")), "{asked:?}");
+    let versions: Vec<_> = asked.iter().map(|asked| from_version(asked)).collect();
+    assert_eq!(versions[..5], [None, Some("7"), Some("7"), Some("8"), Some("8")]);
+    pulse.beat(Instant::now() - STALE_AFTER * 2);
+    assert_eq!(pulse.fresh("configmaps"), Ok(()), "what was read once is fresh");
 }
 
 #[tokio::test(start_paused = true)]

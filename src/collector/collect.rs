@@ -7,16 +7,19 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
-use policies::garbage::past;
+use policies::garbage::{Why, past};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::clock::Clock;
 
-use super::discover::{Kind, Rights};
+use super::discover::{Kind, Objects, Rights};
+use super::essential::{self, Essential, Missing, Selection, Wanted};
 use super::following::Following;
+use super::foreign::{Foreign, Kept};
 use super::gather::{self, Cause, News, Reading};
+use super::identity::Uid;
 use super::leader::{Election, Leader};
 use super::lookout::Lookout;
 use super::masters::Masters;
@@ -29,25 +32,30 @@ use super::report::{self, Metrics, Teller};
 pub struct Config {
     /// The one namespace to collect in; none: all.
     pub namespace: Option<String>,
-    /// DELETEs per second, at most.
-    pub rate: u32,
+    /// Where pods with essential containers are ended.
+    pub essential: Wanted,
+    /// DELETEs per second, at most; none: as many as the API server answers, [`AT_ONCE`] at a time.
+    pub rate: Option<u32>,
     /// Under which name Events are written.
     pub instance: String,
     /// The collector's own pod, for Events about itself; none: it writes none.
     pub pod: Option<ObjectReference>,
     /// Which of several collectors deletes; none: every one.
     pub election: Option<Election>,
+    /// Where other collectors' keys count; none: nowhere.
+    pub foreign: Option<Foreign>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        // 50 a second: 20 MiB/s of etcd writes at worst, and a thousand dependents gone in 20 s.
-        Self { namespace: None, rate: 50, instance: "retinue".into(), pod: None, election: None }
+        let (namespace, essential, instance) = (None, Wanted::default(), "retinue".into());
+        Self { namespace, essential, rate: None, instance, pod: None, election: None, foreign: None }
     }
 }
 
-/// DELETEs in flight: at 20 ms each enough for several times the default rate.
-const AT_ONCE: usize = 16;
+/// DELETEs in flight. They are what bounds the rate: an API server that is slower is asked less often, and one that asks
+/// to wait is waited for. A tenth of the seats that API priority and fairness gives the accounts of workloads by default.
+pub const AT_ONCE: usize = 32;
 /// The longest sleep: the server's clock may be corrected meanwhile.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// The shortest sleep before a deadline that is not quite past.
@@ -86,16 +94,19 @@ pub async fn run(
     let (teller, writer) = report::events(client.clone(), &config.instance, config.pod.clone(), &metrics);
     let writer = tokio::spawn(writer.run());
     let namespace = config.namespace.clone();
+    let essential = Missing::everything(&config.essential, namespace.as_deref());
     let collector = Collector {
-        lookout: Lookout::new(client.clone(), namespace.clone(), metrics.clone()),
+        lookout: Lookout::new(client.clone(), namespace.clone(), config.foreign.clone(), essential, metrics.clone()),
         following: Following::new(client.clone(), namespace, metrics.clone()),
         masters: Masters::new(client.clone(), metrics.clone()),
+        essential: Essential::new(client.clone(), metrics.clone(), teller.clone()),
         leader: Leader::new(client.clone(), Arc::clone(&clock), config.election.clone(), metrics.clone()),
         reap: Reap::new(client, &config),
         clock,
         metrics,
         teller,
         queue: Queue::default(),
+        kept: Kept::default(),
     };
     let ended = collector.run(&shutdown).await;
     // The collector, and with it the teller, is gone: the writer ends after the last Event. An API server that does
@@ -109,17 +120,22 @@ struct Collector {
     metrics: Metrics,
     teller: Teller,
     queue: Queue,
+    kept: Kept,
     lookout: Lookout,
     following: Following,
     masters: Masters,
+    essential: Essential,
     leader: Leader,
     reap: Reap,
 }
 
+/// What is due, and by whom it was followed: none for a dependent.
+type Work = (Due, Option<Arc<Selection>>);
+
 /// DELETEs in flight, and how fast more may follow.
 struct Reap {
     client: Client,
-    running: JoinSet<(Due, Outcome)>,
+    running: JoinSet<(Work, Outcome)>,
     /// The least time between two DELETEs.
     interval: Duration,
     /// No DELETE before this instant.
@@ -128,7 +144,7 @@ struct Reap {
 
 impl Reap {
     fn new(client: Client, config: &Config) -> Self {
-        let interval = Duration::from_secs(1) / config.rate.max(1);
+        let interval = config.rate.map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate.max(1));
         Self { client, running: JoinSet::new(), interval, not_before: Instant::now() }
     }
 
@@ -140,12 +156,16 @@ impl Reap {
         if now < self.not_before { Err(Some(self.not_before)) } else { Ok(()) }
     }
 
-    fn send(&mut self, due: Due, now: Instant) {
+    fn send(&mut self, work: Work, now: Instant) {
         self.not_before = now + self.interval;
         let client = self.client.clone();
         self.running.spawn(async move {
-            let outcome = reap::delete(&client, &due.tracked).await;
-            (due, outcome)
+            let tracked = &work.0.tracked;
+            let outcome = match tracked.why {
+                Why::EssentialOfJob | Why::EssentialCounted => reap::succeed(&client, tracked).await,
+                _ => reap::delete(&client, tracked).await,
+            };
+            (work, outcome)
         });
     }
 }
@@ -160,12 +180,18 @@ impl Collector {
         self.follow(rights);
         loop {
             let wake = self.reap_due();
-            self.metrics.waiting.set(i64::try_from(self.queue.len()).unwrap_or(i64::MAX));
+            self.metrics.waiting.set(i64::try_from(self.waiting()).unwrap_or(i64::MAX));
+            self.metrics.unreadable.set(i64::try_from(self.kept.len()).unwrap_or(i64::MAX));
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 heard = self.following.next() => {
                     let (kind, epoch, news) = heard?;
                     self.learn(&kind, epoch, news);
+                }
+                interruption = self.essential.next(|| self.clock.now()) => {
+                    if let Some(interruption) = interruption? {
+                        self.lookout.doubt(&essential::kind(), interruption.cause);
+                    }
                 }
                 rights = self.lookout.next() => self.follow(rights?),
                 news = self.leader.next() => news?,
@@ -175,23 +201,32 @@ impl Collector {
                     }
                 }
                 Some(ended) = self.reap.running.join_next() => {
-                    let (due, outcome) = ended.map_err(CollectorError::Died)?;
-                    self.conclude(due, &outcome);
+                    let (work, outcome) = ended.map_err(CollectorError::Died)?;
+                    self.conclude(work, &outcome);
                 }
                 () = tokio::time::sleep_until(wake) => {}
             }
         }
         // What is in flight is waited for; what is due stays due, and the next start finds it.
-        while let Some(Ok((due, outcome))) = self.reap.running.join_next().await {
-            self.conclude(due, &outcome);
+        while let Some(Ok((work, outcome))) = self.reap.running.join_next().await {
+            self.conclude(work, &outcome);
         }
         self.leader.release().await;
         Ok(())
     }
 
+    fn waiting(&self) -> usize {
+        self.queue.len() + self.essential.len()
+    }
+
     fn follow(&mut self, rights: Rights) {
+        let lacks = self.essential.follow(&rights.essential);
+        if !lacks.is_empty() {
+            self.teller.tell_essential_lacks(&lacks);
+        }
         let lacks = self.following.follow(rights, |kind| {
             self.queue.forget(kind);
+            self.kept.sweep(kind, u64::MAX);
             self.masters.sweep(kind, u64::MAX);
         });
         if !lacks.is_empty() {
@@ -205,9 +240,10 @@ impl Collector {
             News::Listing => {}
             News::Listed => {
                 self.queue.sweep(kind, epoch);
+                self.kept.sweep(kind, epoch);
                 self.masters.sweep(kind, epoch);
             }
-            News::Gone(uid) => self.forget(&uid),
+            News::Gone(uid) => self.forget(kind, &uid.as_str().into()),
             News::Interrupted(interruption) => {
                 self.metrics.interruptions.inc();
                 tracing::warn!(kind = kind.name(), error = interruption.error, "a watch was interrupted");
@@ -215,6 +251,7 @@ impl Collector {
             }
             News::Seen(metadata, finished) => match gather::read(kind, &metadata, finished) {
                 Reading::Track(tracked, master) => {
+                    self.kept.remove(&tracked.uid);
                     let tracked = self.masters.put(master, tracked, epoch);
                     if tracked.deadline < NEVER {
                         self.queue.put(tracked, epoch);
@@ -222,8 +259,15 @@ impl Collector {
                         self.queue.remove(&tracked.uid);
                     }
                 }
+                Reading::Keep(unreadable) => {
+                    let uid = Uid::from(metadata.uid.as_deref().unwrap_or_default());
+                    self.queue.remove_of(kind, &uid);
+                    if self.kept.put(kind, uid, &unreadable, epoch) {
+                        self.teller.tell_kept(kind, &metadata, &unreadable);
+                    }
+                }
                 reading => {
-                    self.forget(metadata.uid.as_deref().unwrap_or_default());
+                    self.forget(kind, &metadata.uid.as_deref().unwrap_or_default().into());
                     if let Reading::Refuse(error) = reading {
                         self.metrics.ignored.inc();
                         tracing::info!(
@@ -239,9 +283,13 @@ impl Collector {
         }
     }
 
-    fn forget(&mut self, uid: &str) {
-        self.queue.remove(uid);
-        self.masters.remove(uid);
+    /// Forgets an object of one watch: another one may know it still.
+    fn forget(&mut self, kind: &Kind, uid: &Uid) {
+        self.queue.remove_of(kind, uid);
+        match kind.objects {
+            Objects::Dependents => self.masters.remove(uid),
+            Objects::Foreign { .. } => self.kept.remove(uid),
+        }
     }
 
     /// Sends what is due, as fast as it may, and says when to look again.
@@ -251,35 +299,40 @@ impl Collector {
             let now = Instant::now();
             match self.reap.ready(now) {
                 Ok(()) => {}
-                Err(Some(later)) if !self.queue.is_empty() => return later.min(at_most),
+                Err(Some(later)) if self.waiting() > 0 => return later.min(at_most),
                 Err(_) => return at_most,
             }
             // No answer of the server yet, no clock, no deletion: answers come with the lists.
             let Some(server) = self.clock.now() else { return now + SHORTEST_SLEEP * 20 };
-            let Some(next) = self.queue.next_due() else { return at_most };
+            let Some(next) = self.queue.next_due().into_iter().chain(self.essential.next_due()).min() else {
+                return at_most;
+            };
             if !past(next, server) {
                 return (now + until(server, next)).min(at_most);
             }
             if let Err(later) = self.leader.may(now, server) {
                 return later.map_or(at_most, |later| later.min(at_most));
             }
-            if let Some(due) = self.queue.take_due(server) {
-                self.reap.send(due, now);
+            if let Some((due, selection)) = self.essential.take_due(server) {
+                self.reap.send((due, Some(selection)), now);
+            } else if let Some(due) = self.queue.take_due(server) {
+                self.reap.send((due, None), now);
             }
         }
     }
 
     /// Counts and tells what came of a DELETE, and puts back what is not done with.
-    fn conclude(&mut self, due: Due, outcome: &Outcome) {
+    fn conclude(&mut self, (due, selection): Work, outcome: &Outcome) {
         self.metrics.count(outcome);
         let tracked = &due.tracked;
         let server = self.clock.now().unwrap_or(tracked.deadline);
         let object = format!("{} {}/{}", tracked.kind.gvk.kind, tracked.namespace, tracked.name);
         let late = server.duration_since(tracked.deadline).as_secs_f64().max(0.0);
         match outcome {
-            Outcome::Deleted => {
+            Outcome::Deleted | Outcome::Succeeded => {
                 self.metrics.lateness.observe(late);
-                tracing::info!(object, since = %tracked.deadline, late, "deleted: {}", report::reason(tracked));
+                let what = outcome.as_str();
+                tracing::info!(object, since = %tracked.deadline, late, "{what}: {}", report::reason(tracked));
             }
             Outcome::AlreadyGone | Outcome::Changed => {
                 tracing::debug!(object, outcome = outcome.as_str(), "not deleted")
@@ -293,18 +346,21 @@ impl Collector {
                 if matches!(outcome, Outcome::Forbidden(_)) {
                     self.lookout.doubt(&tracked.kind, Cause::Forbidden);
                 }
-                tracing::warn!(object, attempts = due.attempts + 1, error, "could not be deleted; trying again later");
+                tracing::warn!(object, attempts = due.attempts + 1, error, "could not be ended; trying again later");
             }
         }
         // An Event for the first failure only: the pauses that follow are many.
-        if due.attempts == 0 || *outcome == Outcome::Deleted {
+        if due.attempts == 0 || matches!(outcome, Outcome::Deleted | Outcome::Succeeded) {
             self.teller.tell(tracked, outcome);
         }
-        // One of a kind that is followed no longer comes back with the right.
-        let pause = outcome.pause(due.attempts, random());
-        if let Some(pause) = pause.filter(|_| self.following.follows(&tracked.kind)) {
-            let pause = SignedDuration::try_from(pause).unwrap_or(SignedDuration::from_secs(60));
-            self.queue.put_back(due, server.saturating_add(pause).unwrap_or(server));
+        let Some(pause) = outcome.pause(due.attempts, random()) else { return };
+        let pause = SignedDuration::try_from(pause).unwrap_or(SignedDuration::from_secs(60));
+        let again = server.saturating_add(pause).unwrap_or(server);
+        match selection {
+            Some(selection) => self.essential.put_back(due, &selection, again),
+            // One of a kind that is followed no longer comes back with the right.
+            None if self.following.follows(&tracked.kind) => self.queue.put_back(due, again),
+            None => {}
         }
     }
 }

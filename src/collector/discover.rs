@@ -14,6 +14,8 @@ use kube::{Api, Client};
 use policies::object::Gvk;
 use policies::tables::forbidden;
 
+use super::essential::{self, Missing};
+
 /// A kind as discovery names it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Kind {
@@ -21,11 +23,36 @@ pub struct Kind {
     pub gvk: Gvk,
     /// Plural, lower case.
     pub resource: String,
+    /// Which of its objects are meant: each is watched, listed and forgotten by itself.
+    pub objects: Objects,
+}
+
+/// Which objects of a kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Objects {
+    /// Those that carry a stamp.
+    #[default]
+    Dependents,
+    /// Those that carry another collector's key, in one namespace or (none) wherever is collected: in a label alone, or
+    /// in an annotation too, by which nothing can be selected.
+    Foreign {
+        /// The one namespace.
+        namespace: Option<String>,
+        /// Whether annotations are read.
+        annotated: bool,
+    },
 }
 
 impl Kind {
     fn new(resource: &ApiResource) -> Self {
-        Self { gvk: Gvk::new(&resource.group, &resource.version, &resource.kind), resource: resource.plural.clone() }
+        let gvk = Gvk::new(&resource.group, &resource.version, &resource.kind);
+        Self { gvk, resource: resource.plural.clone(), objects: Objects::default() }
+    }
+
+    /// Other objects of the same kind.
+    #[must_use]
+    pub fn of(&self, objects: Objects) -> Self {
+        Self { objects, ..self.clone() }
     }
 
     /// For kube.
@@ -46,7 +73,11 @@ impl Kind {
 
     #[cfg(test)]
     pub(crate) fn for_tests(group: &str, version: &str, kind: &str) -> Self {
-        Self { gvk: Gvk::new(group, version, kind), resource: format!("{}s", kind.to_lowercase()) }
+        Self {
+            gvk: Gvk::new(group, version, kind),
+            resource: format!("{}s", kind.to_lowercase()),
+            objects: Objects::default(),
+        }
     }
 }
 
@@ -57,6 +88,8 @@ pub struct Rights {
     pub may: Vec<Arc<Kind>>,
     /// Kinds that it may list but not watch or delete: `jobs.batch: no right to delete`.
     pub lacks: BTreeSet<String>,
+    /// What it lacks for essential containers.
+    pub essential: Missing,
 }
 
 /// Kinds that are made by the thousand and never launched: following them would only cost. Those that no template ever
@@ -100,17 +133,30 @@ pub struct Found {
     shown: HashSet<String>,
     /// Kinds that can be collected, each with the verbs that are missing for it.
     kinds: HashMap<Arc<Kind>, Vec<&'static str>>,
+    /// What is missing for essential containers.
+    essential: Missing,
 }
 
 impl Found {
+    /// Before it was looked, which is done for this too.
+    pub(super) fn nothing(essential: Missing) -> Self {
+        Self { essential, ..Self::default() }
+    }
+
     /// Whether discovery shows what a CustomResourceDefinition or an APIService of this name stands for.
     pub fn shows(&self, name: &str) -> bool {
         self.shown.contains(name)
     }
 
+    /// The verbs that are missing for a kind by its name, `jobs.batch`; none: there is no such kind to collect.
+    pub fn missing(&self, name: &str) -> Option<&[&'static str]> {
+        let (_, missing) = self.kinds.iter().find(|(kind, _)| kind.name() == name)?;
+        Some(missing)
+    }
+
     /// What follows from it.
     pub fn rights(&self) -> Rights {
-        let mut rights = Rights::default();
+        let mut rights = Rights { essential: self.essential.clone(), ..Rights::default() };
         for (kind, missing) in &self.kinds {
             if missing.is_empty() {
                 rights.may.push(Arc::clone(kind));
@@ -181,7 +227,12 @@ pub async fn look(
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await?;
-    Ok(Found { shown, kinds })
+    let essential = if review.covers(&essential::kind()) {
+        before.essential.again(client).await?
+    } else {
+        before.essential.clone()
+    };
+    Ok(Found { shown, kinds, essential })
 }
 
 /// Finds the kinds to follow, in one namespace or (none) in all.

@@ -8,12 +8,12 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 
 use super::collect::CollectorError;
-use super::discover::{Kind, Rights};
+use super::discover::{Kind, Objects, Rights};
 use super::gather::{self, News};
 use super::report::Metrics;
 
 /// News that wait; the watches pause beyond it.
-const NEWS_WAITING: usize = 1_024;
+const NEWS_WAITING: usize = 256;
 
 pub(super) struct Following {
     client: Client,
@@ -55,7 +55,7 @@ impl Following {
     pub(super) fn follow(&mut self, rights: Rights, mut forget: impl FnMut(&Kind)) -> Vec<String> {
         let lacks: Vec<String> = rights.lacks.difference(&self.lacks).cloned().collect();
         for lack in &lacks {
-            tracing::warn!(kind = lack, "dependents of this kind cannot be collected");
+            tracing::warn!(kind = lack, "objects of this kind cannot be collected");
         }
         self.metrics.kinds_lacking.set(i64::try_from(rights.lacks.len()).unwrap_or(i64::MAX));
         self.lacks = rights.lacks;
@@ -84,7 +84,8 @@ impl Following {
                 self.watches.insert(kind, Watch { task, epoch: 0 });
             }
         }
-        self.metrics.kinds.set(i64::try_from(self.watches.len()).unwrap_or(i64::MAX));
+        let kinds = self.watches.keys().filter(|kind| kind.objects == Objects::Dependents).count();
+        self.metrics.kinds.set(i64::try_from(kinds).unwrap_or(i64::MAX));
         if unread && self.unread.is_empty() {
             self.metrics.following.notify_one(); // What was still to be read needs not be.
         }

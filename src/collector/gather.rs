@@ -8,16 +8,18 @@ use futures::{Stream, StreamExt};
 use jiff::Timestamp;
 use kube::core::discovery::ApiResource;
 use kube::core::metadata::ObjectMeta;
-use kube::core::{DynamicResourceScope, PartialObjectMeta};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, watcher};
-use kube::{Api, Client, Resource, core::DynamicObject};
+use kube::{Api, Client};
+use policies::foreign::Unreadable;
 use policies::garbage::{self, Circumstances, Judgement, Master, Why};
 use policies::keys;
 use policies::stamp::{Marks, StampError};
 use tokio::sync::mpsc;
 
-use super::discover::Kind;
+use super::bare::{Bare, metadata_only};
+use super::discover::{Kind, Objects};
+use super::foreign;
 use super::queue::{NEVER, Tracked};
 
 /// How long one watch lasts, in seconds. kube gives a silent connection up five seconds later, so this bounds how
@@ -86,11 +88,16 @@ pub enum Reading {
     Leave,
     /// It carries the label, but no valid stamp: never touched.
     Refuse(StampError),
+    /// It carries keys of other collectors that cannot be read: never touched.
+    Keep(Vec<Unreadable>),
 }
 
 /// Reads one object's metadata, and of a Job when it finished.
 pub fn read(kind: &Arc<Kind>, metadata: &ObjectMeta, finished: Option<Timestamp>) -> Reading {
-    let (Some(uid), Some(name), Some(namespace), Some(version)) =
+    if kind.objects != Objects::Dependents {
+        return foreign::read(kind, metadata);
+    }
+    let (Some(_), Some(name), Some(namespace), Some(_)) =
         (&metadata.uid, &metadata.name, &metadata.namespace, &metadata.resource_version)
     else {
         return Reading::Leave;
@@ -110,20 +117,8 @@ pub fn read(kind: &Arc<Kind>, metadata: &ObjectMeta, finished: Option<Timestamp>
             Judgement::NotOurs(error) => return Reading::Refuse(error),
         };
     let (deadline, why) = due.unwrap_or((NEVER, Why::Deadline));
-    let tracked = Tracked {
-        uid: uid.as_str().into(),
-        kind: Arc::clone(kind),
-        namespace: namespace.as_str().into(),
-        name: name.as_str().into(),
-        version: version.as_str().into(),
-        deadline,
-        why,
-    };
-    Reading::Track(tracked, master)
+    Reading::Track(Tracked::of(kind, metadata, deadline, why), master)
 }
-
-/// An object of which only the metadata are read.
-pub(super) type Bare = PartialObjectMeta<DynamicObject>;
 
 /// Lists and watches the metadata of one kind, in one namespace or (none) everywhere, for ever.
 pub(super) fn watch(
@@ -132,7 +127,7 @@ pub(super) fn watch(
     resource: &ApiResource,
     labels: Option<&str>,
 ) -> impl Stream<Item = watcher::Result<watcher::Event<Bare>>> + Send + use<> {
-    watcher(api::<Bare>(client, namespace, resource), selecting(labels)).default_backoff()
+    watcher(api(metadata_only(client), namespace, resource), selecting(labels)).default_backoff()
 }
 
 /// The same for the object of this name in a namespace.
@@ -143,13 +138,10 @@ pub(super) fn watch_one(
     name: &str,
 ) -> impl Stream<Item = watcher::Result<watcher::Event<Bare>>> + Send + use<> {
     let config = selecting(None).fields(&format!("metadata.name={name}"));
-    watcher(api::<Bare>(client, Some(namespace), resource), config).default_backoff()
+    watcher(api(metadata_only(client), Some(namespace), resource), config).default_backoff()
 }
 
-fn api<K>(client: Client, namespace: Option<&str>, resource: &ApiResource) -> Api<K>
-where
-    K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>,
-{
+fn api(client: Client, namespace: Option<&str>, resource: &ApiResource) -> Api<Bare> {
     match namespace {
         Some(namespace) => Api::namespaced_with(client, namespace, resource),
         None => Api::all_with(client, resource),
@@ -165,28 +157,31 @@ fn selecting(labels: Option<&str>) -> watcher::Config {
 /// Follows one kind until nobody listens.
 pub async fn follow(client: Client, namespace: Option<String>, kind: Arc<Kind>, out: mpsc::Sender<(Arc<Kind>, News)>) {
     let (resource, namespace) = (kind.api_resource(), namespace.as_deref());
-    if is_job(&kind) {
-        let jobs = api::<DynamicObject>(client, namespace, &resource);
-        let events = watcher(jobs, selecting(Some(keys::MASTER))).default_backoff();
-        tell(events, kind, out, |job| News::Seen(Box::new(job.metadata), finished(&job.data))).await;
+    if let Objects::Foreign { namespace: only, annotated } = &kind.objects {
+        let labels = (!annotated).then_some(keys::KYVERNO_TTL);
+        let events = watch(client, only.as_deref().or(namespace), &resource, labels);
+        tell(events, kind, out, |object| foreign::news(object.metadata)).await;
+    } else if is_job(&kind) {
+        let jobs = watcher(api(client, namespace, &resource), selecting(Some(keys::MASTER))).default_backoff();
+        tell(jobs, kind, out, |job| News::Seen(Box::new(job.metadata), finished(&job.status))).await;
     } else {
         let events = watch(client, namespace, &resource, Some(keys::MASTER));
         tell(events, kind, out, |object| News::Seen(Box::new(object.metadata), None)).await;
     }
 }
 
-async fn tell<K: Resource>(
-    events: impl Stream<Item = watcher::Result<watcher::Event<K>>>,
+async fn tell(
+    events: impl Stream<Item = watcher::Result<watcher::Event<Bare>>>,
     kind: Arc<Kind>,
     out: mpsc::Sender<(Arc<Kind>, News)>,
-    seen: impl Fn(K) -> News,
+    seen: impl Fn(Bare) -> News,
 ) {
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
         let news = match event {
             Ok(watcher::Event::Init) => News::Listing,
             Ok(watcher::Event::InitApply(object) | watcher::Event::Apply(object)) => seen(object),
-            Ok(watcher::Event::Delete(object)) => News::Gone(object.meta().uid.clone().unwrap_or_default()),
+            Ok(watcher::Event::Delete(object)) => News::Gone(object.metadata.uid.unwrap_or_default()),
             Ok(watcher::Event::InitDone) => News::Listed,
             Err(error) => News::Interrupted((&error).into()),
         };
@@ -202,8 +197,8 @@ fn is_job(kind: &Kind) -> bool {
 
 /// When a Job ended, whichever way: the transition of its condition Complete or Failed, as Kubernetes' own collector of
 /// finished Jobs takes it (controller/ttlafterfinished).
-fn finished(job: &serde_json::Value) -> Option<Timestamp> {
-    let conditions = job["status"]["conditions"].as_array()?;
+fn finished(status: &serde_json::Value) -> Option<Timestamp> {
+    let conditions = status["conditions"].as_array()?;
     let ended = conditions.iter().find(|condition| {
         matches!(condition["type"].as_str(), Some("Complete" | "Failed")) && condition["status"] == "True"
     })?;
@@ -228,10 +223,10 @@ mod tests {
             ("Complete", "True", json!("yesterday"), None),
             ("Complete", "True", json!(null), None),
         ] {
-            let job = json!({"status": {"conditions": [{"type": kind, "status": status, "lastTransitionTime": at}]}});
-            assert_eq!(finished(&job), expected.map(|time| time.parse().unwrap()), "{job}");
+            let status = json!({"conditions": [{"type": kind, "status": status, "lastTransitionTime": at}]});
+            assert_eq!(finished(&status), expected.map(|time| time.parse().unwrap()), "{status}");
         }
-        assert_eq!(finished(&json!({"status": {}})), None);
         assert_eq!(finished(&json!({})), None);
+        assert_eq!(finished(&json!(null)), None);
     }
 }

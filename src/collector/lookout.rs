@@ -6,7 +6,7 @@
 //! authorizer learn of an object by watches of their own: see [`Again`]. Where the account may not watch those objects
 //! it is looked every [`SLOW`] as well, the one exception.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,9 @@ use tokio::time::Instant;
 
 use super::again::{Again, Doubts, Look};
 use super::collect::CollectorError;
-use super::discover::{self, Found, Kind, Review, Rights};
+use super::discover::{self, Found, Kind, Objects, Review, Rights};
+use super::essential::Missing;
+use super::foreign::Foreign;
 use super::gather::Cause;
 use super::occasions::{About, Occasion, SLOW, Said, attend};
 use super::report::Metrics;
@@ -42,6 +44,7 @@ const SIGNS_WAITING: usize = 256;
 pub(super) struct Lookout {
     client: Client,
     namespace: Option<String>,
+    foreign: Option<Foreign>,
     metrics: Metrics,
     found: Found,
     kinds: Again,
@@ -56,6 +59,7 @@ pub(super) struct Lookout {
     /// The look that is under way: one at a time.
     looking: JoinSet<Result<Found, kube::Error>>,
     under_way: UnderWay,
+    occasions: Vec<Occasion>,
     attending: JoinSet<Occasion>,
     signs: mpsc::Receiver<(Occasion, Said)>,
 }
@@ -68,10 +72,18 @@ struct UnderWay {
 }
 
 impl Lookout {
-    pub(super) fn new(client: Client, namespace: Option<String>, metrics: Metrics) -> Self {
+    pub(super) fn new(
+        client: Client,
+        namespace: Option<String>,
+        foreign: Option<Foreign>,
+        essential: Missing,
+        metrics: Metrics,
+    ) -> Self {
         let (out, signs) = mpsc::channel(SIGNS_WAITING);
         let mut attending = JoinSet::new();
-        for occasion in Occasion::all(namespace.as_deref()) {
+        let namespaces: BTreeSet<&str> = namespace.as_deref().into_iter().chain(essential.namespaces()).collect();
+        let occasions = Occasion::all(namespaces);
+        for occasion in occasions.clone() {
             let (client, out) = (client.clone(), out.clone());
             attending.spawn(async move {
                 attend(client, occasion.clone(), out).await;
@@ -81,8 +93,9 @@ impl Lookout {
         Self {
             client,
             namespace,
+            foreign,
             metrics,
-            found: Found::default(),
+            found: Found::nothing(essential),
             kinds: Again::new(&KINDS, KINDS_SPACING, KINDS_BURST),
             rights: Again::new(&RIGHTS, RIGHTS_SPACING, RIGHTS_BURST),
             wanted: HashMap::new(),
@@ -91,6 +104,7 @@ impl Lookout {
             unwatched: HashSet::new(),
             looking: JoinSet::new(),
             under_way: UnderWay::default(),
+            occasions,
             attending,
             signs,
         }
@@ -102,7 +116,7 @@ impl Lookout {
     /// # Errors
     /// When the account may not even ask.
     pub(super) async fn first(&mut self) -> Result<Rights, CollectorError> {
-        let mut silent = Occasion::all(self.namespace.as_deref());
+        let mut silent = self.occasions.clone();
         while !silent.is_empty()
             && let Some((occasion, said)) = self.signs.recv().await
         {
@@ -117,14 +131,14 @@ impl Lookout {
             self.rights.begin(Instant::now());
             self.metrics.looks.inc();
             let namespace = self.namespace.as_deref();
-            match discover::look(&self.client, namespace, &Found::default(), true, &Review::All).await {
+            match discover::look(&self.client, namespace, &self.found, true, &Review::All).await {
                 Ok(found) => {
                     self.found = found;
                     self.under_way = UnderWay { kinds: true, rights: false };
                     self.close(false, Instant::now());
                     self.rights.end(Instant::now(), Look::Settled);
                     self.review = Review::none();
-                    return Ok(self.found.rights());
+                    return Ok(self.rights(&self.found));
                 }
                 Err(kube::Error::Api(status)) if matches!(status.code, 401 | 403) => {
                     return Err(CollectorError::Discovery(Box::new(kube::Error::Api(status))));
@@ -134,6 +148,15 @@ impl Lookout {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(10));
         }
+    }
+
+    /// What follows from `found`, other collectors' keys included.
+    fn rights(&self, found: &Found) -> Rights {
+        let mut rights = found.rights();
+        if let Some(foreign) = &self.foreign {
+            foreign.extend(&mut rights, found);
+        }
+        rights
     }
 
     /// Waits until other kinds may be collected than before, or others lack a right. Loses nothing where it is dropped.
@@ -165,14 +188,15 @@ impl Lookout {
     /// looked into; where looking did not help, ever more seldom.
     pub(super) fn doubt(&mut self, kind: &Arc<Kind>, cause: Cause) {
         let now = Instant::now();
-        if cause == Cause::Passing || !self.doubts.counts(Arc::clone(kind), now) {
+        let kind = Arc::new(kind.of(Objects::Dependents)); // Whichever objects: rights are those on the kind.
+        if cause == Cause::Passing || !self.doubts.counts(Arc::clone(&kind), now) {
             return;
         }
         if cause == Cause::Unserved {
             return self.kinds.changed(now);
         }
         if let Review::Only(kinds) = &mut self.review {
-            kinds.insert(Arc::clone(kind));
+            kinds.insert(kind);
         }
         self.rights.changed(now);
     }
@@ -256,8 +280,8 @@ impl Lookout {
         let now = Instant::now();
         match ended.map_err(CollectorError::Died)? {
             Ok(found) => {
-                let rights = found.rights();
-                let moved = rights != self.found.rights();
+                let rights = self.rights(&found);
+                let moved = rights != self.rights(&self.found);
                 self.found = found;
                 self.close(moved, now);
                 Ok(moved.then_some(rights))

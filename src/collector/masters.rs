@@ -19,6 +19,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::collect::CollectorError;
 use super::discover::Kind;
 use super::gather::{self, Cause, Interruption};
+use super::identity::Uid;
 use super::occasions::SLOW;
 use super::queue::Tracked;
 use super::report::Metrics;
@@ -47,7 +48,7 @@ pub(super) struct Masters {
     metrics: Metrics,
     followed: HashMap<Arc<Master>, Followed>,
     /// By the uid of the dependent.
-    masters: HashMap<Arc<str>, Arc<Master>>,
+    masters: HashMap<Uid, Arc<Master>>,
     running: JoinSet<()>,
     sender: mpsc::Sender<Arc<Master>>,
     /// Those that are gone, by a live read.
@@ -56,7 +57,7 @@ pub(super) struct Masters {
 
 struct Followed {
     task: AbortHandle,
-    dependents: HashMap<Arc<str>, (Tracked, u64)>,
+    dependents: HashMap<Uid, (Tracked, u64)>,
     /// When it was found to be gone.
     gone: Option<Timestamp>,
 }
@@ -89,8 +90,8 @@ impl Masters {
             let following = follow(self.client.clone(), Arc::clone(&master), self.sender.clone(), self.metrics.clone());
             Followed { task: self.running.spawn(following), dependents: HashMap::new(), gone: None }
         });
-        let uid = Arc::clone(&tracked.uid);
-        followed.dependents.insert(Arc::clone(&uid), (tracked.clone(), epoch));
+        let uid = tracked.uid.clone();
+        followed.dependents.insert(uid.clone(), (tracked.clone(), epoch));
         let tracked = followed.fate(tracked);
         self.masters.insert(uid, master);
         self.count();
@@ -98,7 +99,7 @@ impl Masters {
     }
 
     /// Forgets a dependent; with the last one its master.
-    pub(super) fn remove(&mut self, uid: &str) {
+    pub(super) fn remove(&mut self, uid: &Uid) {
         let Some(master) = self.masters.remove(uid) else { return };
         if let Some(followed) = self.followed.get_mut(&master) {
             followed.dependents.remove(uid);
@@ -114,7 +115,7 @@ impl Masters {
     pub(super) fn sweep(&mut self, kind: &Kind, epoch: u64) {
         let dependents = self.followed.values().flat_map(|followed| followed.dependents.values());
         let unseen = dependents.filter(|(tracked, seen)| *tracked.kind == *kind && *seen < epoch);
-        let unseen: Vec<Arc<str>> = unseen.map(|(tracked, _)| Arc::clone(&tracked.uid)).collect();
+        let unseen: Vec<Uid> = unseen.map(|(tracked, _)| tracked.uid.clone()).collect();
         for uid in unseen {
             self.remove(&uid);
         }

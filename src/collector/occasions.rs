@@ -12,7 +12,8 @@ use kube::core::discovery::ApiResource;
 use kube::runtime::watcher::Event;
 use tokio::sync::mpsc;
 
-use super::gather::{self, Bare, Cause, Interruption};
+use super::bare::Bare;
+use super::gather::{self, Cause, Interruption};
 
 /// The first pause where the account may not watch, doubled up to [`SLOW`]: an API server that has just started
 /// refuses for a moment.
@@ -44,8 +45,8 @@ const EXTENSIONS: &str = "apiextensions.k8s.io";
 const RBAC: &str = "rbac.authorization.k8s.io";
 
 impl Occasion {
-    /// What may change kinds, or rights in one namespace or (none) in all.
-    pub(super) fn all(namespace: Option<&str>) -> Vec<Self> {
+    /// What may change kinds, or rights everywhere and in these namespaces.
+    pub(super) fn all<'a>(namespaces: impl IntoIterator<Item = &'a str>) -> Vec<Self> {
         let everywhere = |about, group, kind, resource| Self { about, resource, group, kind, namespace: None };
         let mut all = vec![
             everywhere(About::Kinds, EXTENSIONS, "CustomResourceDefinition", "customresourcedefinitions"),
@@ -53,7 +54,7 @@ impl Occasion {
             everywhere(About::Rights, RBAC, "ClusterRole", "clusterroles"),
             everywhere(About::Rights, RBAC, "ClusterRoleBinding", "clusterrolebindings"),
         ];
-        if let Some(namespace) = namespace {
+        for namespace in namespaces {
             for (kind, resource) in [("Role", "roles"), ("RoleBinding", "rolebindings")] {
                 let namespace = Some(namespace.to_owned());
                 all.push(Self { about: About::Rights, resource, group: RBAC, kind, namespace });

@@ -19,10 +19,20 @@ fn object(uid: &str, version: u64, second: i64) -> Tracked {
         kind: kind("ConfigMap"),
         namespace: "trading".into(),
         name: uid.into(),
-        version: version.to_string().into(),
+        version: version.to_string().as_str().into(),
         deadline: at(second),
         why: Why::Deadline,
     }
+}
+
+#[test]
+fn one_watch_forgets_nothing_that_another_has_put() {
+    let mut queue = Queue::default();
+    queue.put(object("a", 1, 10), 1);
+    queue.remove_of(&Kind::for_tests("", "v1", "Secret"), &"a".into());
+    assert_eq!(queue.len(), 1);
+    queue.remove_of(&Kind::for_tests("", "v1", "ConfigMap"), &"a".into());
+    assert!(queue.is_empty());
 }
 
 #[test]
@@ -32,7 +42,7 @@ fn the_earliest_deadline_comes_first_and_none_before_its_time() {
     queue.put(object("a", 1, 10), 1);
     assert_eq!(queue.next_due(), Some(at(10)));
     assert_eq!(queue.take_due(at(9)), None);
-    assert_eq!(queue.take_due(at(10)).unwrap().tracked.uid.as_ref(), "a");
+    assert_eq!(queue.take_due(at(10)).unwrap().tracked.uid, "a".into());
     assert_eq!(queue.take_due(at(10)), None);
     assert_eq!(queue.next_due(), Some(at(20)));
 }
@@ -44,7 +54,7 @@ fn a_renewal_replaces_the_deadline_both_ways() {
     queue.put(object("a", 2, 30), 1);
     assert_eq!(queue.take_due(at(29)), None);
     queue.put(object("a", 3, 5), 1);
-    assert_eq!(queue.take_due(at(5)).unwrap().tracked.version.as_ref(), "3");
+    assert_eq!(queue.take_due(at(5)).unwrap().tracked.version, "3".into());
     assert!(queue.is_empty());
 }
 
@@ -90,7 +100,24 @@ fn endless_renewals_do_not_let_it_grow() {
     for version in 0..10_000 {
         queue.put(object("a", version, 10 + i64::try_from(version).unwrap()), 1);
     }
-    assert!(queue.heap.len() < 100, "{}", queue.heap.len());
+    assert_eq!((queue.entries.len(), queue.order.len()), (1, 1));
+}
+
+#[test]
+fn one_takes_few_bytes_and_a_namespace_is_named_once() {
+    assert!(size_of::<(Uid, Entry)>() <= 150, "{}", size_of::<(Uid, Entry)>());
+    assert!(size_of::<(Timestamp, Uid)>() <= 40, "{}", size_of::<(Timestamp, Uid)>());
+    let mut queue = Queue::default();
+    for number in 0..1_000 {
+        let uid = format!("{number}");
+        queue.put(Tracked { namespace: format!("team-{}", number % 10).into(), ..object(&uid, 1, 10) }, 1);
+    }
+    assert_eq!(queue.namespaces.names.len(), 10);
+    for number in 0..1_000 {
+        queue.remove(&number.to_string().as_str().into());
+        queue.put(Tracked { namespace: format!("other-{number}").into(), ..object("a", number, 10) }, 1);
+    }
+    assert!(queue.namespaces.names.len() < 200, "{}", queue.namespaces.names.len());
 }
 
 #[derive(Clone, Debug)]
@@ -125,7 +152,7 @@ proptest! {
                     model.insert(uid.to_string(), at(second));
                 }
                 Step::Remove(uid) => {
-                    queue.remove(&uid.to_string());
+                    queue.remove(&uid.to_string().as_str().into());
                     model.remove(&uid.to_string());
                 }
                 Step::Take(now) => {
@@ -133,7 +160,7 @@ proptest! {
                     let earliest = model.values().min().copied();
                     match due {
                         Some(due) => {
-                            let expected = model.remove(due.tracked.uid.as_ref());
+                            let expected = model.remove(&due.tracked.uid.to_string());
                             prop_assert_eq!(expected, earliest);
                             prop_assert!(expected.is_some_and(|instant| instant <= at(now)));
                             prop_assert!(due.tracked.deadline <= at(now));
@@ -152,7 +179,7 @@ proptest! {
             }
             prop_assert_eq!(queue.len(), model.len());
             prop_assert_eq!(queue.next_due(), model.values().min().copied());
-            prop_assert!(queue.heap.len() <= 2 * queue.entries.len() + 64);
+            prop_assert_eq!(queue.order.len(), queue.entries.len());
         }
     }
 }

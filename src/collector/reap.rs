@@ -1,4 +1,5 @@
-//! One DELETE: in the background, on exactly this uid and resourceVersion. No GET.
+//! One DELETE: in the background, on exactly this uid and resourceVersion. No GET. Of a Job's pod that is done, one PATCH
+//! of its status instead.
 
 use std::time::Duration;
 
@@ -6,7 +7,9 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use kube::Client;
 use kube::client::Body;
 use kube::core::Status;
-use serde_json::json;
+use policies::garbage::Why;
+use policies::keys::ESSENTIAL_COMPLETED;
+use serde_json::{Value, json};
 
 use crate::cluster::client::path;
 
@@ -23,11 +26,13 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(60);
 /// How long the watch may take to bring the version that made a DELETE conflict, before the old one is tried again.
 const NEWS_PAUSE: Duration = Duration::from_secs(10);
 
-/// What came of a DELETE.
+/// What came of a DELETE, or of the PATCH in its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It is deleted, or on its way out.
     Deleted,
+    /// A pod of a Job: its phase is Succeeded.
+    Succeeded,
     /// It was gone already.
     AlreadyGone,
     /// It has changed (or is another one by the same name): the watch brings what it is now.
@@ -47,7 +52,7 @@ impl Outcome {
     /// `random` is anything.
     pub fn pause(&self, attempts: u32, random: u64) -> Option<Duration> {
         match self {
-            Self::Deleted | Self::AlreadyGone => None,
+            Self::Deleted | Self::Succeeded | Self::AlreadyGone => None,
             Self::Changed => Some(NEWS_PAUSE),
             Self::Throttled(after) => Some(jittered(*after, *after + FIRST_PAUSE, random)),
             Self::Forbidden(_) | Self::Refused(_) => Some(jittered(REFUSED_PAUSE, REFUSED_PAUSE * 2, random)),
@@ -71,17 +76,45 @@ pub async fn delete(client: &Client, tracked: &Tracked) -> Outcome {
         "apiVersion": "v1",
         "kind": "DeleteOptions",
         "propagationPolicy": "Background",
-        "preconditions": { "uid": &*tracked.uid, "resourceVersion": &*tracked.version },
+        "preconditions": { "uid": tracked.uid.to_string(), "resourceVersion": tracked.version.to_string() },
     });
-    let kind = &tracked.kind;
-    let path = match path(&kind.gvk.api_version(), &kind.resource, Some(&tracked.namespace), &tracked.name) {
-        Ok(path) => path,
-        Err(error) => return Outcome::Refused(error.to_string()),
+    match path_of(tracked) {
+        Ok(path) => send(client, http::Request::delete(path).header(CONTENT_TYPE, "application/json"), &body).await,
+        Err(refused) => refused,
+    }
+}
+
+/// Gives a pod the phase Succeeded. No GET: on exactly this uid and resourceVersion too.
+///
+/// A Job counts that, while a kubelet does not look at the pod: a change of its status alone does not make it
+/// (`checkAndUpdatePod` in pkg/kubelet/config). A new annotation does; then it takes the phase from the API, and stops what
+/// still runs. A PATCH of `status` may write both.
+pub async fn succeed(client: &Client, tracked: &Tracked) -> Outcome {
+    let mut metadata = json!({ "uid": tracked.uid.to_string(), "resourceVersion": tracked.version.to_string() });
+    if tracked.why == Why::EssentialCounted {
+        let seen = format!("{} seen at {}", tracked.deadline, tracked.version);
+        metadata["annotations"] = json!({ ESSENTIAL_COMPLETED: seen });
+    }
+    let body = json!({ "metadata": metadata, "status": { "phase": "Succeeded" } });
+    let path = match path_of(tracked) {
+        Ok(path) => format!("{path}/status?fieldManager=retinue-collector"),
+        Err(refused) => return refused,
     };
-    let request = http::Request::delete(path)
-        .header(CONTENT_TYPE, "application/json")
-        .body(Body::from(body.to_string().into_bytes()));
-    let request = match request {
+    let request = http::Request::patch(path).header(CONTENT_TYPE, "application/merge-patch+json");
+    match send(client, request, &body).await {
+        Outcome::Deleted => Outcome::Succeeded,
+        outcome => outcome,
+    }
+}
+
+fn path_of(tracked: &Tracked) -> Result<String, Outcome> {
+    let kind = &tracked.kind;
+    path(&kind.gvk.api_version(), &kind.resource, Some(&tracked.namespace), &tracked.name)
+        .map_err(|error| Outcome::Refused(error.to_string()))
+}
+
+async fn send(client: &Client, request: http::request::Builder, body: &Value) -> Outcome {
+    let request = match request.body(Body::from(body.to_string().into_bytes())) {
         Ok(request) => request,
         Err(error) => return Outcome::Refused(format!("no request can be made of its name: {error}")),
     };

@@ -2,20 +2,32 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::Client;
+use k8s_openapi::api::events::v1::Event as ApiEvent;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::PostParams;
+use kube::core::metadata::ObjectMeta;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Api, Client};
+use policies::foreign::Unreadable;
 use policies::garbage::Why;
+use policies::stamp::hex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use sha2::{Digest, Sha256};
 use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 
+use crate::cluster::events::note::{self, shortened};
 use crate::deploy::COLLECTOR_KINDS;
 
+use super::allowance::Allowance;
+use super::discover::Kind;
 use super::queue::Tracked;
 use super::reap::Outcome;
 
@@ -30,6 +42,7 @@ impl Outcome {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Deleted => "deleted",
+            Self::Succeeded => "succeeded",
             Self::AlreadyGone => "already_gone",
             Self::Changed => "changed",
             Self::Throttled(_) => "throttled",
@@ -45,7 +58,7 @@ impl Outcome {
 pub struct Metrics {
     /// DELETEs sent, by what came of them.
     pub deletions: Family<OutcomeLabel, Counter>,
-    /// Dependents that wait for their deadline.
+    /// Objects that wait for their deadline.
     pub waiting: Gauge,
     /// Kinds that are followed.
     pub kinds: Gauge,
@@ -63,14 +76,22 @@ pub struct Metrics {
     pub masters_unreadable: Counter,
     /// Kinds of objects whose changes would tell of kinds and rights, but which this account may not watch.
     pub unwatched: Gauge,
+    /// Where rights are missing to follow essential containers.
+    pub essential_lacking: Gauge,
+    /// Pods whose essential labels cannot be followed, each time one is seen with other mistakes.
+    pub essential_mistaken: Counter,
     /// Objects with the label of a stamp and no valid stamp, each time one is seen.
     pub ignored: Counter,
+    /// Objects that are kept, since a key of another collector on them cannot be read.
+    pub unreadable: Gauge,
     /// Interruptions of watches.
     pub interruptions: Counter,
     /// Seconds from deadline to the answer of the DELETE that worked.
     pub lateness: Histogram,
     /// Events that could not be written.
     pub events_lost: Counter,
+    /// Events that were not written, since many came at once.
+    pub events_withheld: Counter,
     /// Told once, when every kind's first list has been read.
     pub following: Arc<Notify>,
 }
@@ -88,11 +109,15 @@ impl Default for Metrics {
             masters: Gauge::default(),
             masters_unreadable: Counter::default(),
             unwatched: Gauge::default(),
+            essential_lacking: Gauge::default(),
+            essential_mistaken: Counter::default(),
             ignored: Counter::default(),
+            unreadable: Gauge::default(),
             interruptions: Counter::default(),
             // The promise is one second; beyond it the scale of restarts (a minute) and of outages (an hour).
             lateness: Histogram::new([0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 3600.0]),
             events_lost: Counter::default(),
+            events_withheld: Counter::default(),
             following: Arc::default(),
         }
     }
@@ -103,7 +128,7 @@ impl Metrics {
     pub fn register(&self, registry: &mut Registry) {
         let registry = registry.sub_registry_with_prefix("retinue_collector");
         registry.register("deletions", "DELETEs sent, by what came of them", self.deletions.clone());
-        registry.register("waiting", "Dependents that wait for their deadline", self.waiting.clone());
+        registry.register("waiting", "Objects that wait for their deadline", self.waiting.clone());
         registry.register("kinds", "Kinds that are followed", self.kinds.clone());
         registry.register("kinds_lacking", "Kinds that a right is missing for", self.kinds_lacking.clone());
         registry.register("looks", "Times that kinds or rights were looked at", self.looks.clone());
@@ -114,10 +139,18 @@ impl Metrics {
         registry.register("masters_unreadable", help, self.masters_unreadable.clone());
         let help = "Kinds of objects that tell of kinds and rights, but may not be watched";
         registry.register("unwatched", help, self.unwatched.clone());
+        let help = "Namespaces (or all of them) where rights are missing to follow essential containers";
+        registry.register("essential_lacking", help, self.essential_lacking.clone());
+        let help = "Pods whose essential labels name what is no regular container";
+        registry.register("essential_mistaken", help, self.essential_mistaken.clone());
         registry.register("ignored", "Labels of a stamp seen without a valid stamp", self.ignored.clone());
+        let help = "Objects kept since another collector's key on them cannot be read";
+        registry.register("unreadable", help, self.unreadable.clone());
         registry.register("watch_interruptions", "Interruptions of watches", self.interruptions.clone());
         registry.register("lateness_seconds", "From deadline to deletion", self.lateness.clone());
         registry.register("events_lost", "Events that could not be written", self.events_lost.clone());
+        let help = "Events that were not written, since many came at once";
+        registry.register("events_withheld", help, self.events_withheld.clone());
     }
 
     /// Counts one outcome.
@@ -129,14 +162,28 @@ impl Metrics {
 /// Events that wait to be written; beyond that they are dropped and counted, for deleting comes first.
 const EVENTS_WAITING: usize = 1_000;
 
-/// How much of an Event may name kinds, in characters: the rest of it says what to do.
+/// How much of an Event may name kinds, in bytes: the rest of it says what to do.
 const LACKS_LIMIT: usize = 700;
 
 /// An Event to be.
 struct Note {
     event: Event,
     about: ObjectReference,
+    times: Times,
 }
+
+/// How often an Event is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Times {
+    /// Whenever it happens; what repeats is counted.
+    Each,
+    /// Once per object and note, whichever collector tells it, and whether or not it has been started again: its name
+    /// is made of them, so the API server knows whether it was told.
+    Once,
+}
+
+/// When an essential container has completed.
+const ESSENTIAL_COMPLETED: &str = "EssentialContainerCompleted";
 
 /// Where the collector leaves its Events; [`Teller::run`] writes them.
 #[derive(Clone, Debug)]
@@ -149,7 +196,10 @@ pub struct Teller {
 /// Writes Events, one after the other.
 pub struct Writer {
     notes: mpsc::Receiver<Note>,
-    recorder: Recorder,
+    client: Client,
+    reporter: Reporter,
+    deletions: Allowance,
+    warnings: Allowance,
     metrics: Metrics,
 }
 
@@ -157,10 +207,10 @@ pub struct Writer {
 pub fn events(client: Client, instance: &str, pod: Option<ObjectReference>, metrics: &Metrics) -> (Teller, Writer) {
     let (sender, receiver) = mpsc::channel(EVENTS_WAITING);
     let reporter = Reporter { controller: "fledged.io/collector".into(), instance: Some(instance.to_owned()) };
-    let recorder = Recorder::new(client, reporter);
+    let (deletions, warnings) = (Allowance::default(), Allowance::default());
     (
         Teller { notes: sender, pod, metrics: metrics.clone() },
-        Writer { notes: receiver, recorder, metrics: metrics.clone() },
+        Writer { notes: receiver, client, reporter, deletions, warnings, metrics: metrics.clone() },
     )
 }
 
@@ -171,6 +221,12 @@ pub(super) fn reason(tracked: &Tracked) -> String {
         Why::Deadline => format!("its deadline was {at}"),
         Why::Finished => format!("it has finished, and the time to keep it was over at {at}"),
         Why::MasterGone => format!("its master is gone, as was found at {at}"),
+        Why::Key(key) => format!("its time was over at {at}, by {}", key.name()),
+        Why::Essential => format!("an essential container completed at {at}"),
+        Why::EssentialOfJob => format!("an essential container completed at {at}, and its Job counts it"),
+        Why::EssentialCounted => {
+            format!("an essential container completed at {at}, its Job has counted it, and what still runs is stopped")
+        }
     }
 }
 
@@ -183,12 +239,22 @@ impl Teller {
                     Why::Deadline => "DependentExpired",
                     Why::Finished => "DependentFinished",
                     Why::MasterGone => "MasterGone",
+                    Why::Key(_) => "ObjectExpired",
+                    Why::Essential | Why::EssentialOfJob | Why::EssentialCounted => ESSENTIAL_COMPLETED,
                 };
                 (EventType::Normal, event, format!("deleted: {}", reason(tracked)))
             }
+            Outcome::Succeeded => {
+                (EventType::Normal, ESSENTIAL_COMPLETED, format!("its phase is Succeeded: {}", reason(tracked)))
+            }
+            Outcome::Forbidden(why) | Outcome::Refused(why) | Outcome::Failed(why)
+                if matches!(tracked.why, Why::Essential | Why::EssentialOfJob | Why::EssentialCounted) =>
+            {
+                (EventType::Warning, "PodNotEnded", format!("{}, but it could not be ended: {why}", reason(tracked)))
+            }
             Outcome::Forbidden(why) | Outcome::Refused(why) | Outcome::Failed(why) => (
                 EventType::Warning,
-                "DependentNotDeleted",
+                if matches!(tracked.why, Why::Key(_)) { "ObjectNotDeleted" } else { "DependentNotDeleted" },
                 format!("{}, but it could not be deleted: {why}", reason(tracked)),
             ),
             Outcome::AlreadyGone | Outcome::Changed | Outcome::Throttled(_) => return,
@@ -201,7 +267,25 @@ impl Teller {
             uid: Some(tracked.uid.to_string()),
             ..ObjectReference::default()
         };
-        self.send(about, type_, reason, "Delete", &note);
+        self.send(about, type_, reason, "Delete", &note, Times::Each);
+    }
+
+    /// Says of an object that it is kept, since keys of other collectors on it cannot be read.
+    pub fn tell_kept(&self, kind: &Kind, metadata: &ObjectMeta, unreadable: &[Unreadable]) {
+        let named: Vec<String> = unreadable.iter().map(ToString::to_string).collect();
+        let named = named.join("; ");
+        let (namespace, name) = (metadata.namespace.clone(), metadata.name.clone());
+        tracing::warn!(kind = kind.name(), namespace, name, unreadable = named, "kept: a key on it cannot be read");
+        let about = ObjectReference {
+            api_version: Some(kind.gvk.api_version()),
+            kind: Some(kind.gvk.kind.clone()),
+            namespace,
+            name,
+            uid: metadata.uid.clone(),
+            ..ObjectReference::default()
+        };
+        let note = format!("retinue does not delete it: {named}");
+        self.send(about, EventType::Warning, "KeyUnreadable", "Read", &note, Times::Once);
     }
 
     /// Says on the collector's own pod which kinds lack which right, all of them in one Event, and what to do.
@@ -209,20 +293,40 @@ impl Teller {
         let Some(pod) = self.pod.clone() else { return };
         let mut named = lacks.join("; ");
         if named.len() > LACKS_LIMIT {
-            named = format!("{} and more, see the log", named.chars().take(LACKS_LIMIT).collect::<String>());
+            named = format!("{} and more, see the log", shortened(&named, LACKS_LIMIT));
         }
         let note = format!(
-            "their dependents are not deleted at their deadline: {named}. Give the collector list, watch and delete: \
+            "what is of these kinds is not deleted at its deadline: {named}. Give the collector list, watch and delete: \
              label a ClusterRole with these rules {COLLECTOR_KINDS}=true, or apply retinue install again"
         );
-        self.send(pod, EventType::Warning, "RightsMissing", "Follow", &note);
+        self.send(pod, EventType::Warning, "RightsMissing", "Follow", &note, Times::Each);
     }
 
-    fn send(&self, about: ObjectReference, type_: EventType, reason: &str, action: &str, note: &str) {
-        // The API server's limit for an Event's note is 1 kB.
-        let note = note.chars().take(1_000).collect();
-        let event = Event { type_, reason: reason.into(), note: Some(note), action: action.into(), secondary: None };
-        if self.notes.try_send(Note { event, about }).is_err() {
+    /// The same of essential containers.
+    pub fn tell_essential_lacks(&self, lacks: &[String]) {
+        let Some(pod) = self.pod.clone() else { return };
+        let named = shortened(&lacks.join("; "), LACKS_LIMIT);
+        let note = format!(
+            "pods are not ended when their essential containers have completed, in {named}. Apply retinue install again, \
+             or say in which namespaces with --essential-namespace, or that it is not wanted with \
+             --no-essential-containers"
+        );
+        self.send(pod, EventType::Warning, "RightsMissing", "Follow", &note, Times::Each);
+    }
+
+    /// Says on a pod why its essential containers are not followed.
+    pub fn tell_mistakes(&self, pod: ObjectReference, mistakes: &str) {
+        let note = format!(
+            "essential containers that cannot be followed: {mistakes}. Nothing is ended by these labels until they name \
+             regular containers of the pod, several joined by dots"
+        );
+        self.send(pod, EventType::Warning, "EssentialContainerUnknown", "Follow", &note, Times::Once);
+    }
+
+    fn send(&self, about: ObjectReference, type_: EventType, reason: &str, action: &str, note: &str, times: Times) {
+        let note = Some(shortened(note, note::LIMIT));
+        let event = Event { type_, reason: reason.into(), note, action: action.into(), secondary: None };
+        if self.notes.try_send(Note { event, about, times }).is_err() {
             self.metrics.events_lost.inc();
         }
     }
@@ -231,11 +335,54 @@ impl Teller {
 impl Writer {
     /// Writes until every [`Teller`] is gone.
     pub async fn run(mut self) {
-        while let Some(Note { event, about }) = self.notes.recv().await {
-            if let Err(error) = self.recorder.publish(&event, &about).await {
+        while let Some(Note { event, about, times }) = self.notes.recv().await {
+            let allowance = if event.type_ == EventType::Normal { &mut self.deletions } else { &mut self.warnings };
+            // What is told once would else never be told.
+            if times == Times::Each && !allowance.take(Instant::now()) {
+                self.metrics.events_withheld.inc();
+                continue;
+            }
+            let written = match times {
+                // A recorder of its own: one keeps all that it has written for minutes, and looks through them each time.
+                Times::Each => Recorder::new(self.client.clone(), self.reporter.clone()).publish(&event, &about).await,
+                Times::Once => self.publish_once(&event, &about).await,
+            };
+            if let Err(error) = written {
                 self.metrics.events_lost.inc();
                 tracing::debug!(%error, reason = event.reason, "an Event could not be written");
             }
+        }
+    }
+
+    /// Writes an Event whose name says what it is: one that is there already has been told.
+    async fn publish_once(&self, event: &Event, about: &ObjectReference) -> Result<(), kube::Error> {
+        let reason = event.reason.as_str();
+        let note = event.note.clone().unwrap_or_default();
+        let uid = about.uid.as_deref().unwrap_or_default();
+        let hash = hex(&Sha256::digest(format!("{uid}\n{reason}\n{note}")), 16);
+        let (namespace, name) = (about.namespace.clone().unwrap_or_default(), about.name.clone().unwrap_or_default());
+        // The name of an Event has 253 characters, and so may that of the object have.
+        let name = name.get(..200).unwrap_or(&name).trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+        let told = ApiEvent {
+            metadata: ObjectMeta {
+                namespace: Some(namespace.clone()),
+                name: Some(format!("{name}.{hash}")),
+                ..ObjectMeta::default()
+            },
+            action: Some(event.action.clone()),
+            event_time: Some(MicroTime(Timestamp::now())),
+            note: Some(note),
+            reason: Some(event.reason.clone()),
+            regarding: Some(about.clone()),
+            reporting_controller: Some(self.reporter.controller.clone()),
+            reporting_instance: self.reporter.instance.clone(),
+            type_: Some(if event.type_ == EventType::Normal { "Normal" } else { "Warning" }.into()),
+            ..ApiEvent::default()
+        };
+        let api: Api<ApiEvent> = Api::namespaced(self.client.clone(), &namespace);
+        match api.create(&PostParams::default(), &told).await {
+            Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+            written => written.map(drop),
         }
     }
 }

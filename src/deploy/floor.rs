@@ -1,15 +1,17 @@
 //! The floor: policies inside the API server that hold when retinue is down or its webhook configuration is gone.
 //!
-//! - `retinue-dependents`: a master creates nothing without a stamp, and nothing of the kinds that are never admitted.
+//! - `retinue-dependents`: a master creates nothing without a stamp, and nothing of the kinds that are never admitted; nobody
+//!   else creates anything with one, but those of `retinue-stamps`; the account of samples creates with dry run. One
+//!   policy, since each copies the object before its first expression, for whoever creates it.
 //! - `retinue-strip`: what a master sends as a stamp is taken off before webhooks run, so that a stamp can only come
 //!   from the webhook. A mutating policy; it needs Kubernetes 1.36.
-//! - `retinue-stamps`: nobody else writes stamps, but for those who may `stamp` on `dependents.fledged.io` (admins,
+//! - `retinue-stamps`: nobody else changes stamps, but for those who may `stamp` on `dependents.fledged.io` (admins,
 //!   by their wildcard) and the controllers of Kubernetes, which copy labels and annotations. `retinue-bindings` is the
 //!   same for Bindings.
 //! - `retinue-templates`: only who may `author` on `templates.fledged.io` writes template ConfigMaps. Never asked on
 //!   DELETE, and not where nothing of the template changes: the namespace and garbage controllers finish their work.
 //! - `retinue-configurations`: masters never touch webhook configurations.
-//! - `retinue-probe`: the account of samples creates with dry run, and nothing else.
+//! - `retinue-probe`: the account of samples does nothing but create.
 //!
 //! Policies cannot guard themselves: the API server shows them to no policy. RBAC does that.
 
@@ -40,7 +42,7 @@ pub(super) fn objects(values: &Values) -> Vec<Value> {
     objects.extend(strip(&master));
     objects.extend(validating("retinue-stamps", &stamps(values, &master)));
     objects.extend(validating("retinue-bindings", &bindings(values, &master)));
-    objects.extend(validating("retinue-dependents", &dependents(&master)));
+    objects.extend(validating("retinue-dependents", &creates(values, &master)));
     objects
 }
 
@@ -99,7 +101,7 @@ fn object(kind: &str, name: &str, spec: Value) -> Value {
     json!({ "apiVersion": API, "kind": kind, "metadata": { "name": name, "labels": labels() }, "spec": spec })
 }
 
-fn dependents(master: &str) -> Policy {
+fn creates(values: &Values, master: &str) -> Policy {
     let forbidden = format!(
         "!(request.resource.group in [{}])\n&& !(request.resource.group == '' && request.resource.resource in [{}])",
         quoted(&FORBIDDEN_GROUPS),
@@ -110,22 +112,37 @@ fn dependents(master: &str) -> Policy {
         present("object", "labels", &[keys::MASTER, keys::TEMPLATE]),
         present("object", "annotations", &[keys::ADMISSION]),
     );
+    let labelled = present("object", "labels", &[keys::MASTER]);
+    let mut variables = vec![("master", master.to_owned()), ("probe", is_probe(values))];
+    let stamps = stamps(values, master);
+    variables.extend(stamps.variables.into_iter().filter(|(name, _)| *name != "master"));
+    let mut validations = vec![
+        (
+            format!("!variables.master\n|| ({forbidden})"),
+            "retinue's floor: a master never creates objects of this kind".into(),
+        ),
+        (
+            format!("!variables.master\n|| {stamped}"),
+            "retinue's floor: a master creates only what retinue has admitted, and this carries no stamp of \
+             retinue; is its webhook configuration there?"
+                .into(),
+        ),
+        (
+            "!variables.probe\n|| (request.?subResource.orValue('') == ''\n  && request.?dryRun.orValue(false))".into(),
+            ONLY_TRIES.into(),
+        ),
+    ];
+    // No stamp is valid without the label.
+    let or_marked = |(expression, message)| (format!("!({labelled})\n|| {expression}"), message);
+    validations.extend(stamps.validations.into_iter().map(or_marked));
     Policy {
         groups: "*",
         resources: vec!["*/*"],
         operations: vec!["CREATE"],
-        condition: ("masters", master.to_owned()),
+        condition: ("creates", format!("{master}\n|| {}\n|| {labelled}", is_probe(values))),
         labelled: None,
-        variables: Vec::new(),
-        validations: vec![
-            (forbidden, "retinue's floor: a master never creates objects of this kind".into()),
-            (
-                stamped,
-                "retinue's floor: a master creates only what retinue has admitted, and this carries no stamp of \
-                 retinue; is its webhook configuration there?"
-                    .into(),
-            ),
-        ],
+        variables,
+        validations,
     }
 }
 
@@ -141,20 +158,22 @@ fn configurations(master: &str) -> Policy {
     }
 }
 
+const ONLY_TRIES: &str =
+    "retinue's floor: this account only tries what the API server would make of an object: create, with dry run";
+
+fn is_probe(values: &Values) -> String {
+    format!("request.userInfo.username == '{}'", values.user(PROBE))
+}
+
 fn probe(values: &Values) -> Policy {
     Policy {
         groups: "*",
         resources: vec!["*/*"],
-        operations: vec!["*"],
-        condition: ("probe", format!("request.userInfo.username == '{}'", values.user(PROBE))),
+        operations: vec!["UPDATE", "DELETE", "CONNECT"],
+        condition: ("probe", is_probe(values)),
         labelled: None,
         variables: Vec::new(),
-        validations: vec![(
-            "request.operation == 'CREATE'\n&& request.?subResource.orValue('') == ''\n&& request.?dryRun.orValue(false)"
-                .into(),
-            "retinue's floor: this account only tries what the API server would make of an object: create, with dry run"
-                .into(),
-        )],
+        validations: vec![("false".into(), ONLY_TRIES.into())],
     }
 }
 
@@ -207,7 +226,7 @@ fn stamps(values: &Values, master: &str) -> Policy {
     Policy {
         groups: "*",
         resources: vec!["*/*"],
-        operations: vec!["CREATE", "UPDATE"],
+        operations: vec!["UPDATE"],
         condition: (
             "stamps",
             format!("(object != null\n  && ({}))\n|| (oldObject != null\n  && ({}))", any("object"), any("oldObject")),

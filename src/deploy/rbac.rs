@@ -147,6 +147,8 @@ fn collector(values: &Values) -> Vec<Value> {
             &["get"],
         ),
         rule("events.k8s.io", &["events"], &["create", "patch"]),
+        // A Job's pod whose essential container has completed is not deleted: its phase becomes Succeeded.
+        rule("", &["pods/status"], &["patch"]),
         // To ask the API server itself before a master is taken for gone.
         rule("", &["pods", "replicationcontrollers"], &["get"]),
         rule("apps", &["daemonsets", "deployments", "replicasets", "statefulsets"], &["get"]),

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::Failure;
 use crate::cluster::client::{Connection, Source};
-use crate::collector::{self, Config, Election, Metrics};
+use crate::collector::{self, Config, Election, Foreign, Metrics, Wanted};
 use crate::sampler;
 
 use super::{Parts, say_ready, status};
@@ -19,6 +19,8 @@ const EXAMPLES: &str = "\
 Examples:
   retinue controller
   retinue controller --kubeconfig ~/.kube/config --collect-namespace trading --health 127.0.0.1:8080
+  retinue controller --foreign-keys --foreign-annotations deployments.apps,pods --foreign-namespaces previews
+  retinue controller --essential-namespace trading,risk
 
 New kinds, and rights given or withdrawn, are noticed within about a second, by watches of CustomResourceDefinitions,
 APIServices, and RBAC's roles and bindings. An account that may not watch those (one installed by an older version) is told
@@ -52,9 +54,16 @@ pub struct CollectArgs {
     /// Collect in this namespace only; else in all
     #[arg(long, value_name = "NAMESPACE")]
     pub collect_namespace: Option<String>,
-    /// Deletions per second, at most
-    #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
-    pub delete_rate: u32,
+    /// End pods whose essential containers (labels essential-containers, essential-container) have completed in this
+    /// namespace only; may be given several times, or list several with commas; else wherever dependents are collected
+    #[arg(long, value_name = "NAMESPACE", value_delimiter = ',', conflicts_with = "no_essential_containers")]
+    pub essential_namespace: Vec<String>,
+    /// End no pods because of essential containers
+    #[arg(long)]
+    pub no_essential_containers: bool,
+    /// Deletions per second, at most; else as many as the API server answers, 32 at a time
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    pub delete_rate: Option<u32>,
     /// Delete beside other collectors, which harms nothing; else one of them does, by the Lease retinue-controller in
     /// the pod's own namespace (the variable POD_NAMESPACE)
     #[arg(long)]
@@ -62,6 +71,30 @@ pub struct CollectArgs {
     /// How long after its last renewal that Lease is stale, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u32).range(3..=300))]
     pub lease_duration: u32,
+    /// Delete also what no master started and carries another collector's key
+    ///
+    /// The label cleanup.kyverno.io/ttl counts on every kind that is collected, by one more watch for each, of what
+    /// carries it alone; annotations only on the kinds of --foreign-annotations. A value that cannot be read is told by an
+    /// Event on the object, which is kept. Whoever may write such a key on an object can have it deleted.
+    #[arg(long)]
+    pub foreign_keys: bool,
+    /// Kinds (deployments.apps) whose annotations janitor/ttl, janitor/expires and k8s-ttl-controller.twin.sh/ttl count
+    ///
+    /// Nothing can be selected by an annotation: the metadata of all objects of these kinds are listed and watched, about
+    /// 2 kB for each and for each of its changes. Only what carries a key is kept in memory.
+    #[arg(long, value_name = "KIND,...", value_delimiter = ',', value_parser = name, requires = "foreign_keys")]
+    pub foreign_annotations: Vec<String>,
+    /// Namespaces in which such keys count, each with watches of its own; else wherever is collected
+    #[arg(long, value_name = "NAMESPACE,...", value_delimiter = ',', value_parser = name, requires = "foreign_keys",
+        conflicts_with = "collect_namespace")]
+    pub foreign_namespaces: Vec<String>,
+}
+
+/// The name of a kind or a namespace.
+fn name(text: &str) -> Result<String, String> {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
+    let good = !text.is_empty() && text.chars().all(inner);
+    good.then(|| text.to_owned()).ok_or_else(|| "a name is made of a-z, 0-9, - and . (deployments.apps)".into())
 }
 
 impl CollectArgs {
@@ -69,10 +102,25 @@ impl CollectArgs {
     pub fn config(&self) -> Config {
         Config {
             namespace: self.collect_namespace.clone(),
+            essential: self.essential(),
             rate: self.delete_rate,
             instance: super::instance(),
             pod: super::pod(),
             election: self.election(),
+            foreign: self.foreign_keys.then(|| Foreign {
+                annotated: self.foreign_annotations.iter().cloned().collect(),
+                namespaces: self.foreign_namespaces.iter().cloned().collect(),
+            }),
+        }
+    }
+
+    fn essential(&self) -> Wanted {
+        if self.no_essential_containers {
+            Wanted::Nowhere
+        } else if self.essential_namespace.is_empty() {
+            Wanted::Anywhere
+        } else {
+            Wanted::In(self.essential_namespace.iter().cloned().collect())
         }
     }
 
@@ -89,7 +137,7 @@ impl CollectArgs {
     }
 }
 
-/// Collect: delete dependents whose deadline is past.
+/// Collect: delete dependents whose deadline is past, and pods whose essential containers have completed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {

@@ -44,7 +44,7 @@ const WAITING: usize = 64;
 
 /// Samples, for ever. `instance` is this pod's name.
 pub async fn run(client: Client, instance: String, metrics: Metrics) {
-    let (templates, facts) = (Arc::new(Templates::default()), Arc::new(LiveFacts::default()));
+    let (templates, facts) = (Arc::new(Templates::unhurried()), Arc::new(LiveFacts::unhurried()));
     let (heard, occasions) = mpsc::channel(WAITING);
     let teller = Teller::new(client.clone(), &instance, metrics);
     tokio::join!(
@@ -66,7 +66,7 @@ async fn sample(
     let probe = Probe::new(client).await;
     let mut rounds = Rounds::new(probe, teller);
     loop {
-        // Neither is known before it was read, nor where the API server is silent.
+        // Neither is known before it was read.
         if templates.snapshot().is_err() || facts.snapshot().is_err() {
             tokio::time::sleep(LOOK).await;
             continue;

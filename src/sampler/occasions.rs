@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::cluster::watch::{Change, News, Watched, follow};
+use crate::cluster::watch::{Change, News, Pulse, Watched, follow};
 
 /// What is heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub(super) async fn attend(client: Client, out: mpsc::Sender<Occasion>) {
             }
             let watched = Watched::new(api_version, kind, resource).metadata_only();
             let (sender, news) = mpsc::channel(WAITING);
-            tokio::join!(follow::<Value>(client, watched, Arc::default(), sender), heed(news, out));
+            tokio::join!(follow::<Value>(client, watched, Arc::new(Pulse::unhurried()), sender), heed(news, out));
         });
     }
     while watches.join_next().await.is_some() {}

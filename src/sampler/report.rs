@@ -14,10 +14,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::cluster::events::note;
 use crate::deploy::PROBE_KINDS;
-
-/// The API server's limit for an Event's note, in bytes.
-const NOTE_LIMIT: usize = 1_000;
 
 /// What came of one sample.
 #[derive(Clone, Debug, PartialEq)]
@@ -213,7 +211,7 @@ impl Teller {
 fn listed(head: &str, lines: &BTreeSet<String>) -> String {
     let mut text = head.to_owned();
     for (position, line) in lines.iter().enumerate() {
-        if text.len() + line.len() + 40 > NOTE_LIMIT {
+        if text.len() + line.len() + 40 > note::LIMIT {
             text.push_str(&format!("\nand {} more, see the controller's log", lines.len() - position));
             break;
         }
@@ -232,7 +230,7 @@ mod tests {
         let rows: BTreeSet<String> =
             (0..40).map(|row| format!("- {{\"path\":\"spec.field{row:02}\",\"value\":1}}")).collect();
         let note = listed("head", &rows);
-        assert!(note.len() <= NOTE_LIMIT, "{}", note.len());
+        assert!(note.len() <= note::LIMIT, "{}", note.len());
         let (listed, more) = note.rsplit_once('\n').unwrap_or_default();
         let shown = listed.lines().skip(1).filter(|line| rows.contains(*line)).count();
         assert_eq!(shown, listed.lines().count() - 1);

@@ -23,7 +23,7 @@ const PROMPTLY: Duration = Duration::from_secs(10);
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 
-fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> Value {
+pub(super) fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> Value {
     json!({"apiGroups": [group], "resources": resources, "verbs": verbs})
 }
 
@@ -43,7 +43,7 @@ fn collecting(group: &str, resource: &str) -> Value {
 }
 
 /// Grants `rules` to a user, in one namespace or everywhere; what it was granted before under `role` is gone.
-fn grant(plane: &ControlPlane, namespace: Option<&str>, role: &str, user: &str, rules: &[Value]) {
+pub(super) fn grant(plane: &ControlPlane, namespace: Option<&str>, role: &str, user: &str, rules: &[Value]) {
     let prefix = if namespace.is_some() { "" } else { "Cluster" };
     let (api, metadata) = (format!("{RBAC}/v1"), json!({"name": role, "namespace": namespace}));
     let objects = json!({"apiVersion": "v1", "kind": "List", "items": [
@@ -57,7 +57,7 @@ fn grant(plane: &ControlPlane, namespace: Option<&str>, role: &str, user: &str, 
 
 impl Room {
     /// A collector's own pod, as it would be named.
-    fn pod(&self, user: &str) -> ObjectReference {
+    pub(super) fn pod(&self, user: &str) -> ObjectReference {
         let pod = json!({"apiVersion": "v1", "kind": "Pod", "namespace": self.namespace, "name": user, "uid": user});
         serde_json::from_value(pod).unwrap()
     }
@@ -136,8 +136,16 @@ async fn dependents_of_a_kind_made_meanwhile_are_collected() {
             }
         };
         let begun = Instant::now();
-        let deleted = conditions::is_deleted(made.metadata.uid.as_deref().unwrap());
-        tokio::time::timeout(PROMPTLY, await_condition(widgets, name, deleted)).await.expect("it is deleted").unwrap();
+        let uid = made.metadata.uid.unwrap();
+        // A watch of a kind that has just been made or changed may be answered 429 (its storage is initialised) for a
+        // moment.
+        let deleted = async {
+            while let Err(error) = await_condition(widgets.clone(), name, conditions::is_deleted(&uid)).await {
+                eprintln!("watching again: {error}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(PROMPTLY, deleted).await.expect("it is deleted");
         eprintln!("a dependent of a new kind was collected after {:?}", begun.elapsed());
         becomes(2, || metrics.kinds.get()).await;
     }

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use policies::yaml;
 use serde_json::{Value, json};
@@ -72,7 +73,12 @@ pub(crate) fn facts(space: &str, limited: bool) {
         .map(|fact| fact.replace(&format!("namespace: {own}"), &format!("namespace: {space}")))
         .collect();
     shared().cluster.namespace_named(space).unwrap();
-    shared().cluster.apply(&wanted.join("\n---\n")).unwrap();
+    {
+        // Some are the cluster's: of two who find one missing at the same time, `kubectl apply` fails for the second.
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _held = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        shared().cluster.apply(&wanted.join("\n---\n")).unwrap();
+    }
     let crd = "crd/widgets.example.com";
     shared().cluster.kubectl(&["wait", "--for=condition=Established", crd, "--timeout=30s"]).unwrap().ok().unwrap();
 }

@@ -1,5 +1,6 @@
 //! Whether a value is one of a schema, and what was expected, for people. Values are never repeated: they may be secret.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 
@@ -151,9 +152,9 @@ fn within<T: PartialOrd>(value: &T, minimum: Option<&T>, maximum: Option<&T>) ->
 impl TextSchema {
     fn accepts(&self, value: &Value) -> bool {
         let text = match value {
-            Value::String(text) => text.clone(),
+            Value::String(text) => Cow::Borrowed(text.as_str()),
             // The API server reads a number where the field is a quantity.
-            Value::Number(number) if matches!(self.format, Some(Format::Quantity { .. })) => number.to_string(),
+            Value::Number(number) if matches!(self.format, Some(Format::Quantity { .. })) => number.to_string().into(),
             _ => return false,
         };
         let long_enough = || {
@@ -165,7 +166,7 @@ impl TextSchema {
                 Quantity::from_value(value).is_ok_and(|quantity| within(&quantity, minimum.as_ref(), maximum.as_ref()))
             }
             Some(Format::Duration { minimum, maximum }) => lifetime::seconds(&text)
-                .is_ok_and(|seconds| text.trim() == text && within(&seconds, minimum.as_ref(), maximum.as_ref())),
+                .is_ok_and(|seconds| text.trim() == &*text && within(&seconds, minimum.as_ref(), maximum.as_ref())),
             Some(Format::Image(_)) | None => true,
         };
         long_enough() && self.pattern.as_ref().is_none_or(|pattern| pattern.matches(&text)) && of_format()

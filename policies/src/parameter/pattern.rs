@@ -2,8 +2,9 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, Weak};
 
+use regex_automata::dfa::{Automaton as _, StartKind, dense};
 use regex_automata::nfa::thompson::{self, pikevm::PikeVM};
 use regex_automata::{Anchored, Input};
 use regex_syntax::hir::{Hir, HirKind, Look};
@@ -12,6 +13,10 @@ use regex_syntax::hir::{Hir, HirKind, Look};
 const LONGEST: usize = 4096;
 /// The most memory of a compiled pattern: some two thousand states.
 const MOST_COMPILED: usize = 128 << 10;
+/// The most memory of a pattern's table, and of what making it takes: the names, dates and versions that people write
+/// take a kilobyte or two.
+const MOST_TABLE: usize = 16 << 10;
+const MOST_MAKING: usize = 128 << 10;
 /// The longest text that is held against a pattern: with the most states, a second's work at the very worst.
 const LONGEST_TEXT: usize = 64 << 10;
 
@@ -25,9 +30,34 @@ pub struct Pattern {
 struct Compiled {
     language: String,
     machine: PikeVM,
+    /// The same as a table of states, a step for each byte, made at first use; none where that is too large.
+    table: OnceLock<Option<dense::DFA<Vec<u32>>>>,
 }
 
 impl Compiled {
+    fn matches(&self, text: &str) -> bool {
+        let input = Input::new(text).anchored(Anchored::Yes);
+        match self.table().map(|table| table.try_search_fwd(&input)) {
+            Some(Ok(found)) => found.is_some(),
+            Some(Err(_)) | None => self.by_machine(input),
+        }
+    }
+
+    fn by_machine(&self, input: Input<'_>) -> bool {
+        self.machine.is_match(&mut self.machine.create_cache(), input)
+    }
+
+    fn table(&self) -> Option<&dense::DFA<Vec<u32>>> {
+        let config = dense::Config::new()
+            .start_kind(StartKind::Anchored)
+            .accelerate(false)
+            .dfa_size_limit(Some(MOST_TABLE))
+            .determinize_size_limit(Some(MOST_MAKING));
+        let make = || dense::Builder::new().configure(config).build_from_nfa(self.machine.get_nfa()).ok();
+        self.table.get_or_init(make).as_ref()
+    }
+
+    /// Without the table, which most of those that are kept never need.
     fn bytes(&self) -> usize {
         self.language.len() + self.machine.get_nfa().memory_usage()
     }
@@ -112,11 +142,7 @@ impl Pattern {
 
     /// Whether the whole of a text matches. A text beyond 64 KiB never does.
     pub fn matches(&self, text: &str) -> bool {
-        if text.len() > LONGEST_TEXT {
-            return false;
-        }
-        let machine = &self.compiled.machine;
-        machine.is_match(&mut machine.create_cache(), Input::new(text).anchored(Anchored::Yes))
+        text.len() <= LONGEST_TEXT && self.compiled.matches(text)
     }
 
     /// As the admin wrote it.
@@ -168,7 +194,7 @@ fn compile(source: &str) -> Result<Compiled, PatternError> {
         .build_from_hir(&whole)
         .map_err(|_| PatternError::Enormous)?;
     let machine = PikeVM::new_from_nfa(nfa).map_err(|_| PatternError::Enormous)?;
-    Ok(Compiled { language: bare.to_string(), machine })
+    Ok(Compiled { language: bare.to_string(), machine, table: OnceLock::new() })
 }
 
 /// The parser draws a picture over several lines; its last line says it.
@@ -257,5 +283,51 @@ fn without_anchors(hir: &Hir, edges: Edges) -> Hir {
             Hir::repetition(repetition)
         }
         _ => hir.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::allow_attributes, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn the_table_admits_what_the_machine_admits() {
+        for (source, texts) in [
+            ("", vec!["", "a"]),
+            ("[0-9]{8}", vec!["20261120"]),
+            ("[a-z0-9]([-a-z0-9]*[a-z0-9])?", vec!["emea-rates-eod", "a", "-a"]),
+            ("(a|ab)(c|bcd)(d*)", vec!["abcd", "acd", "abbcd"]),
+            ("a??b|ab?", vec!["a", "b", "ab"]),
+            (".*x", vec!["éx", "x\nx", "🦀x"]),
+            ("[^/]{1,4}", vec!["é🦀ab", "abcde", "a/b"]),
+            (r"s3://trading-[a-z]+/[\w/.-]+", vec!["s3://trading-eod/2026/fills_1.parquet"]),
+        ] {
+            let compiled = compile(source).unwrap();
+            assert!(compiled.table().is_some(), "{source}");
+            let mut admitted = 0;
+            for text in texts {
+                for (at, character) in text.char_indices().chain([(text.len(), '/')]) {
+                    let (before, after) = text.split_at(at);
+                    let rest = after.strip_prefix(character).unwrap_or(after);
+                    let near = [text.to_owned(), before.to_owned(), after.to_owned(), format!("{before}{rest}")];
+                    let more = ["a", "0", "é", "\n"].map(|other| format!("{before}{other}{rest}"));
+                    for text in near.into_iter().chain(more) {
+                        let expected = compiled.by_machine(Input::new(&text).anchored(Anchored::Yes));
+                        assert_eq!(compiled.matches(&text), expected, "{source} {text:?}");
+                        admitted += usize::from(expected);
+                    }
+                }
+            }
+            assert!(admitted > 0, "{source}");
+        }
+    }
+
+    #[test]
+    fn threat_31_a_table_that_would_be_too_large_is_not_made() {
+        let compiled = compile("(a|b)*a(a|b){12}").unwrap();
+        assert!(compiled.table().is_none());
+        let (one, other) = (format!("ba{}", "b".repeat(12)), "b".repeat(14));
+        assert!(compiled.matches(&one) && !compiled.matches(&other));
     }
 }

@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
+use super::absent;
 use super::lists;
 use super::reshape::reshape;
 use super::spelling;
@@ -439,11 +440,63 @@ pub(super) fn plausible(binder: &Binder<'_>, pattern: &Pattern, value: &Value, s
         }
         Pattern::Map(entries) => value.as_object().is_some_and(|object| {
             entries.iter().all(|(key, pattern)| match object.get(key) {
-                Some(value) => plausible(binder, pattern, value, shape.field(key)),
+                Some(value) => {
+                    plausible(binder, pattern, value, shape.field(key))
+                        || may_be_replaced(binder.parameters, pattern, key, shape)
+                }
                 None => may_be_missing(binder.parameters, pattern, shape.field(key)),
             })
         }),
         Pattern::List(_) => value.is_array(),
+    }
+}
+
+/// What the holes of `pattern` stand for, as far as `value` says it letter for letter. Lists in it say nothing.
+pub(super) fn exactly(
+    binder: &Binder<'_>,
+    pattern: &Pattern,
+    value: &Value,
+    shape: Shape<'_>,
+    bound: &mut Vec<(usize, Value)>,
+) {
+    match pattern {
+        Pattern::Literal(_) | Pattern::List(_) | Pattern::Hole(Hole::Given(_)) => {}
+        Pattern::Hole(Hole::Declared(index)) => {
+            let fit = binder.parameters.all.get(*index).and_then(|parameter| fit(&parameter.schema, value, shape));
+            if let Some((value, Fit::Exact)) = fit {
+                bound.push((*index, value));
+            }
+        }
+        Pattern::Text(text) => {
+            let shown = value.as_str().map(|shown| text.bind(shown, binder.given, binder.parameters));
+            if let Some(Ok(found)) = shown {
+                bound.extend(found);
+            }
+        }
+        Pattern::Map(entries) => {
+            for (key, pattern) in entries {
+                let shape = shape.field(key);
+                match value.get(key) {
+                    Some(value) => exactly(binder, pattern, value, shape, bound),
+                    // What the server drops.
+                    None if droppable(binder.parameters, pattern) => {}
+                    None => {
+                        if let Some(zero) = shape.zero() {
+                            exactly(binder, pattern, &zero, shape, bound);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whether the pattern of a field may be empty, so that the API server fills in something else. `shape` is that of the
+/// struct that the field is in.
+fn may_be_replaced(parameters: &Parameters, pattern: &Pattern, key: &str, shape: Shape<'_>) -> bool {
+    match pattern {
+        Pattern::Literal(literal) => shape.replaced(key).contains(literal),
+        pattern => !absent::filled(pattern, key, shape, parameters).is_empty(),
     }
 }
 
@@ -470,7 +523,13 @@ fn may_be_missing(parameters: &Parameters, pattern: &Pattern, shape: Shape<'_>) 
             let literal = text.parts.iter().any(|part| matches!(part, Part::Literal(_)));
             droppable(parameters, pattern) || !literal && shape.zero().is_some()
         }
-        Pattern::Hole(_) => droppable(parameters, pattern) || shape.zero().is_some(),
+        Pattern::Hole(hole) => {
+            let accepts = |zero: Value| match hole {
+                Hole::Declared(index) => parameters.all.get(*index).is_some_and(|it| it.schema.accepts(&zero).is_ok()),
+                Hole::Given(_) => true,
+            };
+            droppable(parameters, pattern) || shape.zero().is_some_and(accepts)
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::bind::{Binder, droppable, fit, plausible};
+use super::joint;
 use crate::parameter::Schema;
 use crate::tables::{ListKind, Shape};
 use crate::template::{Element, Hole, Pattern};
@@ -62,11 +63,25 @@ pub(super) fn waits(elements: &[Element], shape: Shape<'_>) -> bool {
 /// Pairs `elements` with `values`.
 pub(super) fn pair(binder: &Binder<'_>, elements: &[Element], values: &[Value], shape: Shape<'_>) -> Pairing {
     let list = List { binder, elements, values, shape };
-    let partners = match keys(shape) {
-        Keys::None => list.aligned().unwrap_or_else(|| list.by_position()),
-        // In the template's order each hole finds its own, even where another could take it too.
-        Keys::Fields(keys) => list.aligned().unwrap_or_else(|| list.by_key(keys)),
-        Keys::Whole => list.aligned().unwrap_or_else(|| list.by_key(&[])),
+    let keys: &[String] = match keys(shape) {
+        Keys::None => return Pairing { partners: list.aligned().unwrap_or_else(|| list.by_position()) },
+        Keys::Fields(keys) => keys,
+        Keys::Whole => &[],
+    };
+    // In the template's order each hole finds its own, even where another could take it too.
+    let aligned = list.aligned();
+    let shared = joint::shared(elements);
+    let aligned = aligned.filter(|partners| shared.is_empty() || list.agree(partners, &shared));
+    let partners = match aligned {
+        None => list.by_key(keys, &shared),
+        // Unless in another order the elements show more of the keys that they are to have.
+        Some(aligned) if list.unlike(&aligned) > 0 && waits(elements, shape) => {
+            let other = list.by_key(keys, &shared);
+            let every = |partners: &[Partner]| partners.iter().all(|partner| *partner != Partner::None);
+            let better = list.unlike(&other) < list.unlike(&aligned) && (every(&other) || !every(&aligned));
+            if better { other } else { aligned }
+        }
+        Some(aligned) => aligned,
     };
     Pairing { partners }
 }
@@ -197,9 +212,32 @@ impl List<'_> {
         partners
     }
 
-    /// By merge key: the largest matching of elements with values that fit, those first whose keys are literal; list
-    /// holes take what is left and fits. No keys: by the whole value.
-    fn by_key(&self, keys: &[String]) -> Vec<Partner> {
+    /// Whether holes that several elements share are the same in all of them.
+    fn agree(&self, partners: &[Partner], shared: &[usize]) -> bool {
+        joint::agree(self.binder, self.pairs(partners), shared, self.shape.element())
+    }
+
+    /// Elements that are one value, each with that value.
+    fn pairs<'p>(&'p self, partners: &'p [Partner]) -> impl Iterator<Item = (&'p Pattern, &'p Value)> {
+        self.elements.iter().zip(partners).filter_map(|(element, partner)| match (element, partner) {
+            (Element::One(pattern), Partner::One(at)) => Some((pattern, self.values.get(*at)?)),
+            _ => None,
+        })
+    }
+
+    /// How many keys only one of an element and its value has, in all pairs.
+    fn unlike(&self, partners: &[Partner]) -> usize {
+        let counts = self.pairs(partners).map(|(pattern, value)| match pattern {
+            Pattern::Map(entries) => unlike(entries, value),
+            _ => 0,
+        });
+        counts.fold(0, usize::saturating_add)
+    }
+
+    /// By merge key: the largest matching of elements with values that fit, those first whose keys are literal, and
+    /// if it can be, so that the `shared` holes are the same everywhere; list holes take what is left and fits. No
+    /// keys: by the whole value.
+    fn by_key(&self, keys: &[String], shared: &[usize]) -> Vec<Partner> {
         let named = |row: &usize| literal_keys(&self.elements[*row], keys).unwrap_or(0);
         let one = |row: &usize| matches!(self.elements[*row], Element::One(_));
         let mut rows: Vec<usize> = (0..self.elements.len()).filter(one).collect();
@@ -207,7 +245,13 @@ impl List<'_> {
         let index = Index::of(self.values, keys);
         let edges: Vec<Vec<usize>> = rows.iter().map(|row| self.fitting(*row, &index)).collect();
         let mut owner: Vec<Option<usize>> = vec![None; self.values.len()];
-        for (position, row) in rows.iter().enumerate() {
+        let together = if shared.is_empty() { None } else { self.together(&rows, &edges, shared) };
+        for (position, at) in together.iter().flatten().enumerate() {
+            if let Some(owner) = at.and_then(|at| owner.get_mut(at)) {
+                *owner = Some(position);
+            }
+        }
+        for (position, row) in rows.iter().enumerate().filter(|_| together.is_none()) {
             let matched = match edges[position].as_slice() {
                 // Most have one partner alone, which is free.
                 [at] if owner[*at].is_none() => {
@@ -244,6 +288,17 @@ impl List<'_> {
             }
         }
         partners
+    }
+
+    fn together(&self, rows: &[usize], edges: &[Vec<usize>], shared: &[usize]) -> Option<Vec<Option<usize>>> {
+        let row = |(row, candidates): (&usize, &Vec<usize>)| match &self.elements[*row] {
+            element @ Element::One(pattern) => {
+                Some(joint::Row { pattern, candidates: candidates.clone(), may_be_none: self.may_be_none(element) })
+            }
+            Element::Many(_) => None,
+        };
+        let rows = rows.iter().zip(edges).map(row).collect::<Option<Vec<_>>>()?;
+        joint::together(self.binder, &rows, self.values, shared, self.shape.element())
     }
 
     /// The values that fit an element, those first that fit as they are.

@@ -5,9 +5,11 @@
 //! API server would complete it, given what named injectors would add to this very object, and compared with the
 //! object, closed world. Only if nothing differs it is a match. So that nothing is admitted never depends on the walk.
 
+mod absent;
 mod applied;
 mod bind;
 mod fill;
+mod joint;
 mod lists;
 mod report;
 mod reshape;
@@ -144,7 +146,11 @@ pub fn bind_instruction(
     let found = binder.finish();
     let mut fits = found.misfits.is_empty() && found.unknown.is_none();
     bindings.declared.resize(template.parameters.all.len(), None);
+    let in_object = uses(&template.pattern);
     for proposal in found.proposals {
+        // Absent in the object, it is absent here too: rendered with a value, the object would be another.
+        let absent = bindings.declared.get(proposal.parameter).is_some_and(Option::is_none);
+        fits &= !(absent && in_object.contains(&proposal.parameter));
         if let Some(slot) = bindings.declared.get_mut(proposal.parameter) {
             fits &= slot.as_ref().is_none_or(|bound| *bound == proposal.value);
             slot.get_or_insert(proposal.value);

@@ -28,7 +28,12 @@ fn reshaped(schema: &Schema, value: &Value, shape: Shape<'_>) -> Value {
                 let Some(schema) = named.map(|property| &property.schema).or(map.additional.as_deref()) else {
                     continue;
                 };
-                let value = reshaped(schema, value, shape.field(key));
+                let mut value = reshaped(schema, value, shape.field(key));
+                // Or it was empty, and the server filled it in.
+                if named.is_some_and(|property| !property.optional) && schema.accepts(&value).is_err() {
+                    let mut empty = shape.replaced(key).into_iter();
+                    value = empty.find(|empty| schema.accepts(empty).is_ok()).unwrap_or(value);
+                }
                 // One that may be absent may be the server's default, which the schema need not admit.
                 if named.is_some_and(|property| !property.optional) || schema.accepts(&value).is_ok() {
                     out.insert(key.clone(), value);

@@ -12,7 +12,7 @@ use crate::template::Template;
 /// What an update starts from.
 pub(super) struct Since<'a> {
     /// The paths that it changes: the leaves, or the topmost of what it adds or removes.
-    pub(super) changed: Vec<Path>,
+    pub(super) changed: &'a [Path],
     /// The parameters that were recognised when the object was admitted.
     pub(super) recorded: &'a Bindings,
     /// How the changed object reached us: what the server allots (a node port) is not there before it did, or it is
@@ -70,5 +70,5 @@ pub fn update(
     if changed.is_empty() && applied.is_none() {
         return Recognition::Match(recorded.clone());
     }
-    judge(template, &after, applied.as_deref(), context, Some(&Since { changed, recorded, form }))
+    judge(template, &after, applied.as_deref(), context, Some(&Since { changed: &changed, recorded, form }))
 }

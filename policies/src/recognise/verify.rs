@@ -3,11 +3,12 @@
 use crate::tables::At;
 use serde_json::Value;
 
+use super::absent::Held;
 use super::bind::Binder;
 use super::report;
 use super::settle::{Settled, settle};
 use super::update::Since;
-use super::{Context, Recognition, applied};
+use super::{Context, Recognition, absent, applied};
 use crate::difference::{Difference, Expected, Got, Path};
 use crate::keys;
 use crate::object::Gvk;
@@ -41,9 +42,20 @@ pub(super) fn judge(
     context: &Context<'_>,
     since: Option<&Since<'_>>,
 ) -> Recognition {
+    absent::search(template, since, |template, since| held_against(template, seen, applied, context, since))
+}
+
+/// The verdict where every hole stands for what the object shows.
+fn held_against(
+    template: &Template,
+    seen: &Value,
+    applied: Option<&str>,
+    context: &Context<'_>,
+    since: Option<&Since<'_>>,
+) -> Held {
     let kind = kind_differences(template, seen);
     if !kind.is_empty() {
-        return Recognition::Differ(kind);
+        return Recognition::Differ(kind).into();
     }
     let namespace = Value::String(context.namespace.to_owned());
     let shape = shape_of(&template.kind, context.facts);
@@ -56,7 +68,8 @@ pub(super) fn judge(
         return Recognition::CouldNotTell(format!(
             "the template uses ${{{}}}, which only the identity of the master's pod tells",
             given.name()
-        ));
+        ))
+        .into();
     }
     let settled = settle(&found, &template.parameters, context.given, context.form, since);
     let mut differences = settled.failures.clone();
@@ -69,12 +82,14 @@ pub(super) fn judge(
     let expected = match expected(template, seen, &settled, sent, &shown) {
         Ok(expected) => expected,
         // What differs for sure differs whatever could not be told.
-        Err((_, reason)) if differences.is_empty() && since.is_none() => return Recognition::CouldNotTell(reason),
+        Err((_, reason)) if differences.is_empty() && since.is_none() => {
+            return Recognition::CouldNotTell(reason).into();
+        }
         Err((expected, reason)) => {
             if let Some(since) = since {
                 let changed = compare(&template.kind, &expected, seen, context.facts);
                 if changed.iter().any(|difference| since.touches(&difference.path)) {
-                    return Recognition::CouldNotTell(reason);
+                    return Recognition::CouldNotTell(reason).into();
                 }
             }
             seen.clone()
@@ -92,13 +107,15 @@ pub(super) fn judge(
         match applied::check(template, text, &settled.bindings, context) {
             Ok(None) => {}
             Ok(Some(difference)) => differences.push(difference),
-            Err(reason) => return Recognition::CouldNotTell(reason),
+            Err(reason) => return Recognition::CouldNotTell(reason).into(),
         }
     }
     if differences.is_empty() {
-        return Recognition::Match(settled.bindings);
+        return Recognition::Match(settled.bindings).into();
     }
-    Recognition::Differ(report::finish(differences, &found, template, &settled.bindings))
+    let impossible = absent::impossible(&found.misfits, &template.parameters);
+    let differences = report::finish(differences, &found, template, &settled.bindings);
+    Held { recognition: Recognition::Differ(differences), impossible }
 }
 
 /// What the template makes of the bindings, as the API server would show it.

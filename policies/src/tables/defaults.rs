@@ -57,6 +57,8 @@ pub(super) struct Defaults {
     pub(super) waking: Vec<Vec<(&'static str, usize)>>,
     /// Whether any row is about a type, wherever it is.
     pub(super) ruled: Vec<bool>,
+    /// By type, the fields that a row gives a value, wherever it is; those of rules are not among them.
+    pub(super) filled: Vec<Vec<&'static str>>,
 }
 
 static DEFAULTS_TEXT: &str = include_str!("../../tables/defaults.txt");
@@ -85,12 +87,17 @@ pub(super) static DEFAULTS: LazyLock<Defaults> = LazyLock::new(|| {
     };
     let waking = built_in().types.iter().map(waking).collect();
     let mut ruled = vec![false; built_in().types.len()];
+    let mut filled = vec![Vec::new(); built_in().types.len()];
     for (id, rows) in &rows {
         for row in rows {
-            ruled[if let Row::Within { id, .. } = row { *id } else { *id }] = true;
+            let (id, row) = if let Row::Within { id, row, .. } = row { (*id, &**row) } else { (*id, row) };
+            ruled[id] = true;
+            if let Row::Field { field, .. } = row {
+                filled[id].push(*field);
+            }
         }
     }
-    Defaults { rows: rows.into_iter().collect(), waking, ruled }
+    Defaults { rows: rows.into_iter().collect(), waking, ruled, filled }
 });
 
 /// Reads the rows; the second list holds the lines that it does not understand, of which a test holds that there are

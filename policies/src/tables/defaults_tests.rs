@@ -41,6 +41,14 @@ fn a_pod_gets_what_the_server_gives_it() {
     );
 }
 
+#[test]
+fn a_pod_without_a_spec_is_complete_after_once() {
+    for pod in [json!({"metadata": {"name": "a"}}), json!({"spec": null}), json!({"spec": {}}), json!({"spec": "x"})] {
+        let once = completed("v1", "Pod", pod);
+        assert_eq!(completed("v1", "Pod", once.clone()), once);
+    }
+}
+
 /// Pod spec in, one field of the completed pod out.
 fn of_pod(spec: Value, pointer: &str) -> Value {
     let pod = completed("v1", "Pod", json!({"spec": spec}));

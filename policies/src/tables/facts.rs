@@ -56,6 +56,15 @@ pub(super) struct Class {
     pub(super) created: String,
 }
 
+/// See [`Facts::of_pod`].
+#[derive(Debug, PartialEq)]
+pub(crate) struct OfPod<'f> {
+    completeness: Completeness,
+    account: Option<&'f Account>,
+    named: Option<&'f PriorityClass>,
+    default: Option<(&'f String, &'f PriorityClass)>,
+}
+
 /// Live facts that injectors and custom resources need: ServiceAccounts, LimitRanges, PriorityClasses, RuntimeClasses,
 /// StorageClasses, IngressClasses, CustomResourceDefinitions. Objects of other kinds are ignored.
 #[derive(Clone, Debug, Default)]
@@ -183,6 +192,33 @@ impl Facts {
             }
             _ => {}
         }
+    }
+
+    /// What is known of a pod's account and class: all that injectors ask about a pod in which no LimitRange and no
+    /// RuntimeClass had a part.
+    pub(crate) fn of_pod(&self, namespace: &str, account: &str, class: Option<&str>) -> OfPod<'_> {
+        OfPod {
+            completeness: self.completeness,
+            account: self.account(namespace, account),
+            named: class.and_then(|class| self.priority_class(class)),
+            default: self.default_priority_class(),
+        }
+    }
+
+    /// Facts that say no more than [`Facts::of_pod`].
+    pub(crate) fn only_of_pod(&self, namespace: &str, account: &str, class: Option<&str>) -> Self {
+        let mut only = Self::new(self.completeness);
+        let of_pod = self.of_pod(namespace, account, class);
+        if let Some(known) = of_pod.account {
+            only.accounts.insert(NamespacedName::new(namespace, account), known.clone());
+        }
+        if let Some((name, class)) = of_pod.default {
+            only.priority_classes.insert(name.clone(), class.clone());
+        }
+        if let (Some(name), Some(class)) = (class, of_pod.named) {
+            only.priority_classes.insert(name.to_owned(), class.clone());
+        }
+        only
     }
 
     pub(super) fn account(&self, namespace: &str, name: &str) -> Option<&Account> {

@@ -39,6 +39,19 @@ impl Rule {
     }
 }
 
+/// Scalars that rules, and injectors ([`super::inject`]), fill in where they are empty: texts and numbers, in whatever
+/// struct a field of that name is.
+pub(super) const FILLED: [&str; 8] = [
+    "serviceAccountName",
+    "serviceAccount",
+    "imagePullPolicy",
+    "pullPolicy",
+    "externalTrafficPolicy",
+    "targetPort",
+    "priorityClassName",
+    "clusterIP",
+];
+
 /// The rule of a name in `defaults.txt`.
 pub(super) fn named(name: &str) -> Option<Rule> {
     let (apply, asks): (Apply, Option<Asks>) = match name {
@@ -225,6 +238,7 @@ fn pod_grace(pod: &mut Object) {
 
 /// In a pod, not in a pod template.
 fn service_links(pod: &mut Object) {
+    pod.entry("spec").or_insert_with(|| Value::Object(Object::new()));
     if let Some(spec) = object_mut(pod, "spec")
         && spec.get("enableServiceLinks").is_none_or(Value::is_null)
     {

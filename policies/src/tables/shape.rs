@@ -338,6 +338,22 @@ impl<'a> Shape<'a> {
         }
     }
 
+    /// The values of the field `name` in this struct that the API server replaces by something else, as it does where
+    /// the field is absent.
+    pub(crate) fn replaced(self, name: &str) -> Vec<Value> {
+        let Some(Node::Struct(id)) = self.of.map(|of| &of.node) else { return Vec::new() };
+        if !super::defaults::DEFAULTS.filled[*id].contains(&name) && !super::rules::FILLED.contains(&name) {
+            return Vec::new();
+        }
+        let field = self.field(name);
+        let mut values: Vec<Value> =
+            field.zero().filter(|zero| zero.is_string() || zero.is_number()).into_iter().collect();
+        if field.scalar() == Scalar::IntOrString {
+            values.push("".into());
+        }
+        values
+    }
+
     /// Whether this is the value of a map's key, which is there even where it is empty.
     pub(super) fn entry(self) -> bool {
         self.entry

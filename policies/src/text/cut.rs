@@ -79,9 +79,9 @@ impl Machines {
         // Where parts began: (part, its first byte, the entry before).
         let mut begun: Vec<(usize, usize, Option<usize>)> = Vec::new();
         let mut places: Vec<(Place, Option<usize>)> = vec![(None, None)];
+        let mut after: Vec<(Place, Option<usize>)> = Vec::new();
         for (position, byte) in text.bytes().enumerate() {
-            let mut after: Vec<(Place, Option<usize>)> = Vec::with_capacity(places.len());
-            for (place, history) in places {
+            for (place, history) in places.drain(..) {
                 for next in self.successors(place, byte) {
                     if after.iter().any(|(other, _)| *other == Some(next)) {
                         continue;
@@ -99,7 +99,7 @@ impl Machines {
             if after.is_empty() {
                 return None;
             }
-            places = after;
+            std::mem::swap(&mut places, &mut after);
         }
         let (_, history) = places.into_iter().find(|(place, _)| self.finishes(*place))?;
         let mut pieces = vec![""; self.parts.len()];

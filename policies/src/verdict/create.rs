@@ -410,8 +410,9 @@ fn check(stamp: &stamp::Stamp, marking: &Marking, object: &Value) -> Result<(), 
     if found != expected {
         return Err(wrong("the admission record"));
     }
-    for (key, value) in marking.labels() {
-        if key != keys::EXPIRES_AT && object["metadata"]["labels"][key] != value.as_str() {
+    let labels = &object["metadata"]["labels"];
+    for (key, value) in marking.lasting_labels() {
+        if labels[key] != value.as_str() {
             return Err(wrong(&format!("the label {key}")));
         }
     }

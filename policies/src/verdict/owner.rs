@@ -1,5 +1,6 @@
 //! ownerReferences: which one a caller may send, and which one the stamp adds.
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::caller::Caller;
@@ -48,7 +49,7 @@ pub(crate) fn sent(object: &Value, namespace: &str, caller: &Caller, situation: 
             ),
         ));
     };
-    let reference: ObjectRef = serde_json::from_value(reference.clone())
+    let reference = ObjectRef::deserialize(reference)
         .map_err(|_| Refusal::new(Cause::Malformed, "its ownerReference lacks apiVersion, kind, name or uid"))?;
     if situation.identity == Identity::Assumed {
         return Err(Refusal::new(

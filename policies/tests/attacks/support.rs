@@ -6,6 +6,7 @@ use std::sync::Arc;
 use policies::caller::{Caller, CallerPod, Unidentified, Wish};
 use policies::library::{Library, TemplateSet};
 use policies::object::{Gvk, Gvr, NamespacedName, ObjectRef};
+use policies::parameter::Bindings;
 use policies::recognise::{Context, Form, Recognition, recognise};
 use policies::request::{Operation, Phase, Request, User};
 use policies::tables::{Completeness, Facts, complete};
@@ -80,6 +81,21 @@ pub(crate) fn shown(object: &Value, form: Form, facts: &Facts) -> Value {
         complete(&kind_of(object), &mut shown, facts);
     }
     shown
+}
+
+/// In every form in which it reaches us, `object` is what the template renders with these bindings and no others.
+pub(crate) fn is_found_in_every_form(
+    template: &Template,
+    object: &Value,
+    bindings: &Bindings,
+    facts: &Facts,
+    what: &str,
+) {
+    for form in FORMS {
+        let object = shown(object, form, facts);
+        let found = recognised(template, &object, form, facts);
+        assert_eq!(found, Recognition::Match(bindings.clone()), "{form:?} {what} {object}");
+    }
 }
 
 /// One change of an object: what is at the pointer becomes this; null removes; `-` appends.

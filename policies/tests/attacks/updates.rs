@@ -83,6 +83,7 @@ fn threat_50_every_leaf_that_an_update_changes_must_be_admitted() {
         ),
         ("a port gone, and no port twice any more", vec![(at("/ports/2"), Value::Null), (at("/ports/0"), Value::Null)]),
         ("an empty label", vec![("/metadata/labels/x".into(), json!(""))]),
+        ("an essential container", vec![("/spec/template/metadata/labels/essential-containers".into(), json!("main"))]),
         ("an empty label of the pods", vec![("/spec/template/metadata/labels/x".into(), json!(""))]),
         ("an annotation", vec![("/metadata/annotations/x".into(), json!(""))]),
         ("a finalizer", vec![("/metadata/finalizers".into(), json!(["x.example/y"]))]),

@@ -22,6 +22,52 @@ struct Declared {
     value: Option<Value>,
 }
 
+/// Fields that the API server fills in, with a field beside which they stand: as optional holes, whose schemas admit
+/// what the server puts there, or do not.
+const DEFAULTED: &[(&str, &str, &[&str])] = &[
+    (
+        "containers",
+        "restartPolicy",
+        &[r#"{"type":"string","enum":["OnFailure"],"optional":true}"#, r#"{"type":"string","optional":true}"#],
+    ),
+    ("containers", "dnsPolicy", &[r#"{"type":"string","pattern":"Def.*","optional":true}"#]),
+    (
+        "containers",
+        "terminationGracePeriodSeconds",
+        &[r#"{"type":"integer","maximum":5,"optional":true}"#, r#"{"type":"integer","optional":true}"#],
+    ),
+    (
+        "image",
+        "imagePullPolicy",
+        &[r#"{"type":"string","optional":true}"#, r#"{"type":"string","enum":["Never"],"optional":true}"#],
+    ),
+    // Another one than the ports of the manifests have, which would be another element.
+    ("containerPort", "protocol", &[r#"{"type":"string","enum":["SCTP"],"optional":true}"#]),
+    (
+        "httpGet",
+        "timeoutSeconds",
+        &[r#"{"type":"integer","minimum":5,"optional":true}"#, r#"{"type":"integer","optional":true}"#],
+    ),
+    (
+        "template",
+        "parallelism",
+        &[r#"{"type":"integer","optional":true}"#, r#"{"type":"integer","minimum":2,"optional":true}"#],
+    ),
+    (
+        "template",
+        "completions",
+        &[r#"{"type":"integer","optional":true}"#, r#"{"type":"integer","minimum":2,"optional":true}"#],
+    ),
+    ("matchLabels", "replicas", &[r#"{"type":"integer","optional":true}"#]),
+    (
+        "port",
+        "targetPort",
+        &[r#"{"type":"integer","maximum":9,"optional":true}"#, r#"{"type":"integer","optional":true}"#],
+    ),
+    ("port", "protocol", &[r#"{"type":"string","enum":["UDP"],"optional":true}"#]),
+    ("configMap", "defaultMode", &[r#"{"type":"integer","optional":true}"#]),
+];
+
 struct Punch<'d, 'b> {
     dice: &'d mut Dice<'b>,
     declared: Vec<Declared>,
@@ -89,6 +135,14 @@ impl Punch<'_, '_> {
             let absent = self.declare_optional();
             entries.push(("optional".into(), Pattern::Hole(Hole::Declared(absent))));
         }
+        for (beside, key, schemas) in DEFAULTED {
+            if map.contains_key(*beside) && !map.contains_key(*key) && self.dice.one_in(6) {
+                let schema = schemas[self.dice.roll(schemas.len())];
+                self.declared.push(Declared { schema: serde_json::from_str(schema).unwrap(), value: None });
+                let hole = Pattern::Hole(Hole::Declared(self.declared.len() - 1));
+                entries.push(((*key).to_owned(), hole));
+            }
+        }
         Pattern::Map(entries)
     }
 
@@ -114,7 +168,10 @@ impl Punch<'_, '_> {
         }
     }
 
-    fn hole(&mut self, schema: Value, value: &Value) -> Pattern {
+    fn hole(&mut self, mut schema: Value, value: &Value) -> Pattern {
+        if !value.is_array() && !value.is_object() && self.dice.one_in(3) {
+            schema["optional"] = true.into();
+        }
         let index = self.declare(schema, Some(value.clone()));
         Pattern::Hole(Hole::Declared(index))
     }

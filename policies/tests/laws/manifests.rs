@@ -53,6 +53,15 @@ fn sometimes(
     }
 }
 
+/// A field that says nothing, so that the API server fills it in.
+fn seldom_empty(dice: &mut Dice<'_>, into: &mut Map<String, Value>, fields: &[(&str, Value)]) {
+    for (key, empty) in fields {
+        if dice.one_in(9) && !into.contains_key(*key) {
+            into.insert((*key).to_owned(), empty.clone());
+        }
+    }
+}
+
 fn object(dice: &mut Dice<'_>, api_version: &str, kind: &str, rest: impl FnOnce(&mut Dice<'_>) -> Value) -> Value {
     let mut metadata = Map::new();
     metadata.insert("name".into(), name(dice).into());
@@ -144,8 +153,9 @@ fn container(dice: &mut Dice<'_>, index: usize) -> Value {
         dice,
         &mut out,
         "livenessProbe",
-        |dice| json!({"httpGet": {"path": "/", "port": 80 + dice.roll(3)}, "periodSeconds": 1 + dice.roll(20)}),
+        |dice| json!({"httpGet": {"path": "/", "port": 80 + dice.roll(3)}, "periodSeconds": dice.roll(20)}),
     );
+    seldom_empty(dice, &mut out, &[("imagePullPolicy", json!("")), ("terminationMessagePath", json!(""))]);
     out.into()
 }
 
@@ -175,6 +185,7 @@ fn pod_spec(dice: &mut Dice<'_>) -> Value {
     sometimes(dice, &mut out, "tolerations", |dice| {
         distinct(dice, 2, |dice, _| json!({"key": word(dice), "operator": "Exists"})).into()
     });
+    seldom_empty(dice, &mut out, &[("restartPolicy", json!("")), ("dnsPolicy", json!(""))]);
     out.into()
 }
 
@@ -202,14 +213,17 @@ fn service(dice: &mut Dice<'_>) -> Value {
     sometimes(dice, &mut spec, "selector", |dice| texts(dice).into());
     let ports = distinct(dice, 3, |dice, index| {
         let mut port = json!({"name": format!("p{index}"), "port": 80 + index});
-        match dice.roll(3) {
+        match dice.roll(5) {
             0 => {}
             1 => port["targetPort"] = (8000 + dice.roll(100)).into(),
+            2 => port["targetPort"] = 0.into(),
+            3 => port["targetPort"] = "".into(),
             _ => port["targetPort"] = "http".into(),
         }
         port
     });
     spec.insert("ports".into(), ports.into());
+    seldom_empty(dice, &mut spec, &[("type", json!("")), ("sessionAffinity", json!(""))]);
     json!({"spec": spec})
 }
 

@@ -1,6 +1,9 @@
 //! One thing changed, added or removed where a template has no hole.
 
+use std::collections::BTreeSet;
+
 use policies::object::Gvk;
+use policies::recognise::uses;
 use policies::tables::{Facts, ListKind, Shape, shape_of};
 use policies::template::{Element, Pattern, Template};
 use serde_json::{Value, json};
@@ -130,19 +133,26 @@ fn has_hole(pattern: &Pattern) -> bool {
     }
 }
 
-/// Whether some list has an element that is a hole as a whole beside another with holes.
-pub(crate) fn has_nameless_elements(pattern: &Pattern) -> bool {
+/// The holes of lists that have an element that is a hole as a whole beside another with holes: which element is which,
+/// nothing but their order tells.
+pub(crate) fn among_nameless_elements(pattern: &Pattern) -> BTreeSet<usize> {
     match pattern {
-        Pattern::Literal(_) | Pattern::Text(_) | Pattern::Hole(_) => false,
-        Pattern::Map(entries) => entries.iter().any(|(_, pattern)| has_nameless_elements(pattern)),
+        Pattern::Literal(_) | Pattern::Text(_) | Pattern::Hole(_) => BTreeSet::new(),
+        Pattern::Map(entries) => entries.iter().flat_map(|(_, pattern)| among_nameless_elements(pattern)).collect(),
         Pattern::List(elements) => {
             let holes = elements.iter().filter(|element| match element {
                 Element::One(pattern) => has_hole(pattern),
                 Element::Many(_) => true,
             });
             let nameless = elements.iter().any(|element| matches!(element, Element::One(Pattern::Hole(_))));
-            let inside = |element: &Element| matches!(element, Element::One(pattern) if has_nameless_elements(pattern));
-            (nameless && holes.count() > 1) || elements.iter().any(inside)
+            if nameless && holes.count() > 1 {
+                return uses(pattern);
+            }
+            let inner = elements.iter().filter_map(|element| match element {
+                Element::One(pattern) => Some(among_nameless_elements(pattern)),
+                Element::Many(_) => None,
+            });
+            inner.flatten().collect()
         }
     }
 }

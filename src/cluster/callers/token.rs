@@ -55,7 +55,8 @@ impl Token {
     }
 }
 
-fn account(username: &str) -> Option<NamespacedName> {
+/// The account whose username this is; none for users that are no ServiceAccount.
+pub fn account(username: &str) -> Option<NamespacedName> {
     let (namespace, name) = username.strip_prefix(ACCOUNT)?.split_once(':')?;
     let valid = !namespace.is_empty() && !name.is_empty() && !name.contains(':');
     valid.then(|| NamespacedName::new(namespace, name))

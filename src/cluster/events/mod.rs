@@ -4,6 +4,7 @@
 //! note, and counts it. What repeats becomes a series of one Event, whose count is written now and then; a master
 //! that has much to tell is told about by kind and template, no longer by object. Dry runs are never told.
 
+pub(crate) mod note;
 pub mod series;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use tokio::sync::mpsc;
 
 use super::client::{READ_DEADLINE, message};
 use super::clock::Clock;
+use note::shortened;
 use series::{Book, Write};
 
 /// Notes that may wait; each is at most about 2 KB.
@@ -29,8 +31,6 @@ const TICK: Duration = Duration::from_secs(5);
 /// The rest between two looks at the queue, so that a burst of notes is not a thread switch each. [`WAITING`] notes in
 /// this time are more than a core can judge.
 const REST: Duration = Duration::from_millis(10);
-/// The longest note that the API server takes, in bytes (events.k8s.io/v1).
-const NOTE_LIMIT: usize = 1024;
 /// Who reports.
 const REPORTER: &str = "fledged.io/retinue";
 
@@ -83,6 +83,7 @@ pub fn note(request: &Request, situation: &Situation, verdict: &Verdict) -> Opti
         return None;
     }
     let caller = situation.caller.as_ref().ok()?;
+    let object = deed(request);
     let (happened, template, text) = match verdict {
         Verdict::Admit(admission) => {
             if request.phase == Phase::Mutating || admission.ground != Ground::Template {
@@ -92,7 +93,7 @@ pub fn note(request: &Request, situation: &Situation, verdict: &Verdict) -> Opti
             let template = subject.config_map.as_ref().map(|name| template_text(name, subject.key.as_deref()));
             let by = template.as_ref().map(|template| format!(" by template {template}")).unwrap_or_default();
             let until = subject.deadline.map(|deadline| format!(", until {deadline}")).unwrap_or_default();
-            (Happened::Admitted, template, format!("admitted {}{by}{until}", deed(request)))
+            (Happened::Admitted, template, format!("admitted {object}{by}{until}"))
         }
         Verdict::Refuse(refusal) => {
             let template = refusal.config_map.as_ref().map(|name| template_text(name, refusal.key.as_deref()));
@@ -111,21 +112,9 @@ pub fn note(request: &Request, situation: &Situation, verdict: &Verdict) -> Opti
         namespace: caller.account.namespace.clone(),
         happened,
         about: format!("{operation} {}/{subresource} {}", request.resource, template.unwrap_or_default()),
-        object: deed(request),
-        text: shortened(&text, NOTE_LIMIT),
+        object,
+        text: shortened(&text, note::LIMIT),
     })
-}
-
-/// At most `limit` bytes of `text`, cut between characters.
-fn shortened(text: &str, limit: usize) -> String {
-    if text.len() <= limit {
-        return text.to_owned();
-    }
-    let mut end = limit - '…'.len_utf8();
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}…", text.get(..end).unwrap_or_default())
 }
 
 /// Where verdicts put their notes.
@@ -247,16 +236,6 @@ fn event(name: &str, note: &Note, instance: &str, now: Timestamp) -> Value {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::allow_attributes, reason = "tests")]
     use super::*;
-
-    #[test]
-    fn notes_are_cut_between_characters() {
-        assert_eq!(shortened("short", NOTE_LIMIT), "short");
-        for length in 1_020..1_030 {
-            let text = "ä".repeat(length);
-            let cut = shortened(&text, NOTE_LIMIT);
-            assert!(cut.len() <= NOTE_LIMIT && cut.ends_with('…'), "{length}");
-        }
-    }
 
     #[test]
     fn times_have_microseconds_as_the_api_server_wants_them() {

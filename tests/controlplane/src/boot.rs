@@ -165,24 +165,37 @@ impl ControlPlane {
     }
 
     /// Asks again and again until there is an answer; `Err` tells what there was instead.
-    pub(crate) fn until<T>(&self, awaited: &str, mut ask: impl FnMut() -> Result<T, String>) -> Result<T, Error> {
-        let started = Instant::now();
-        loop {
-            let last = match ask() {
-                Ok(answer) => return Ok(answer),
-                Err(last) => last,
-            };
-            self.components().check()?;
-            if started.elapsed() > LIMIT {
-                return Err(Error::Late {
-                    awaited: awaited.to_owned(),
-                    seconds: LIMIT.as_secs(),
-                    last,
-                    logs: self.logs(),
-                });
-            }
-            std::thread::sleep(PAUSE);
+    ///
+    /// # Errors
+    /// A component has ended, or there was no answer within two minutes.
+    pub fn until<T>(&self, awaited: &str, ask: impl FnMut() -> Result<T, String>) -> Result<T, Error> {
+        until(awaited, ask, || self.components().check(), || self.logs())
+    }
+}
+
+/// Asks again and again until there is an answer; `Err` tells what there was instead. `check` says whether those who are
+/// waited for still run, `logs` what they say in the end.
+///
+/// # Errors
+/// What `check` found, or there was no answer within two minutes.
+pub fn until<T>(
+    awaited: &str,
+    mut ask: impl FnMut() -> Result<T, String>,
+    check: impl Fn() -> Result<(), Error>,
+    logs: impl Fn() -> String,
+) -> Result<T, Error> {
+    let started = Instant::now();
+    loop {
+        let last = match ask() {
+            Ok(answer) => return Ok(answer),
+            Err(last) => last,
+        };
+        check()?;
+        if started.elapsed() > LIMIT {
+            let awaited = awaited.to_owned();
+            return Err(Error::Late { awaited, seconds: LIMIT.as_secs(), last, logs: logs() });
         }
+        std::thread::sleep(PAUSE);
     }
 }
 
@@ -198,10 +211,16 @@ fn write_files(
         let path = folder.join(name);
         std::fs::write(&path, text).doing(|| format!("writing {}", path.display()))
     };
-    let server = authority.server(&["127.0.0.1", "localhost", "kubernetes.default.svc", flags::FIRST_SERVICE])?;
+    let address = options.address.map(|address| address.to_string());
+    let mut names = vec!["127.0.0.1", "localhost", "kubernetes.default.svc", flags::FIRST_SERVICE];
+    names.extend(address.as_deref());
+    let server = authority.server(&names)?;
     write("apiserver.crt", &server.certificate)?;
     write("apiserver.key", &server.key)?;
     write("ca.crt", &authority.pem())?;
+    let to_kubelets = authority.client("kube-apiserver", Some("system:masters"))?;
+    write("kubelet-client.crt", &to_kubelets.certificate)?;
+    write("kubelet-client.key", &to_kubelets.key)?;
     let (private, public) = token_key()?;
     write("tokens.key", &private)?;
     write("tokens.pub", &public)?;

@@ -14,7 +14,7 @@ const TAIL: usize = 25;
 
 /// A program that runs until it is stopped, dropped, or this process ends in whatever way.
 #[derive(Debug)]
-pub(crate) struct Component {
+pub struct Component {
     name: &'static str,
     log: PathBuf,
     /// The supervisor. It ends the program when its standard input, whose other end is in here, closes.
@@ -24,13 +24,26 @@ pub(crate) struct Component {
 impl Component {
     /// Starts `program` with its log in `folder`; with `remove`, the supervisor deletes that folder in the end.
     pub(crate) fn start(program: &'static str, args: &[OsString], folder: &Path, remove: bool) -> Result<Self, Error> {
-        let path = binaries::find(program)?;
-        let log = folder.join(format!("{program}.log"));
+        let mut command = vec![binaries::find(program)?.into_os_string()];
+        command.extend_from_slice(args);
+        let supervision = if remove { vec!["-remove".into(), folder.into()] } else { Vec::new() };
+        Self::supervised(program, &supervision, &command, folder)
+    }
+
+    /// Starts a command line, which is called `name` in errors and has its log in `folder`. `supervision` are further
+    /// flags for the supervisor, which knows how to clean up (see `supervise/main.go`).
+    ///
+    /// # Errors
+    /// The supervisor was not built, or cannot be started.
+    pub fn supervised(
+        name: &'static str,
+        supervision: &[OsString],
+        command_line: &[OsString],
+        folder: &Path,
+    ) -> Result<Self, Error> {
+        let log = folder.join(format!("{name}.log"));
         let mut command = Command::new(binaries::find("supervise")?);
-        if remove {
-            command.arg("-remove").arg(folder);
-        }
-        command.arg(&log).arg(path).args(args);
+        command.args(supervision).arg(&log).args(command_line);
         command.current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         // Nothing of the user's own may reach in: ~/.kube, ~/.kwok.
         command.env("HOME", folder).env_remove("KUBECONFIG");
@@ -38,22 +51,27 @@ impl Component {
         command.env("GOGC", "400");
         // Out of the terminal's group: Ctrl-C ends this process, and closing the pipe ends the program.
         command.process_group(0);
-        let supervisor = command.spawn().doing(|| format!("starting {program}"))?;
-        Ok(Self { name: program, log, supervisor })
+        let supervisor = command.spawn().doing(|| format!("starting {name}"))?;
+        Ok(Self { name, log, supervisor })
     }
 
     /// The program's name.
-    pub(crate) fn name(&self) -> &'static str {
+    #[must_use]
+    pub fn name(&self) -> &'static str {
         self.name
     }
 
     /// The file that the program's output goes to.
-    pub(crate) fn log(&self) -> &Path {
+    #[must_use]
+    pub fn log(&self) -> &Path {
         &self.log
     }
 
     /// An error if the program has ended by itself.
-    pub(crate) fn check(&mut self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// [`Error::Ended`], with the last lines of its log.
+    pub fn check(&mut self) -> Result<(), Error> {
         match self.supervisor.try_wait().doing(|| format!("waiting for {}", self.name))? {
             None => Ok(()),
             Some(status) => {
@@ -63,7 +81,8 @@ impl Component {
     }
 
     /// The last lines of the log.
-    pub(crate) fn tail(&self) -> String {
+    #[must_use]
+    pub fn tail(&self) -> String {
         let text = std::fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<&str> = text.lines().collect();
@@ -90,7 +109,7 @@ impl Component {
     }
 
     /// Ends the program and waits until it is gone.
-    pub(crate) fn stop(&mut self) {
+    pub fn stop(&mut self) {
         drop(self.supervisor.stdin.take());
         let _gone = self.supervisor.wait();
     }

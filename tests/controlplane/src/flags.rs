@@ -42,10 +42,6 @@ pub(crate) fn apiserver(folder: &Path, port: u16, options: &Options) -> Vec<OsSt
     let mut flags = line([
         format!("--etcd-servers=unix://{}", etcd_socket(folder).display()),
         format!("--secure-port={port}"),
-        "--bind-address=127.0.0.1".to_owned(),
-        // Nobody reaches it through the `kubernetes` Service: nothing runs on the nodes.
-        "--advertise-address=127.0.0.1".to_owned(),
-        "--endpoint-reconciler-type=none".to_owned(),
         format!("--service-cluster-ip-range={SERVICES}"),
         format!("--tls-cert-file={}", file("apiserver.crt")),
         format!("--tls-private-key-file={}", file("apiserver.key")),
@@ -59,8 +55,25 @@ pub(crate) fn apiserver(folder: &Path, port: u16, options: &Options) -> Vec<OsSt
         "--allow-privileged=true".to_owned(),
         format!("--audit-policy-file={}", file("audit-policy")),
         format!("--audit-log-path={}", audit_log(folder).display()),
+        // In one file, however long (megabytes): whoever reads it reads one.
+        "--audit-log-maxsize=10240".to_owned(),
         "--profiling=false".to_owned(),
     ]);
+    flags.extend(match options.address {
+        // Nobody reaches it through the `kubernetes` Service: nothing runs on the nodes.
+        None => line([
+            "--bind-address=127.0.0.1".to_owned(),
+            "--advertise-address=127.0.0.1".to_owned(),
+            "--endpoint-reconciler-type=none".to_owned(),
+        ]),
+        Some(address) => line([
+            "--bind-address=0.0.0.0".to_owned(),
+            format!("--advertise-address={address}"),
+            "--kubelet-preferred-address-types=InternalIP".to_owned(),
+            format!("--kubelet-client-certificate={}", file("kubelet-client.crt")),
+            format!("--kubelet-client-key={}", file("kubelet-client.key")),
+        ]),
+    });
     flags.extend(options.apiserver_flags.iter().map(OsString::from));
     flags
 }

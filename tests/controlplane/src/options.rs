@@ -1,5 +1,7 @@
 //! What a control plane is made of.
 
+use std::net::Ipv4Addr;
+
 use crate::{ControlPlane, Error};
 
 /// What to start, and how. The default is everything: etcd, API server, controllers, scheduler, and one node.
@@ -14,6 +16,7 @@ pub struct Options {
     pub(crate) controllers: bool,
     pub(crate) scheduler: bool,
     pub(crate) nodes: usize,
+    pub(crate) address: Option<Ipv4Addr>,
     pub(crate) apiserver_flags: Vec<String>,
     pub(crate) controller_flags: Vec<String>,
     pub(crate) audit_policy: String,
@@ -33,6 +36,7 @@ impl Default for Options {
             controllers: true,
             scheduler: true,
             nodes: 1,
+            address: None,
             apiserver_flags: Vec::new(),
             controller_flags: Vec::new(),
             audit_policy: AUDIT_POLICY.to_owned(),
@@ -66,10 +70,18 @@ impl Options {
     }
 
     /// How many nodes kwok plays; none, and kwok is not started. Pods on them run at once and until they are deleted;
-    /// a pod annotated `simulate: completes` ends with exit code 0.
+    /// a pod annotated `simulate: completes` ends with exit code 0, one with `simulate: fails` with 3.
     #[must_use]
     pub fn nodes(self, nodes: usize) -> Self {
         Self { nodes, ..self }
+    }
+
+    /// For a real node, on whose network this address is: pods reach the API server there through the Service
+    /// `kubernetes`, and the API server reaches the kubelet. It listens on every address of its network namespace, so that
+    /// is one of its own.
+    #[must_use]
+    pub fn address(self, address: Ipv4Addr) -> Self {
+        Self { address: Some(address), ..self }
     }
 
     /// A further flag for the API server. A flag given twice: the later one counts.

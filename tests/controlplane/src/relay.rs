@@ -40,6 +40,8 @@ pub enum Fault {
     Late(Duration),
     /// Its connection is closed at once.
     Cut,
+    /// It is passed on, and its connection is closed in the place of the answer.
+    Lost,
     /// It is answered with success and half a JSON document.
     Garbled,
     /// It is answered with what the first such request was answered.
@@ -210,6 +212,11 @@ impl Shared {
         match rule.map(|(_, fault)| fault) {
             None | Some(Fault::Stale) => {}
             Some(Fault::Cut) => return Ok(()),
+            Some(Fault::Lost) => {
+                let mut server = self.ask(&head, &body)?;
+                let _answer = std::io::copy(&mut server, &mut std::io::sink());
+                return Ok(());
+            }
             Some(Fault::Hang) => {
                 self.wait(FOR_EVER);
                 return Ok(());
@@ -247,15 +254,7 @@ impl Shared {
         body: &[u8],
         record: bool,
     ) -> std::io::Result<Option<Vec<u8>>> {
-        let mut server = self.connect()?;
-        let mut request = String::new();
-        for line in asked.lines().filter(|line| !line.to_ascii_lowercase().starts_with("connection:")) {
-            request.push_str(line);
-            request.push_str("\r\n");
-        }
-        request.push_str("Connection: close\r\n\r\n");
-        server.write_all(request.as_bytes())?;
-        server.write_all(body)?;
+        let mut server = self.ask(asked, body)?;
         let (head, rest) = head(&mut server)?;
         let mut whole = format!("{}\r\n\r\n", self.dated(&head)).into_bytes();
         whole.extend(rest);
@@ -280,6 +279,20 @@ impl Shared {
             }
         }
         Ok(record.then_some(whole))
+    }
+
+    /// Sends a request on.
+    fn ask(&self, asked: &str, body: &[u8]) -> std::io::Result<StreamOwned<ClientConnection, TcpStream>> {
+        let mut server = self.connect()?;
+        let mut request = String::new();
+        for line in asked.lines().filter(|line| !line.to_ascii_lowercase().starts_with("connection:")) {
+            request.push_str(line);
+            request.push_str("\r\n");
+        }
+        request.push_str("Connection: close\r\n\r\n");
+        server.write_all(request.as_bytes())?;
+        server.write_all(body)?;
+        Ok(server)
     }
 
     fn connect(&self) -> std::io::Result<StreamOwned<ClientConnection, TcpStream>> {

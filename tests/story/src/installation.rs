@@ -55,7 +55,8 @@ impl Installation {
             webhook: Mutex::default(),
             controller: Mutex::default(),
             binary: binary.to_owned(),
-            folder: tempfile::tempdir()?,
+            // In the control plane's own: it goes even where nobody drops this.
+            folder: tempfile::tempdir_in(cluster.folder())?,
             port: Port::reserve()?,
             cluster,
         };
@@ -87,6 +88,11 @@ impl Installation {
     /// The port that the webhook answers on, or would.
     pub fn port(&self) -> u16 {
         self.port.number()
+    }
+
+    /// The binary that runs.
+    pub fn binary(&self) -> &Path {
+        &self.binary
     }
 
     /// A scratch folder that goes with this.

@@ -238,6 +238,33 @@ spec:
     image: registry.example/worker:2
 "#;
 
+/// Work with a sidecar that never ends by itself: a pod of nobody, and a Job.
+pub const SETTLEMENT: &str = r#"apiVersion: v1
+kind: Pod
+metadata: {name: settlement, labels: {app: settlement, essential-containers: main}}
+spec:
+  containers:
+  - {name: main, image: "registry.example/settle:3"}
+  - {name: proxy, image: "registry.example/proxy:1"}
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: settle}
+spec:
+  template:
+    metadata: {labels: {essential-containers: main}}
+    spec:
+      restartPolicy: Never
+      containers:
+      - {name: main, image: "registry.example/settle:3"}
+      - {name: proxy, image: "registry.example/proxy:1"}
+"#;
+
+/// What a kubelet says when the one container has completed and the other runs on.
+pub const MAIN_COMPLETED: &str = r#"{"status": {"containerStatuses": [
+  {"name": "main", "image": "registry.example/settle:3", "imageID": "", "ready": false, "restartCount": 0, "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}},
+  {"name": "proxy", "image": "registry.example/proxy:1", "imageID": "", "ready": true, "restartCount": 0, "state": {"running": {}}}]}}"#;
+
 /// Credentials, whose password retinue makes.
 pub const CREDENTIALS: &str = r#"apiVersion: v1
 kind: Secret

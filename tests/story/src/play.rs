@@ -21,8 +21,10 @@ pub fn play(stage: &mut Stage<'_>) -> Result<()> {
     beyond_the_template(stage)?;
     beyond_its_own(stage)?;
     deadlines(stage)?;
+    essential(stage)?;
     withdrawal(stage)?;
     outage(stage)?;
+    run(stage)?;
     the_end(stage)
 }
 
@@ -162,6 +164,34 @@ fn deadlines(stage: &mut Stage<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Nodes are played here, so that an admin says in a node's place what ended; on a real node: `tests/node.rs`.
+fn essential(stage: &mut Stage<'_>) -> Result<()> {
+    stage.scene(
+        "When its essential container has completed a pod ends, although its sidecar runs; a Job's pod has succeeded",
+    );
+    stage.admits(
+        Who::Admin,
+        &["apply", "-f", "-"],
+        Some(manifests::SETTLEMENT),
+        &["pod/settlement", "job.batch/settle"],
+    )?;
+    let pods = [("settlement", "app=settlement"), ("settle", "job-name=settle")];
+    for (_, selector) in pods {
+        let pod = stage.installation.cluster.running_pod(&stage.namespace, selector)?;
+        let args = ["patch", "pod", &pod, "--subresource=status", "--type=merge", "-p", manifests::MAIN_COMPLETED];
+        stage.admits(Who::Admin, &args, None, &["patched"])?;
+    }
+    let gone = stage.run(Who::Admin, &["wait", "--for=delete", "pod/settlement", "--timeout=30s"], None)?;
+    stage.check(gone.success, "the pod is gone");
+    let args = ["wait", "--for=condition=Complete", "job/settle", "--timeout=60s"];
+    let complete = stage.run(Who::Admin, &args, None)?;
+    let path = "jsonpath={.items[*].status.phase}";
+    let phases = stage.run(Who::Admin, &["get", "pods", "-l", "job-name=settle", "-o", path], None)?;
+    stage.check(complete.success && phases.text == "Succeeded", "the Job is complete, and its work ran once");
+    stage.run(Who::Admin, &["delete", "job", "settle", "--wait=false"], None)?;
+    Ok(())
+}
+
 fn expires_at(stage: &Stage<'_>, name: &str) -> Result<jiff::Timestamp> {
     let path = format!("/api/v1/namespaces/{}/configmaps/{name}", stage.namespace);
     let object: Value = stage.installation.cluster.get(&path)?;
@@ -209,6 +239,18 @@ fn outage(stage: &mut Stage<'_>) -> Result<()> {
     stage.installation.start_webhook()?;
     stage.say("    (the webhook is started again)");
     stage.admits(Who::Master, &["create", "-f", "-"], Some(&report("up", "10m")), &["created"])?;
+    Ok(())
+}
+
+fn run(stage: &mut Stage<'_>) -> Result<()> {
+    stage.scene("retinue run starts a Job, watches it, and ends it at its limit; the limit is the Job's deadline");
+    let limited = ["run", "--template", "job.yaml", "--set", "run=20261123", "--time-limit", "2s", "--interval", "1s"];
+    let answer = stage.retinue(&limited)?;
+    let told = ["is created; its deadline is", "1 active", "time limit: it ran longer than its limit of 2 s"];
+    let missing: Vec<&&str> = told.iter().filter(|words| !answer.text.contains(**words)).collect();
+    stage.check(missing.is_empty() && !answer.success, &format!("ended after {:?}; missing: {missing:?}", answer.took));
+    let gone = stage.run(Who::Admin, &["get", "job,pod", "-l", "job-name=post-trade-20261123"], None)?;
+    stage.check(gone.text.contains("No resources found"), "the Job and its pods are gone");
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! The stage: commands that somebody runs, with what is expected of the answer. The demo prints them; a test collects.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -104,6 +105,24 @@ impl<'a> Stage<'a> {
             (self.print)(&format!("    {line}"));
         }
         Ok(Answer { success: output.success(), text, took })
+    }
+
+    /// Runs retinue itself in the master's namespace, as the master, and prints command and answer.
+    ///
+    /// # Errors
+    /// It could not be run at all.
+    pub fn retinue(&mut self, args: &[&str]) -> Result<Answer> {
+        (self.print)(&format!("master$ retinue {}", args.join(" ")));
+        let start = Instant::now();
+        let mut command = Command::new(self.installation.binary());
+        command.args(args).args(["-n", &self.namespace]).env("KUBECONFIG", &self.master).env_remove("RUST_LOG");
+        let output = command.output()?;
+        let took = start.elapsed();
+        let text = format!("{}{}", String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
+        for line in text.trim_end().lines() {
+            (self.print)(&format!("    {line}"));
+        }
+        Ok(Answer { success: output.status.success(), text, took })
     }
 
     /// Checks something, and says so.

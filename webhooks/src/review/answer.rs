@@ -1,5 +1,6 @@
 //! The answer to a review: allowed, perhaps with a patch, or refused with a status that a person can act on.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use base64::Engine;
@@ -18,6 +19,10 @@ const WARNINGS_CHARS: usize = 4096;
 const MESSAGE_BYTES: usize = 16 << 10;
 /// Per audit annotation; the admission record is the longest of them.
 const AUDIT_BYTES: usize = 8 << 10;
+
+/// What most patches and, without them, most answers fit in.
+const PATCH_BYTES: usize = 2 << 10;
+const ANSWER_BYTES: usize = 1 << 10;
 
 /// What is answered.
 #[derive(Clone, Debug)]
@@ -106,9 +111,12 @@ impl Answer {
     pub fn to_json(&self, uid: &str) -> Result<Vec<u8>, serde_json::Error> {
         let (status, patch) = match &self.decision {
             Decision::Allow { patch: None } => (None, None),
-            Decision::Allow { patch: Some(patch) } => (None, Some(BASE64_STANDARD.encode(serde_json::to_vec(patch)?))),
+            Decision::Allow { patch: Some(patch) } => {
+                (None, Some(BASE64_STANDARD.encode(written(patch, PATCH_BYTES)?)))
+            }
             Decision::Refuse(denial) => (Some(status(denial)), None),
         };
+        let room = ANSWER_BYTES + patch.as_ref().map_or(0, String::len);
         let response = Response {
             uid,
             allowed: self.allowed(),
@@ -118,8 +126,15 @@ impl Answer {
             warnings: bounded_warnings(&self.warnings),
             audit_annotations: bounded_audit(&self.audit),
         };
-        serde_json::to_vec(&WireAnswer { api_version: API_VERSION, kind: KIND, response })
+        written(&WireAnswer { api_version: API_VERSION, kind: KIND, response }, room)
     }
+}
+
+/// As JSON that is not moved while it is written, where it fits in this many bytes.
+fn written(value: &impl Serialize, room: usize) -> Result<Vec<u8>, serde_json::Error> {
+    let mut json = Vec::with_capacity(room);
+    serde_json::to_writer(&mut json, value)?;
+    Ok(json)
 }
 
 #[derive(Serialize)]
@@ -136,7 +151,7 @@ pub(super) struct Response<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    audit_annotations: BTreeMap<String, &'a str>,
+    audit_annotations: BTreeMap<Cow<'a, str>, &'a str>,
 }
 
 #[derive(Serialize)]
@@ -196,14 +211,23 @@ fn bounded_warnings(warnings: &[String]) -> Vec<String> {
 
 /// The API server drops an annotation whose key is not a name (letters, digits, `-_.`, 63 characters, no slash since
 /// the webhook's own name goes before it); what does not fit is made to.
-fn bounded_audit(audit: &BTreeMap<String, String>) -> BTreeMap<String, &str> {
+fn bounded_audit(audit: &BTreeMap<String, String>) -> BTreeMap<Cow<'_, str>, &str> {
     audit.iter().filter_map(|(key, value)| Some((audit_key(key)?, cut(value, AUDIT_BYTES)))).collect()
 }
 
-fn audit_key(key: &str) -> Option<String> {
+fn audit_key(key: &str) -> Option<Cow<'_, str>> {
+    const LONGEST: usize = 63;
     let name = key.rsplit('/').next().unwrap_or(key);
-    let name: String =
-        name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).take(63).collect();
-    let name = name.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-    (!name.is_empty()).then(|| name.to_owned())
+    let is_safe = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let name = if name.len() <= LONGEST && name.chars().all(is_safe) {
+        Cow::Borrowed(name)
+    } else {
+        name.chars().map(|c| if is_safe(c) { c } else { '-' }).take(LONGEST).collect()
+    };
+    let trimmed = name.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+    match trimmed.len() {
+        0 => None,
+        length if length == name.len() => Some(name),
+        _ => Some(trimmed.to_owned().into()),
+    }
 }

@@ -6,9 +6,9 @@
 
 use serde_json::{Map, Value};
 
-use super::additions::additions;
-use super::plan::{List, Literal, Node, Place, Plan};
-use super::walk::{Entries, Walk, added, find, is_aside, is_in_place, is_passed_over, needs_more};
+use super::additions::{additions, are_about};
+use super::plan::{INSPECTED, List, Literal, Node, Place, Plan};
+use super::walk::{Entries, Walk, added, find, is_aside, is_in_place, is_passed_over, needs_more, says};
 use super::{Marked, Miss};
 use crate::difference::{Difference, Expected, Got, Path, Step};
 use crate::recognise::bind::Found;
@@ -28,12 +28,22 @@ enum Turn<'v> {
 
 struct Contrast<'v, 'w> {
     walk: Walk<'w>,
+    /// The shape of the whole object.
+    shape: Shape<'static>,
     trail: Vec<Turn<'v>>,
-    differences: Vec<Difference>,
+    found: Vec<Unlike<'v>>,
     /// Texts that do not have the form of a hole's text, which the long way tells first.
     misfits: Vec<Difference>,
-    /// Which differences are about what the plan does not have, and where: injectors may have added it.
-    extras: Vec<(usize, Vec<Turn<'v>>)>,
+    /// Whether completing the object does nothing at all places where it is another than the plan, nor elsewhere for
+    /// their sake.
+    settled: bool,
+}
+
+/// Where the object is another than the plan.
+enum Unlike<'v> {
+    Difference(Difference),
+    /// What the plan does not have: injectors may have added it.
+    Extra(Vec<Turn<'v>>, &'v Value),
 }
 
 /// None where it gives up, or where there is no difference.
@@ -56,19 +66,33 @@ pub(super) fn contrast(
     if !of_kind
         || only_marks
         || plan.hidden
+        // The nearest may be the object without some of them.
+        || plan.defaulted
         || !is_in_place(template, shown, context)
         || needs_more(shown)
-        || !tables::settled(shape, object)
     {
         return None;
     }
     let walk = Walk::new(template, context);
     let mut contrast =
-        Contrast { walk, trail: Vec::new(), differences: Vec::new(), misfits: Vec::new(), extras: Vec::new() };
-    contrast.root(entries, fields, plan, shape, marked)?;
-    let Contrast { walk, differences, misfits, extras, .. } = contrast;
+        Contrast { walk, shape, trail: Vec::new(), found: Vec::new(), misfits: Vec::new(), settled: true };
+    contrast.root(entries, fields, plan, marked)?;
+    let Contrast { walk, found, misfits, settled, .. } = contrast;
     let bindings = walk.finish()?;
-    let differences = without_additions(differences, &extras, || {
+    let extras = found.iter().filter(|unlike| matches!(unlike, Unlike::Extra(..))).count();
+    let remembered = plan.memory.as_ref().is_some_and(|memory| {
+        // With another value where injectors look they may say otherwise than before.
+        let elsewhere = found.iter().all(|unlike| match unlike {
+            Unlike::Difference(difference) => !are_about(plan.injected, &difference.path),
+            Unlike::Extra(..) => true,
+        });
+        misfits.is_empty() && elsewhere && memory.holds(object, extras, context)
+    });
+    // What was remembered was so in an object that was complete.
+    if !(settled && (extras == 0 || remembered)) && !tables::settled(shape, object) {
+        return None;
+    }
+    let differences = without_additions(found, remembered, || {
         let mut renderer = Renderer::new(&template.parameters, &bindings);
         let part = additions(&template.kind, plan.injected, &plan.root, &mut renderer, object, context)?;
         added(&plan.root, object, &part)?;
@@ -81,26 +105,41 @@ pub(super) fn contrast(
     Some(report::finish(differences, &Found::default(), template, &bindings))
 }
 
-/// Leaves out what injectors added.
+/// Leaves out what injectors added; that is all extras if so `remembered`.
 fn without_additions(
-    differences: Vec<Difference>,
-    extras: &[(usize, Vec<Turn<'_>>)],
+    found: Vec<Unlike<'_>>,
+    remembered: bool,
     part: impl FnOnce() -> Option<Value>,
 ) -> Option<Vec<Difference>> {
-    if extras.is_empty() {
-        return Some(differences);
-    }
-    let part = part()?;
+    let ask = !remembered && found.iter().any(|unlike| matches!(unlike, Unlike::Extra(..)));
+    let part = if ask { Some(part()?) } else { None };
     let is_added = |place: &[Turn<'_>]| {
-        place.iter().try_fold(&part, |value, turn| match turn {
-            Turn::Key(key) => value.get(key),
-            Turn::Element(index, _) => value.get(index),
-        })
+        let found = |part: &Value| {
+            let there = place.iter().try_fold(part, |value, turn| match turn {
+                Turn::Key(key) => value.get(key),
+                Turn::Element(index, _) => value.get(index),
+            });
+            there.is_some()
+        };
+        part.as_ref().is_none_or(found)
     };
-    let added: Vec<usize> =
-        extras.iter().filter(|(_, place)| is_added(place).is_some()).map(|(index, _)| *index).collect();
-    let kept = differences.into_iter().enumerate().filter(|(index, _)| added.binary_search(index).is_err());
-    Some(kept.map(|(_, difference)| difference).collect())
+    let differences = found.into_iter().filter_map(|unlike| match unlike {
+        Unlike::Difference(difference) => Some(difference),
+        Unlike::Extra(place, _) if is_added(&place) => None,
+        Unlike::Extra(place, value) => {
+            Some(Difference { path: path(&place), expected: Expected::Nothing, got: Got::Value(value.clone()) })
+        }
+    });
+    Some(differences.collect())
+}
+
+fn path(trail: &[Turn<'_>]) -> Path {
+    let steps = trail.iter().map(|turn| match turn {
+        Turn::Key(key) => Step::Key((*key).to_owned()),
+        Turn::Element(_, Some((key, text))) => Step::Element(format!("{key}={text}")),
+        Turn::Element(index, None) => Step::Index(*index),
+    });
+    Path::from_steps(steps.collect())
 }
 
 impl<'v> Contrast<'v, '_> {
@@ -109,7 +148,6 @@ impl<'v> Contrast<'v, '_> {
         entries: &'v Entries,
         fields: &'v Map<String, Value>,
         plan: &Plan,
-        shape: Shape<'static>,
         marked: Marked,
     ) -> Option<()> {
         for (name, node, value) in both(entries, fields) {
@@ -117,22 +155,16 @@ impl<'v> Contrast<'v, '_> {
                 ("status", ..) if plan.status => {}
                 ("metadata", Some(Node::Map(entries)), Some(Value::Object(shown))) => {
                     self.trail.push(Turn::Key(name));
-                    self.metadata(entries, shown, shape.field(name), marked)?;
+                    self.metadata(entries, shown, marked)?;
                     self.trail.pop();
                 }
-                _ => self.field(name, node, value, shape)?,
+                _ => self.field(name, node, value)?,
             }
         }
         Some(())
     }
 
-    fn metadata(
-        &mut self,
-        entries: &'v Entries,
-        shown: &'v Map<String, Value>,
-        shape: Shape<'static>,
-        marked: Marked,
-    ) -> Option<()> {
+    fn metadata(&mut self, entries: &'v Entries, shown: &'v Map<String, Value>, marked: Marked) -> Option<()> {
         for (name, node, value) in both(entries, shown) {
             match (name, node, value) {
                 _ if is_passed_over(name, marked) => {}
@@ -145,46 +177,62 @@ impl<'v> Contrast<'v, '_> {
                     self.trail.push(Turn::Key(name));
                     for (key, node, value) in both(entries, shown) {
                         if !is_aside(name, key, marked) {
-                            self.field(key, node, value, shape.field(name))?;
+                            self.field(key, node, value)?;
                         }
                     }
                     self.trail.pop();
                 }
-                _ => self.field(name, node, value, shape)?,
+                _ => self.field(name, node, value)?,
             }
         }
         Some(())
     }
 
-    fn field(
-        &mut self,
-        name: &'v str,
-        node: Option<&'v Node>,
-        value: Option<&'v Value>,
-        parent: Shape<'static>,
-    ) -> Option<()> {
-        self.trail.push(Turn::Key(name));
+    fn field(&mut self, name: &'v str, node: Option<&'v Node>, value: Option<&'v Value>) -> Option<()> {
+        if let (Some(node), Some(value)) = (node, value) {
+            self.trail.push(Turn::Key(name));
+            self.node(node, value)?;
+            self.trail.pop();
+            return Some(());
+        }
+        let absent = |contrast: &Self, value: &Value| tables::absent(contrast.shape_here(), name, value);
         match (node, value) {
-            (Some(node), Some(value)) => self.node(node, value, parent.field(name))?,
-            (Some(Node::Literal(literal)), None) if !tables::absent(parent, name, &literal.value) => {
+            (Some(Node::Literal(literal)), None) if !absent(self, &literal.value) => {
+                self.trail.push(Turn::Key(name));
+                self.settled = false;
                 self.differ(Expected::Value(literal.value.clone()), Got::Nothing);
+                self.trail.pop();
             }
-            (Some(node), None) => self.walk.absent(node).ok()?,
-            (None, Some(value)) if !tables::absent(parent, name, value) => self.extra(value),
-            (None, _) => return None,
+            (Some(node), None) => {
+                self.settled = false;
+                self.walk.absent(node).ok()?;
+            }
+            (None, Some(value)) if !absent(self, value) => {
+                self.trail.push(Turn::Key(name));
+                self.extra(value);
+                self.trail.pop();
+            }
+            (None, _) | (Some(_), Some(_)) => return None,
         }
-        self.trail.pop();
         Some(())
     }
 
-    fn node(&mut self, node: &'v Node, value: &'v Value, shape: Shape<'static>) -> Option<()> {
+    /// The shape of what is being looked at. Found anew, since hardly any place is asked for.
+    fn shape_here(&self) -> Shape<'static> {
+        self.trail.iter().fold(self.shape, |shape, turn| match turn {
+            Turn::Key(key) => shape.field(key),
+            Turn::Element(..) => shape.element(),
+        })
+    }
+
+    fn node(&mut self, node: &'v Node, value: &'v Value) -> Option<()> {
         match (node, value) {
             (Node::Literal(literal), value) => {
                 self.literal(literal, value);
                 Some(())
             }
             (Node::Map(entries), Value::Object(object)) => {
-                both(entries, object).try_for_each(|(name, node, value)| self.field(name, node, value, shape))
+                both(entries, object).try_for_each(|(name, node, value)| self.field(name, node, value))
             }
             (Node::List(list), Value::Array(values)) => self.list(list, values),
             (Node::Hole(place), value) => self.hole(place, value),
@@ -207,11 +255,19 @@ impl<'v> Contrast<'v, '_> {
             Ok(_) | Err(TextMismatch::Unknown(_)) => return None,
         };
         let expected = Expected::Described(report::describe(&place.pattern, refused, self.walk.parameters));
-        self.misfits.push(Difference { path: self.path(), expected, got: Got::Value(value.clone()) });
+        self.misfits.push(Difference { path: path(&self.trail), expected, got: Got::Value(value.clone()) });
         Some(())
     }
 
     fn literal(&mut self, literal: &Literal, value: &Value) {
+        if literal.value == *value {
+            return;
+        }
+        let looked_at = match self.trail.last() {
+            Some(Turn::Key(name)) => INSPECTED.contains(name) || *name == "image",
+            _ => false,
+        };
+        self.settled &= !looked_at && tables::stays(self.shape_here(), value);
         if !tables::same(literal.scalar, &literal.value, value) {
             self.differ(Expected::Value(literal.value.clone()), Got::Value(value.clone()));
         }
@@ -235,9 +291,9 @@ impl<'v> Contrast<'v, '_> {
             let named = value.get(own).and_then(Value::as_str).map(|text| (own, text));
             let named = named.filter(|(_, text)| key.is_some() || says(node, own) == Some(*text));
             self.trail.push(Turn::Element(at, named));
-            let count = self.differences.len();
-            self.node(node, value, list.shape.element())?;
-            if self.differences.len() > count && !list.pairs(at, values) {
+            let count = self.found.len();
+            self.node(node, value)?;
+            if self.found.len() > count && !list.pairs(at, values) {
                 return None;
             }
             self.trail.pop();
@@ -249,37 +305,16 @@ impl<'v> Contrast<'v, '_> {
             self.trail.pop();
         }
         // With others in the list its elements pair by their keys alone.
-        let pair = key.is_none() || (0..list.elements.len().min(1)).all(|at| list.pairs(at, values));
-        if !spare.is_empty() && !pair || list.variables && !spare.is_empty() { None } else { Some(()) }
+        let pair = || key.is_none() || (0..list.elements.len().min(1)).all(|at| list.pairs(at, values));
+        if spare.is_empty() || !list.variables && pair() { Some(()) } else { None }
     }
 
-    fn extra(&mut self, value: &Value) {
-        self.extras.push((self.differences.len(), self.trail.clone()));
-        self.differ(Expected::Nothing, Got::Value(value.clone()));
+    fn extra(&mut self, value: &'v Value) {
+        self.found.push(Unlike::Extra(self.trail.clone(), value));
     }
 
     fn differ(&mut self, expected: Expected, got: Got) {
-        self.differences.push(Difference { path: self.path(), expected, got });
-    }
-
-    fn path(&self) -> Path {
-        let steps = self.trail.iter().map(|turn| match turn {
-            Turn::Key(key) => Step::Key((*key).to_owned()),
-            Turn::Element(_, Some((key, text))) => Step::Element(format!("{key}={text}")),
-            Turn::Element(index, None) => Step::Index(*index),
-        });
-        Path::from_steps(steps.collect())
-    }
-}
-
-/// The literal text of a field.
-fn says<'n>(node: &'n Node, name: &str) -> Option<&'n str> {
-    match node {
-        Node::Map(entries) => match find(entries, name)? {
-            Node::Literal(literal) => literal.value.as_str(),
-            _ => None,
-        },
-        _ => None,
+        self.found.push(Unlike::Difference(Difference { path: path(&self.trail), expected, got }));
     }
 }
 

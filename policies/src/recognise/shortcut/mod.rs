@@ -13,6 +13,7 @@
 mod additions;
 mod contrast;
 mod plan;
+mod remembered;
 mod walk;
 
 use std::sync::{Arc, OnceLock};
@@ -60,6 +61,13 @@ pub enum Miss {
 pub fn shortcut(template: &Template, object: &Value, context: &Context<'_>, marked: Marked) -> Result<Bindings, Miss> {
     let plan = template.shortcut.0.get_or_init(|| plan::Plan::of(template).map(Arc::new));
     walk::walk(plan.as_ref().ok_or(Miss::Unsure)?, template, object, context, marked)
+}
+
+/// Whether no hole of `template` that may be absent stands where the API server fills something in, or where something else
+/// depends on it: then an absent one is seen at its place. False where that is not known.
+pub(super) fn stand_apart(template: &Template) -> bool {
+    let plan = template.shortcut.0.get_or_init(|| plan::Plan::of(template).map(Arc::new));
+    plan.as_ref().is_some_and(|plan| !plan.defaulted)
 }
 
 /// The differences between `object` and what `template` renders, as the long way words them. None says nothing: the

@@ -1,9 +1,13 @@
 //! A template, rendered and completed once with marks in the place of its holes.
 
+use std::cell::Cell;
+
 use serde_json::Value;
 
+use super::remembered::Memory;
 use crate::keys;
 use crate::parameter::{Bindings, Parameters, Schema};
+use crate::recognise::absent::filled;
 use crate::recognise::bind::{is_hidden, is_secret};
 use crate::render::{Instead, Renderer};
 use crate::tables::{self, Facts, SERVER_OWNED, Scalar, Shape};
@@ -47,20 +51,26 @@ pub(super) enum Injected {
 pub(super) struct Plan {
     pub(super) root: Node,
     pub(super) injected: Injected,
+    /// What they added before, where that says what they add.
+    pub(super) memory: Option<Memory>,
     /// Whether `status` is the server's own.
     pub(super) status: bool,
     /// Whether any of its holes stands for what must not be shown.
     pub(super) hidden: bool,
+    /// Whether a hole that may be absent, or empty, stands where completing may fill something in, or where something
+    /// else depends on it.
+    pub(super) defaulted: bool,
 }
 
-/// Part of it.
+/// Part of it. What is long stands apart: a walk reads a cluster's plans from memory that is cold, and with its name a
+/// literal, which most of it is, fits a line of that.
 #[derive(Debug)]
 pub(super) enum Node {
     Literal(Literal),
     /// In the order of the names.
     Map(Box<[(Box<str>, Node)]>),
-    List(List),
-    Hole(Place),
+    List(Box<List>),
+    Hole(Box<Place>),
 }
 
 /// A scalar.
@@ -91,6 +101,8 @@ pub(super) struct Place {
     pub(super) shape: Shape<'static>,
     /// Whether the field may be absent without that changing anything else.
     pub(super) optional: bool,
+    /// Whether it may be absent, or empty, and completing may then fill it in, or change something else.
+    pub(super) defaulted: bool,
     /// Whether it is the image of a container: the pull policy depends on it.
     pub(super) image: bool,
 }
@@ -110,7 +122,13 @@ impl Plan {
             _ => Injected::Metadata,
         };
         let parameters = &*template.parameters;
-        let mut marks = Marks { parameters, holes: Vec::new(), instead: Instead::new(), bindings: Bindings::default() };
+        let mut marks = Marks {
+            parameters,
+            holes: Vec::new(),
+            instead: Instead::new(),
+            bindings: Bindings::default(),
+            defaulted: Cell::new(false),
+        };
         marks.bindings.declared = vec![None; parameters.all.len()];
         marks.place(&template.pattern, shape, "")?;
         let mut tree = Renderer::new(parameters, &marks.bindings).with(&marks.instead).value(&template.pattern)?;
@@ -122,7 +140,9 @@ impl Plan {
         // One that completing dropped or overwrote would not be bound.
         let used = crate::recognise::uses(&template.pattern);
         let hidden = used.iter().any(|index| parameters.all.get(*index).is_some_and(is_hidden));
-        found.into_iter().all(|found| found).then_some(Self { root, injected, status, hidden })
+        let defaulted = marks.defaulted.get();
+        let memory = if injected == Injected::Pod { Memory::of(&root) } else { None };
+        found.into_iter().all(|found| found).then_some(Self { root, injected, memory, status, hidden, defaulted })
     }
 }
 
@@ -144,6 +164,8 @@ struct Marks<'t> {
     holes: Vec<Marked<'t>>,
     instead: Instead,
     bindings: Bindings,
+    /// See [`Plan::defaulted`].
+    defaulted: Cell<bool>,
 }
 
 #[derive(Clone, Copy)]
@@ -226,8 +248,11 @@ impl<'t> Marks<'t> {
         if let Some((index, marked)) = self.marked(value)? {
             let Marked::One(pattern) = marked else { return None };
             *found.get_mut(index)? = true;
-            let optional = may_be_absent && self.optional(pattern);
-            return Some(Node::Hole(Place { pattern: pattern.clone(), shape, optional, image: false }));
+            let may = self.optional(pattern);
+            let (optional, defaulted) = (may && may_be_absent, may && !may_be_absent);
+            self.defaulted.set(self.defaulted.get() || defaulted);
+            let place = Place { pattern: pattern.clone(), shape, optional, defaulted, image: false };
+            return Some(Node::Hole(Box::new(place)));
         }
         match value {
             Value::Object(object) => {
@@ -240,12 +265,16 @@ impl<'t> Marks<'t> {
                     let mut node = self.node(value, pattern, shape.field(name), plain, found)?;
                     if let Node::Hole(place) = &mut node {
                         place.image = name == "image";
+                        if !filled(&place.pattern, name, shape, self.parameters).is_empty() {
+                            place.defaulted = true;
+                            self.defaulted.set(true);
+                        }
                     }
                     Some((name.as_str().into(), node))
                 });
                 entries.collect::<Option<_>>().map(Node::Map)
             }
-            Value::Array(values) => self.list(values, pattern, shape, found).map(Node::List),
+            Value::Array(values) => self.list(values, pattern, shape, found).map(|list| Node::List(Box::new(list))),
             value => {
                 let said = matches!(pattern, Some(Pattern::Literal(literal)) if literal == value);
                 Some(Node::Literal(Literal { value: value.clone(), scalar: shape.scalar(), said }))
@@ -304,6 +333,8 @@ impl<'t> Marks<'t> {
         }
     }
 }
+
+const _: () = assert!(size_of::<(Box<str>, Node)>() <= 64);
 
 fn is_structure(schema: &Schema) -> bool {
     schema.is_list() || schema.is_map()

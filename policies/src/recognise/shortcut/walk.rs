@@ -12,7 +12,7 @@ use crate::parameter::{Bindings, Parameters};
 use crate::quantity::Quantity;
 use crate::recognise::{Context, Form};
 use crate::render::Renderer;
-use crate::tables::{self, ListKind, SERVER_OWNED, Scalar, Shape};
+use crate::tables::{self, Facts, ListKind, SERVER_OWNED, Scalar, Shape};
 use crate::template::{Given, Hole, Pattern, Placement, Template};
 use crate::text::{Part, TextMismatch};
 
@@ -40,12 +40,18 @@ pub(super) fn walk(
     }
     let extras = walk.extras;
     let bindings = walk.finish().ok_or(Miss::Unsure)?;
-    if extras > 0 {
-        let mut renderer = Renderer::new(&template.parameters, &bindings);
-        let part = additions(&template.kind, plan.injected, &plan.root, &mut renderer, object, context);
+    if extras > 0 && !plan.memory.as_ref().is_some_and(|memory| memory.holds(object, extras, context)) {
+        let ask = |facts: &Facts| {
+            let mut renderer = Renderer::new(&template.parameters, &bindings);
+            let context = Context { facts, ..*context };
+            additions(&template.kind, plan.injected, &plan.root, &mut renderer, object, &context)
+        };
         // What was added to the object and what injectors add are the same places, and say the same.
-        if part.and_then(|part| added(&plan.root, object, &part)) != Some(extras) {
+        if ask(context.facts).and_then(|part| added(&plan.root, object, &part)) != Some(extras) {
             return Err(Miss::Unsure);
+        }
+        if let Some(memory) = &plan.memory {
+            memory.keep(&plan.root, object, extras, context, ask);
         }
     }
     Ok(bindings)
@@ -78,9 +84,10 @@ fn names_differ(entries: &Entries, shown: &Map<String, Value>, form: Form) -> bo
     let says = |node: &Node| match node {
         Node::Literal(literal) => literal.said,
         // Text with something literal in it is never empty.
-        Node::Hole(Place { pattern: Pattern::Text(text), .. }) => {
-            text.parts.iter().any(|part| matches!(part, Part::Literal(_)))
-        }
+        Node::Hole(place) => match &place.pattern {
+            Pattern::Text(text) => text.parts.iter().any(|part| matches!(part, Part::Literal(_))),
+            _ => false,
+        },
         _ => false,
     };
     ["name", "generateName"].into_iter().any(|field| match (find(entries, field), shown.get(field)) {
@@ -164,10 +171,13 @@ impl<'a> Walk<'a> {
     ) -> Result<(), Miss> {
         let mut fields = object.iter().filter(|(name, _)| !aside(name)).peekable();
         for (name, node) in entries.iter().filter(|(name, _)| !aside(name)) {
-            while fields.next_if(|(other, _)| other.as_str() < &**name).is_some() {
+            // Nearly always the next one is the one.
+            let mut shown = fields.next_if(|(other, _)| other.as_str() == &**name);
+            while shown.is_none() && fields.next_if(|(other, _)| other.as_str() < &**name).is_some() {
                 self.extras += 1;
+                shown = fields.next_if(|(other, _)| other.as_str() == &**name);
             }
-            match fields.next_if(|(other, _)| other.as_str() == &**name) {
+            match shown {
                 Some((_, value)) => self.node(node, value)?,
                 None => self.absent(node)?,
             }
@@ -223,8 +233,9 @@ impl<'a> Walk<'a> {
         if !tables::stays(place.shape, value) || place.image && !value.as_str().is_some_and(tables::is_pulled_once) {
             return Err(Miss::Unsure);
         }
-        // A text has one spelling: what does not fit in it fits nowhere.
-        let miss = if place.shape.scalar() == Scalar::Text { Miss::Sure } else { Miss::Unsure };
+        // A text has one spelling: what does not fit in it fits nowhere. What completing fills in need not fit.
+        let sure = place.shape.scalar() == Scalar::Text && !place.defaulted;
+        let miss = if sure { Miss::Sure } else { Miss::Unsure };
         match &place.pattern {
             Pattern::Text(text) => {
                 let shown = value.as_str().ok_or(Miss::Unsure)?;
@@ -263,19 +274,20 @@ impl<'a> Walk<'a> {
     }
 
     pub(super) fn absent(&mut self, node: &Node) -> Result<(), Miss> {
-        match node {
-            Node::Hole(Place { pattern: Pattern::Hole(Hole::Declared(index)), optional: true, .. }) => {
-                self.absent.push(*index);
+        let hole = match node {
+            Node::Hole(place) if place.optional => match &place.pattern {
+                Pattern::Hole(hole) => Some(*hole),
+                // Of several holes any may be the absent one.
+                Pattern::Text(text) => text.sole_hole(),
+                _ => None,
+            },
+            _ => None,
+        };
+        match hole {
+            Some(Hole::Declared(index)) => {
+                self.absent.push(index);
                 Ok(())
             }
-            // Of several holes any may be the absent one.
-            Node::Hole(Place { pattern: Pattern::Text(text), optional: true, .. }) => match text.sole_hole() {
-                Some(Hole::Declared(index)) => {
-                    self.absent.push(index);
-                    Ok(())
-                }
-                _ => Err(Miss::Unsure),
-            },
             _ => Err(Miss::Unsure),
         }
     }
@@ -308,22 +320,25 @@ impl List {
         match self.shape.list() {
             ListKind::Positional => true,
             ListKind::Keyed([key]) => {
-                let named = |node: &Node| match node {
-                    Node::Map(entries) => match find(entries, key) {
-                        Some(Node::Literal(literal)) => literal.value.as_str().map(str::to_owned),
-                        _ => None,
-                    },
-                    _ => None,
-                };
-                let names: Option<Vec<_>> = self.elements.iter().map(named).collect();
+                let names: Option<Vec<_>> = self.elements.iter().map(|node| says(node, key)).collect();
                 let Some(mut names) = names else { return false };
-                let same =
-                    values.get(at).and_then(|value| value.get(key)?.as_str()) == names.get(at).map(String::as_str);
+                let same = values.get(at).and_then(|value| value.get(key)?.as_str()) == names.get(at).copied();
                 names.sort_unstable();
                 same && names.windows(2).all(|pair| pair[0] != pair[1]) && differ(values, key)
             }
             ListKind::Keyed(_) | ListKind::Set => false,
         }
+    }
+}
+
+/// The literal text of a field.
+pub(super) fn says<'n>(node: &'n Node, name: &str) -> Option<&'n str> {
+    match node {
+        Node::Map(entries) => match find(entries, name)? {
+            Node::Literal(literal) => literal.value.as_str(),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

@@ -12,6 +12,8 @@ mod pod;
 mod service;
 mod token;
 
+pub(crate) use token::{DEFAULT_ACCOUNT, VOLUME_PREFIX};
+
 use crate::tables::At;
 use serde_json::{Map, Value, json};
 use thiserror::Error;
@@ -121,7 +123,7 @@ fn metadata(expected: &mut Value, situation: &Situation<'_>) {
     }
     if situation.form == Form::Validating && !has(expected, "/metadata/name") {
         let prefix = text(expected, "/metadata/generateName").unwrap_or_default();
-        if let Some(name) = shown("name").filter(|name| generated(prefix, name)) {
+        if let Some(name) = shown("name").filter(|name| is_generated(prefix, name)) {
             add(expected, &["metadata"], "name", name.into());
         }
     }
@@ -133,7 +135,7 @@ const GENERATED: &str = "bcdfghjklmnpqrstvwxz2456789";
 const LONGEST_PREFIX: usize = 58;
 
 /// Whether a name is what the server makes of a prefix: five random letters more.
-fn generated(prefix: &str, name: &str) -> bool {
+pub(crate) fn is_generated(prefix: &str, name: &str) -> bool {
     let prefix = prefix.get(..LONGEST_PREFIX).unwrap_or(prefix);
     let rest = name.strip_prefix(prefix).filter(|_| !prefix.is_empty());
     rest.is_some_and(|rest| rest.len() == 5 && rest.chars().all(|c| GENERATED.contains(c)))

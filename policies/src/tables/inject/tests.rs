@@ -15,7 +15,7 @@ fn generated_names_are_the_prefix_and_five_letters() {
         (long.as_str(), cut.as_str(), true),
     ];
     for (prefix, name, expected) in cases {
-        assert_eq!(generated(prefix, name), expected, "{prefix} {name}");
+        assert_eq!(is_generated(prefix, name), expected, "{prefix} {name}");
     }
 }
 

@@ -8,9 +8,9 @@ use super::{CouldNotTell, GENERATED, Situation, add, entry, list, text};
 /// Where the token is mounted.
 const MOUNT_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 /// What the name of the token volume begins with.
-const VOLUME_PREFIX: &str = "kube-api-access-";
+pub(crate) const VOLUME_PREFIX: &str = "kube-api-access-";
 /// The account of a pod that names none.
-const DEFAULT_ACCOUNT: &str = "default";
+pub(crate) const DEFAULT_ACCOUNT: &str = "default";
 /// The lists of containers that get the mount. Ephemeral containers get none.
 const CONTAINERS: [&str; 2] = ["initContainers", "containers"];
 

@@ -30,7 +30,8 @@ pub(super) fn pod_grace(pod: &Object) -> bool {
 }
 
 pub(super) fn service_links(pod: &Object) -> bool {
-    object(pod, "spec").is_none_or(|spec| spec.get("enableServiceLinks").is_some_and(|said| !said.is_null()))
+    let said = |spec: &Object| spec.get("enableServiceLinks").is_some_and(|said| !said.is_null());
+    pod.contains_key("spec") && object(pod, "spec").is_none_or(said)
 }
 
 pub(super) fn account_alias(spec: &Object) -> bool {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bench::cluster::{self, Effort, Part};
+use bench::cluster::{self, Effort, Many, Part};
 use clap::{Parser, ValueEnum};
 
 /// What retinue costs behind a real API server: creates, start, memory.
@@ -12,12 +12,15 @@ struct Args {
     /// The program; else the one beside this one
     #[arg(value_name = "RETINUE")]
     binary: Option<PathBuf>,
-    /// What to measure; else everything
+    /// What to measure; else everything but collecting
     #[arg(long, value_enum, value_name = "PART")]
     only: Vec<Part>,
     /// Two minutes instead of many
     #[arg(long)]
     quick: bool,
+    /// Of collecting: with so many dependents alone
+    #[arg(long, value_enum, value_name = "MANY")]
+    dependents: Option<Many>,
     /// How to print
     #[arg(short, long, value_enum, default_value = "table")]
     output: Output,
@@ -46,7 +49,8 @@ fn measure(args: &Args) -> anyhow::Result<()> {
     };
     let binary = binary.canonicalize()?;
     let effort = if args.quick { Effort::QUICK } else { Effort::FULL };
-    let parts = if args.only.is_empty() { Part::value_variants() } else { &args.only };
+    let effort = args.dependents.map_or(effort, |many| effort.collecting(many));
+    let parts = if args.only.is_empty() { &Part::USUAL[..] } else { &args.only };
     let mut told = Vec::new();
     for part in parts {
         for table in cluster::run(&binary, *part, effort)? {

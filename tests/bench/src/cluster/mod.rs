@@ -1,10 +1,11 @@
 //! Behind a real API server: creates, start, memory, and what finding out who asks costs.
 //!
-//! The rooms: [`creates`] compares guards; [`starting`] starts, and looks at memory; [`table`] is what is told; [`world`] is the cluster with its masters, [`population`] fills it,
+//! The rooms: [`creates`] compares guards; [`starting`] starts, and looks at memory; [`collecting`] has the collector collect; [`table`] is what is told; [`world`] is the cluster with its masters, [`population`] fills it,
 //! [`objects`] what they create, [`intree`] the API server's own policies to compare with; [`link`] asks over kept
 //! connections, [`process`] reads what processes have used.
 
 mod asking;
+mod collecting;
 mod creates;
 mod intree;
 mod link;
@@ -16,6 +17,7 @@ pub mod table;
 mod world;
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Result;
 use table::Table;
@@ -29,6 +31,13 @@ pub enum Part {
     Start,
     /// What finding out who asks costs.
     Asking,
+    /// What the collector holds, asks and reaches with many dependents; only where it is named.
+    Collecting,
+}
+
+impl Part {
+    /// What is measured where nothing is named.
+    pub const USUAL: [Self; 3] = [Self::Creates, Self::Start, Self::Asking];
 }
 
 /// How much is measured.
@@ -45,15 +54,60 @@ pub struct Effort {
     dependents: usize,
     /// Creates at the slow pace.
     paced: usize,
+    /// Dependents that are collected,
+    collected: &'static [usize],
+    /// and over how long 10,000 of them become due.
+    spread: Duration,
 }
 
 impl Effort {
     /// Some two minutes.
-    pub const QUICK: Self =
-        Self { rounds: 3, creates: 100, starts: 3, templates: 1_000, load: 1_000, dependents: 1_000, paced: 8 };
+    pub const QUICK: Self = Self {
+        rounds: 3,
+        creates: 100,
+        starts: 3,
+        templates: 1_000,
+        load: 1_000,
+        dependents: 1_000,
+        paced: 8,
+        collected: &[10_000],
+        spread: Duration::from_secs(60),
+    };
     /// As BENCHMARKS.md tells.
-    pub const FULL: Self =
-        Self { rounds: 9, creates: 200, starts: 9, templates: 10_000, load: 5_000, dependents: 10_000, paced: 30 };
+    pub const FULL: Self = Self {
+        rounds: 9,
+        creates: 200,
+        starts: 9,
+        templates: 10_000,
+        load: 5_000,
+        dependents: 10_000,
+        paced: 30,
+        collected: &[10_000, 100_000],
+        spread: Duration::from_secs(60),
+    };
+}
+
+impl Effort {
+    /// With so many dependents that are collected.
+    #[must_use]
+    pub fn collecting(self, many: Many) -> Self {
+        let collected: &[usize] = match many {
+            Many::TenThousand => &[10_000],
+            Many::HundredThousand => &[100_000],
+        };
+        Self { collected, ..self }
+    }
+}
+
+/// How many dependents are collected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Many {
+    /// Some five minutes.
+    #[value(name = "10000")]
+    TenThousand,
+    /// Half an hour.
+    #[value(name = "100000")]
+    HundredThousand,
 }
 
 /// Measures `part` of the program `binary`.
@@ -61,10 +115,14 @@ impl Effort {
 /// # Errors
 /// What does not run, and every answer that is not the right one.
 pub fn run(binary: &Path, part: Part, effort: Effort) -> Result<Vec<Table>> {
-    let world = world::World::start(binary)?;
+    let world = match part {
+        Part::Collecting => collecting::world(binary)?,
+        _ => world::World::start(binary)?,
+    };
     Ok(match part {
         Part::Creates => vec![creates::run(&world, effort)?],
         Part::Start => starting::run(&world, effort)?,
         Part::Asking => vec![asking::run(&world, effort)?],
+        Part::Collecting => collecting::run(&world, effort)?,
     })
 }

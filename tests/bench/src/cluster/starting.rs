@@ -229,7 +229,7 @@ fn dependents(world: &World, masters: &[Asking], effort: Effort, memory: &mut Ta
 }
 
 /// The memory once it has stopped changing.
-fn settled(process: Process) -> Result<Memory> {
+pub(super) fn settled(process: Process) -> Result<Memory> {
     let mut last = process.memory()?;
     let mut since = Instant::now();
     while since.elapsed() < CALM {

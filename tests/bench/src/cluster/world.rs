@@ -59,7 +59,12 @@ pub(super) enum Standing {
 impl World {
     /// Starts the control plane and installs retinue, without running it.
     pub(super) fn start(binary: &Path) -> Result<Self> {
-        let installation = Installation::installed(Options::api_only().start()?, binary, &[])?;
+        Self::with(binary, Options::api_only(), &[])
+    }
+
+    /// The same on such a control plane, with further flags for `retinue install`.
+    pub(super) fn with(binary: &Path, options: Options, flags: &[&str]) -> Result<Self> {
+        let installation = Installation::installed(options.start()?, binary, flags)?;
         let cluster = &installation.cluster;
         cluster.service_account(HOME, "bench")?;
         let root = json!({
@@ -119,6 +124,11 @@ impl World {
     pub(super) fn controller(&self) -> Result<Retinue> {
         let [_, kubeconfig] = &self.kubeconfigs;
         self.run(vec!["controller".into(), "--kubeconfig".into(), kubeconfig.display().to_string()])
+    }
+
+    /// The collector's own account.
+    pub(super) fn controllers(&self) -> Result<Caller> {
+        Caller::new(self.cluster(), &self.cluster().token(HOME, "retinue-controller", None)?)
     }
 
     /// As admin; it must succeed.

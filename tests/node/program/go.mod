@@ -1,0 +1,3 @@
+module retinue.test/program
+
+go 1.26.0

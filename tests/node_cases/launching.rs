@@ -1,0 +1,147 @@
+//! A master that is a real pod, with the token that its kubelet mounted, launches Jobs that really run and really end.
+
+use jiff::{SignedDuration, Timestamp};
+use node::IMAGE;
+use policies::{keys, lifetime};
+
+use crate::house::room;
+
+/// What a dependent's end may take after its deadline: one request of the collector, and a kubelet that has much to do.
+const SOON: SignedDuration = SignedDuration::from_secs(10);
+
+/// The admin's template and the master's account.
+fn rights() -> String {
+    format!(
+        r#"apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: work
+  labels: {{fledged.io/templates: "true"}}
+  annotations: {{fledged.io/duration: "600"}}
+data:
+  parameters: |
+    name: {{type: string, pattern: "[a-z]{{1,8}}"}}
+    steps: {{type: array, items: {{type: string}}, maxItems: 10}}
+    lifetime: {{type: string, format: duration, default: 10m}}
+  job.yaml: |
+    apiVersion: batch/v1
+    kind: Job
+    metadata:
+      name: "${{name}}"
+      annotations: {{fledged.io/duration: "${{lifetime}}"}}
+    spec:
+      backoffLimit: 0
+      template:
+        spec:
+          restartPolicy: Never
+          containers:
+          - name: main
+            image: {IMAGE}
+            args: ${{steps}}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {{name: eod}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {{name: eod}}
+rules:
+- {{apiGroups: [fledged.io], resources: [dependents], verbs: [launch]}}
+- {{apiGroups: [batch], resources: [jobs], verbs: [create]}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {{name: eod}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: eod}}
+subjects: [{{kind: ServiceAccount, name: eod}}]
+"#
+    )
+}
+
+/// A Job as the master sends it.
+fn job(name: &str, lifetime: &str, steps: &str) -> String {
+    format!(
+        r#"apiVersion: batch/v1
+kind: Job
+metadata:
+  name: {name}
+  annotations: {{fledged.io/duration: "{lifetime}"}}
+spec:
+  backoffLimit: 0
+  template:
+    spec:
+      restartPolicy: Never
+      containers:
+      - name: main
+        image: {IMAGE}
+        args: {steps}
+"#
+    )
+}
+
+/// The master: the manifests that it sends, one after the other, and its Deployment.
+fn master(jobs: &[(&str, String)]) -> String {
+    let indented = |text: &str| text.lines().map(|line| format!("    {line}\n")).collect::<String>();
+    let files: String = jobs.iter().map(|(name, job)| format!("  {name}: |\n{}", indented(job))).collect();
+    let steps: String = jobs.iter().map(|(name, _)| format!("launch, /jobs/{name}, then, ")).collect();
+    format!(
+        r#"apiVersion: v1
+kind: ConfigMap
+metadata: {{name: jobs}}
+data:
+{files}---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: eod}}
+spec:
+  selector: {{matchLabels: {{app: eod}}}}
+  template:
+    metadata:
+      labels: {{app: eod}}
+      annotations: {{fledged.io/manifests: work}}
+    spec:
+      serviceAccountName: eod
+      containers:
+      - name: main
+        image: {IMAGE}
+        args: [{steps}pause]
+        volumeMounts: [{{name: jobs, mountPath: /jobs}}]
+      volumes: [{{name: jobs, configMap: {{name: jobs}}}}]
+"#
+    )
+}
+
+#[test]
+fn a_master_launches_with_its_mounted_token_a_job_that_completes_and_one_that_ends_at_its_deadline() {
+    let Some(room) = room() else { return };
+    room.apply(&rights());
+    room.apply(&master(&[
+        ("long", job("long", "20s", "[print, started, then, sleep, '600']")),
+        ("short", job("short", "10m", "[print, worked]")),
+    ]));
+
+    room.wait("job/long", "create");
+    let long = room.get("job/long");
+    let label = long["metadata"]["labels"][keys::EXPIRES_AT].as_str().unwrap();
+    let deadline = lifetime::read_label(label).unwrap();
+    let owner = &long["metadata"]["ownerReferences"][0];
+    assert_eq!((owner["kind"].as_str(), owner["name"].as_str()), (Some("Deployment"), Some("eod")), "{long}");
+
+    room.wait("job/short", "create");
+    room.wait("job/short", "condition=Complete");
+    assert_eq!(room.kubectl(&["logs", "job/short"]), "worked\n");
+
+    room.wait("job/long", "jsonpath={.status.ready}=1");
+    let running = || room.running().into_iter().filter(|it| it.starts_with("long-")).count();
+    assert_eq!(running(), 1, "{:?}", room.running());
+    room.wait("job/long", "delete");
+    let gone = Timestamp::now();
+    assert!(deadline <= gone && gone < deadline + SOON, "gone at {gone}, its deadline was {deadline}");
+    let master = room.kubectl(&["get", "pods", "--selector", "app=eod", "-o", "jsonpath={.items[0].metadata.name}"]);
+    room.until_running(&[&format!("{master}/main")]);
+
+    // The master and what is not over yet are left alone.
+    assert_eq!(room.get("job/short")["status"]["succeeded"], 1);
+    assert_eq!(room.get("deployment/eod")["status"]["readyReplicas"], 1);
+}
