@@ -241,7 +241,7 @@ fn a_secret_of_certificates_can_be_applied() {
 fn help_has_examples_and_exit_codes() {
     let help = retinue(&["--help"]);
     assert!(help.out.contains("Exit codes:"), "{}", help.out);
-    for command in ["check", "render", "run", "lint", "certs", "install", "webhook", "controller", "dev"] {
+    for command in ["check", "render", "run", "lint", "certs", "install", "webhook", "controller", "dev", "doctor"] {
         let help = retinue(&[command, "--help"]);
         assert_eq!(help.code, 0);
         assert!(help.out.contains("Examples:\n  retinue "), "{command}: {}", help.out);
@@ -256,4 +256,16 @@ fn it_runs_as_a_kubectl_plugin() {
     let told = Command::new(plugin).arg("check").output().unwrap();
     let told = String::from_utf8(told.stderr).unwrap();
     assert!(told.contains("Usage: kubectl retinue check"), "{told}");
+}
+
+#[test]
+fn a_name_that_can_be_no_namespace_is_refused_where_it_is_written() {
+    for (command, flag) in [
+        ("controller", "--essential-namespace=trading,Risk!"),
+        ("controller", "--collect-namespace=a/b"),
+        ("doctor", "--namespace=a..b"),
+    ] {
+        let told = retinue(&[command, flag]);
+        assert!(told.code == 2 && told.err.contains("expected the name of a namespace"), "{flag}: {}", told.err);
+    }
 }

@@ -13,6 +13,8 @@ mod essential;
 mod following;
 #[path = "collector/foreign.rs"]
 mod foreign;
+#[path = "collector/guard.rs"]
+mod guard;
 #[path = "collector/leader.rs"]
 mod leader;
 

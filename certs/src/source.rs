@@ -88,7 +88,8 @@ impl fmt::Debug for Serving {
     }
 }
 
-fn validity(leaf: &CertificateDer<'_>) -> Result<Validity, PairError> {
+/// When a certificate is valid.
+pub(crate) fn validity(leaf: &CertificateDer<'_>) -> Result<Validity, PairError> {
     let (_, parsed) =
         x509_parser::parse_x509_certificate(leaf).map_err(|source| PairError::Certificate(source.to_string()))?;
     let instant = |at: i64| {

@@ -9,11 +9,12 @@
 //! [`stamp`] marks what was admitted; [`rbac`] says which rights a master needs; [`lifetime`] is durations and deadlines; [`garbage`] is what may be deleted,
 //! [`foreign`] what other collectors' keys say;
 //! [`essential`] says when a pod is done although sidecars run;
-//! [`run`] reads a Job and its pods.
+//! [`run`] reads a Job and its pods; [`doctor`] says what is wrong with an installation.
 
 pub mod accept;
 pub mod caller;
 pub mod difference;
+pub mod doctor;
 pub mod essential;
 pub mod foreign;
 pub mod garbage;

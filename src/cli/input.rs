@@ -183,6 +183,18 @@ pub fn namespaced_name(text: &str) -> Result<NamespacedName, String> {
     }
 }
 
+/// A namespace's name, which goes into the paths of requests.
+///
+/// # Errors
+/// For what cannot be one.
+pub fn namespace(text: &str) -> Result<String, String> {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if text.is_empty() || text.len() > 63 || !text.bytes().all(fits) {
+        return Err("expected the name of a namespace: lower-case letters, digits and -".into());
+    }
+    Ok(text.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::allow_attributes, reason = "tests")]

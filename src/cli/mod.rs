@@ -1,11 +1,12 @@
 //! The command line: one file per command, each a function from its arguments to an [`Exit`].
 //!
-//! `check`, `render`, `lint`, `rbac` read files and ask `policies`, the same functions as in the cluster; `run` asks a
-//! cluster; the servers are in [`crate::role`].
+//! `check`, `render`, `lint`, `rbac` read files and ask `policies`, the same functions as in the cluster; `run` and
+//! `doctor` ask a cluster; the servers are in [`crate::role`].
 
 pub mod caller;
 pub mod certs;
 pub mod check;
+pub mod doctor;
 pub mod input;
 pub mod install;
 pub mod lint;
@@ -57,9 +58,9 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const CODES: &str = "\
 Exit codes:
-  0  as wished: admitted, no errors found, server stopped by a signal
-  1  the answer is no: refused (check), errors found (lint), a Job failed (run), or a server failed
-  2  no answer: unreadable input, wrong arguments, or a fact that is missing (check)
+  0  as wished: admitted, no errors found, sound, server stopped by a signal
+  1  the answer is no: refused (check), errors found (lint), problems found (doctor), a Job failed (run), or a server failed
+  2  no answer: unreadable input, wrong arguments, or a fact that is missing (check, doctor)
 run has two more: 124 its time limit has passed, 130 a signal ended it";
 
 /// Lets a Kubernetes workload launch exactly the objects that an admin's templates describe.
@@ -103,6 +104,8 @@ enum Command {
     Run(run::Args),
     /// Print the narrow Roles that a master needs for its templates
     Rbac(rbac::Args),
+    /// Say whether the installation is sound, and who gets around it
+    Doctor(doctor::Args),
     /// Make development certificates
     Certs(certs::Args),
     /// Print what is installed in a cluster
@@ -149,6 +152,7 @@ impl Command {
             Self::Lint(args) => lint::run(args),
             Self::Run(args) => run::run(args),
             Self::Rbac(args) => rbac::run(args),
+            Self::Doctor(args) => doctor::run(args),
             Self::Certs(args) => certs::run(args),
             Self::Install(args) => install::run(args),
             Self::Webhook(args) => role::serve(|shutdown| role::webhook::run(args, shutdown)),

@@ -63,6 +63,12 @@ pub fn coloured(word: &str, good: bool) -> String {
     paint(word, good, colour_wanted(io::stdout().is_terminal()))
 }
 
+/// Columns of the terminal that standard output is; none: it is none.
+pub fn width() -> Option<usize> {
+    let size = terminal_size::terminal_size().filter(|_| io::stdout().is_terminal());
+    size.map(|(width, _)| usize::from(width.0))
+}
+
 /// Whether to write in colour to what is a terminal or not.
 pub fn colour_wanted(terminal: bool) -> bool {
     terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())

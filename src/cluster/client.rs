@@ -204,7 +204,7 @@ pub(crate) enum Detail {
 }
 
 /// The `Accept` header for metadata alone.
-pub(super) const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+pub(crate) const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 
 /// Reads one object live, from the server's storage rather than a cache: the freshest there is.
 /// None where it does not exist.

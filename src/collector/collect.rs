@@ -19,6 +19,7 @@ use super::essential::{self, Essential, Missing, Selection, Wanted};
 use super::following::Following;
 use super::foreign::{Foreign, Kept};
 use super::gather::{self, Cause, News, Reading};
+use super::guard::{Guard, Sentry};
 use super::identity::Uid;
 use super::leader::{Election, Leader};
 use super::lookout::Lookout;
@@ -44,12 +45,22 @@ pub struct Config {
     pub election: Option<Election>,
     /// Where other collectors' keys count; none: nowhere.
     pub foreign: Option<Foreign>,
+    /// What judges masters, to say so when it is missing.
+    pub guard: Guard,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        let (namespace, essential, instance) = (None, Wanted::default(), "retinue".into());
-        Self { namespace, essential, rate: None, instance, pod: None, election: None, foreign: None }
+        Self {
+            namespace: None,
+            essential: Wanted::default(),
+            rate: None,
+            instance: "retinue".into(),
+            pod: None,
+            election: None,
+            foreign: None,
+            guard: Guard::default(),
+        }
     }
 }
 
@@ -100,6 +111,7 @@ pub async fn run(
         following: Following::new(client.clone(), namespace, metrics.clone()),
         masters: Masters::new(client.clone(), metrics.clone()),
         essential: Essential::new(client.clone(), metrics.clone(), teller.clone()),
+        sentry: Sentry::new(&client, config.guard.clone()),
         leader: Leader::new(client.clone(), Arc::clone(&clock), config.election.clone(), metrics.clone()),
         reap: Reap::new(client, &config),
         clock,
@@ -126,6 +138,7 @@ struct Collector {
     masters: Masters,
     essential: Essential,
     leader: Leader,
+    sentry: Sentry,
     reap: Reap,
 }
 
@@ -195,6 +208,10 @@ impl Collector {
                 }
                 rights = self.lookout.next() => self.follow(rights?),
                 news = self.leader.next() => news?,
+                missing = self.sentry.next() => {
+                    self.metrics.guard_missing.set(i64::try_from(missing.len()).unwrap_or(i64::MAX));
+                    self.teller.tell_guard(&missing);
+                }
                 orphans = self.masters.next(|| self.clock.now()) => {
                     for (tracked, epoch) in orphans? {
                         self.queue.put(tracked, epoch);

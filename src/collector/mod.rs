@@ -13,7 +13,7 @@
 //! those of masters whose end no ownerReference would tell, [`essential`] those of pods with essential containers,
 //! [`queue`] orders deadlines (in few bytes: [`identity`]), [`leader`] has one of several collectors delete, [`reap`] sends
 //! one conditional DELETE per object, [`report`] counts and tells (within its [`allowance`]), [`collect`] ties them
-//! together. There is no object store: state is the cluster, so a restart loses nothing, and since every DELETE names uid
+//! together. [`guard`] says when what judges masters is missing. There is no object store: state is the cluster, so a restart loses nothing, and since every DELETE names uid
 //! and resourceVersion two collectors at once harm nothing.
 
 mod again;
@@ -25,6 +25,7 @@ pub mod essential;
 mod following;
 mod foreign;
 pub mod gather;
+mod guard;
 pub mod identity;
 pub mod leader;
 mod lookout;
@@ -37,5 +38,6 @@ pub mod report;
 pub use collect::{Config, run};
 pub use essential::Wanted;
 pub use foreign::Foreign;
+pub use guard::Guard;
 pub use leader::Election;
 pub use report::Metrics;

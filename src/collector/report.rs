@@ -1,5 +1,6 @@
 //! What the collector tells: metrics with closed labels, and Events on the objects it deletes or cannot delete.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -84,6 +85,8 @@ pub struct Metrics {
     pub ignored: Counter,
     /// Objects that are kept, since a key of another collector on them cannot be read.
     pub unreadable: Gauge,
+    /// Webhook configurations and policies of retinue that are missing.
+    pub guard_missing: Gauge,
     /// Interruptions of watches.
     pub interruptions: Counter,
     /// Seconds from deadline to the answer of the DELETE that worked.
@@ -113,6 +116,7 @@ impl Default for Metrics {
             essential_mistaken: Counter::default(),
             ignored: Counter::default(),
             unreadable: Gauge::default(),
+            guard_missing: Gauge::default(),
             interruptions: Counter::default(),
             // The promise is one second; beyond it the scale of restarts (a minute) and of outages (an hour).
             lateness: Histogram::new([0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 3600.0]),
@@ -146,6 +150,9 @@ impl Metrics {
         registry.register("ignored", "Labels of a stamp seen without a valid stamp", self.ignored.clone());
         let help = "Objects kept since another collector's key on them cannot be read";
         registry.register("unreadable", help, self.unreadable.clone());
+        let help =
+            "Webhook configurations and policies of retinue that are missing: masters are not, or not wholly, judged";
+        registry.register("guard_missing", help, self.guard_missing.clone());
         registry.register("watch_interruptions", "Interruptions of watches", self.interruptions.clone());
         registry.register("lateness_seconds", "From deadline to deletion", self.lateness.clone());
         registry.register("events_lost", "Events that could not be written", self.events_lost.clone());
@@ -302,7 +309,25 @@ impl Teller {
         self.send(pod, EventType::Warning, "RightsMissing", "Follow", &note, Times::Each);
     }
 
-    /// The same of essential containers.
+    /// Says in the log and on the collector's own pod what is missing of what judges masters, or that nothing is any more.
+    pub fn tell_guard(&self, missing: &BTreeSet<String>) {
+        if missing.is_empty() {
+            tracing::info!("retinue's webhook configurations and policies are there again");
+        } else {
+            let named: Vec<&str> = missing.iter().map(String::as_str).collect();
+            let named = named.join(", ");
+            tracing::error!(missing = named, "retinue's guard is missing: apply retinue install again");
+            let Some(pod) = self.pod.clone() else { return };
+            let note = format!(
+                "masters are not, or not wholly, judged: missing is {}. Apply retinue install again; retinue doctor says \
+                 what else is wrong. What was validly stamped is deleted at its deadline all the same",
+                shortened(&named, LACKS_LIMIT)
+            );
+            self.send(pod, EventType::Warning, "GuardMissing", "Follow", &note, Times::Each);
+        }
+    }
+
+    /// Says the same as [`Teller::tell_lacks`] of essential containers.
     pub fn tell_essential_lacks(&self, lacks: &[String]) {
         let Some(pod) = self.pod.clone() else { return };
         let named = shortened(&lacks.join("; "), LACKS_LIMIT);

@@ -14,6 +14,8 @@ mod workloads;
 
 use serde_json::{Value, json};
 
+use crate::collector::Guard;
+
 pub(crate) use self::rbac::{COLLECTOR_KINDS, PROBE_KINDS};
 pub use self::values::{FailurePolicy, Floor, Reach, Values, ValuesError};
 
@@ -41,6 +43,20 @@ pub fn render(values: &Values) -> Vec<Value> {
     }
     objects.extend(configurations::objects(values));
     objects
+}
+
+/// What of an installation judges masters, for the collector to say so when it is missing.
+pub fn guard(floor: Floor) -> Guard {
+    let mut guard = Guard::default();
+    for object in render(&Values { floor, ..Values::default() }) {
+        let (kind, name) = (object["kind"].as_str(), object["metadata"]["name"].as_str());
+        if let (Some("admissionregistration.k8s.io/v1"), Some(kind), Some(name)) =
+            (object["apiVersion"].as_str(), kind, name)
+        {
+            guard.expected.entry(kind.to_owned()).or_default().insert(name.to_owned());
+        }
+    }
+    guard
 }
 
 fn namespace(values: &Values) -> Value {

@@ -134,17 +134,18 @@ fn collector(values: &Values) -> Vec<Value> {
         rule("apiextensions.k8s.io", &["customresourcedefinitions"], follow),
         rule("apiregistration.k8s.io", &["apiservices"], follow),
         rule("rbac.authorization.k8s.io", &["clusterrolebindings", "clusterroles", "rolebindings", "roles"], follow),
-        configurations(),
-        // To say so when the floor is missing.
+        // To say so when what judges masters is missing: their names, as metadata alone.
         rule(
             "admissionregistration.k8s.io",
             &[
                 "mutatingadmissionpolicies",
                 "mutatingadmissionpolicybindings",
+                "mutatingwebhookconfigurations",
                 "validatingadmissionpolicies",
                 "validatingadmissionpolicybindings",
+                "validatingwebhookconfigurations",
             ],
-            &["get"],
+            follow,
         ),
         rule("events.k8s.io", &["events"], &["create", "patch"]),
         // A Job's pod whose essential container has completed is not deleted: its phase becomes Succeeded.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::values::{Reach, Values};
+use super::values::{Floor, Reach, Values};
 use super::{CONTROLLER, TLS_SECRET, WEBHOOK, labels, labels_with};
 
 const COMPONENT: &str = "app.kubernetes.io/component";
@@ -61,6 +61,9 @@ fn deployment(values: &Values, name: &str) -> Value {
         ports.push(json!({ "name": "https", "containerPort": PORT, "protocol": "TCP" }));
         mounts.push(json!({ "name": "certs", "mountPath": "/certs", "readOnly": true }));
         volumes.push(json!({ "name": "certs", "secret": { "secretName": TLS_SECRET } }));
+    }
+    if !webhook && values.floor == Floor::Off {
+        args.push("--no-floor".into());
     }
     args.extend(["--health".into(), health]);
     // The collector tells of rights that it lacks in an Event on its own pod.

@@ -8,9 +8,10 @@ use std::time::Duration;
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::Failure;
+use crate::cli::{Failure, input};
 use crate::cluster::client::{Connection, Source};
-use crate::collector::{self, Config, Election, Foreign, Metrics, Wanted};
+use crate::collector::{self, Config, Election, Foreign, Guard, Metrics, Wanted};
+use crate::deploy::{self, Floor};
 use crate::sampler;
 
 use super::{Parts, say_ready, status};
@@ -52,11 +53,12 @@ impl ClusterArgs {
 #[derive(Clone, Debug, clap::Args)]
 pub struct CollectArgs {
     /// Collect in this namespace only; else in all
-    #[arg(long, value_name = "NAMESPACE")]
+    #[arg(long, value_name = "NAMESPACE", value_parser = input::namespace)]
     pub collect_namespace: Option<String>,
     /// End pods whose essential containers (labels essential-containers, essential-container) have completed in this
     /// namespace only; may be given several times, or list several with commas; else wherever dependents are collected
-    #[arg(long, value_name = "NAMESPACE", value_delimiter = ',', conflicts_with = "no_essential_containers")]
+    #[arg(long, value_name = "NAMESPACE", value_delimiter = ',', value_parser = input::namespace,
+        conflicts_with = "no_essential_containers")]
     pub essential_namespace: Vec<String>,
     /// End no pods because of essential containers
     #[arg(long)]
@@ -85,12 +87,12 @@ pub struct CollectArgs {
     #[arg(long, value_name = "KIND,...", value_delimiter = ',', value_parser = name, requires = "foreign_keys")]
     pub foreign_annotations: Vec<String>,
     /// Namespaces in which such keys count, each with watches of its own; else wherever is collected
-    #[arg(long, value_name = "NAMESPACE,...", value_delimiter = ',', value_parser = name, requires = "foreign_keys",
-        conflicts_with = "collect_namespace")]
+    #[arg(long, value_name = "NAMESPACE,...", value_delimiter = ',', value_parser = input::namespace,
+        requires = "foreign_keys", conflicts_with = "collect_namespace")]
     pub foreign_namespaces: Vec<String>,
 }
 
-/// The name of a kind or a namespace.
+/// The name of a kind.
 fn name(text: &str) -> Result<String, String> {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
     let good = !text.is_empty() && text.chars().all(inner);
@@ -111,6 +113,7 @@ impl CollectArgs {
                 annotated: self.foreign_annotations.iter().cloned().collect(),
                 namespaces: self.foreign_namespaces.iter().cloned().collect(),
             }),
+            guard: Guard::default(),
         }
     }
 
@@ -145,6 +148,9 @@ pub struct Args {
     cluster: ClusterArgs,
     #[command(flatten)]
     collect: CollectArgs,
+    /// The floor is not installed: say nothing of policies that are missing
+    #[arg(long)]
+    no_floor: bool,
     /// Where health and metrics are answered, over plain HTTP
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     health: SocketAddr,
@@ -166,7 +172,9 @@ pub async fn run(args: &Args, shutdown: CancellationToken) -> Result<(), Failure
     tracing::info!(address = %status.address, "health and metrics are answered");
     parts.start("the server for health and metrics", status.run());
     sample(&mut parts, &connection, &args.collect, sampled);
-    start(&mut parts, connection, &args.collect, metrics, shutdown);
+    let floor = if args.no_floor { Floor::Off } else { Floor::On };
+    let config = Config { guard: deploy::guard(floor), ..args.collect.config() };
+    start(&mut parts, connection, config, metrics, shutdown);
     parts.join().await
 }
 
@@ -180,16 +188,10 @@ pub fn sample(parts: &mut Parts, connection: &Connection, collect: &CollectArgs,
 }
 
 /// Starts the collector, and says when it follows what it may delete.
-pub fn start(
-    parts: &mut Parts,
-    connection: Connection,
-    collect: &CollectArgs,
-    metrics: Metrics,
-    shutdown: CancellationToken,
-) {
+pub fn start(parts: &mut Parts, connection: Connection, config: Config, metrics: Metrics, shutdown: CancellationToken) {
     let Connection { client, clock } = connection;
     let (ready, following) = (Arc::clone(&metrics.following), metrics.clone());
-    parts.start("the collector", collector::run(client, clock, collect.config(), metrics, shutdown));
+    parts.start("the collector", collector::run(client, clock, config, metrics, shutdown));
     parts.keep("the word that it is ready", async move {
         ready.notified().await;
         say_ready(&format!("dependents of {} kinds are collected", following.kinds.get()));

@@ -109,7 +109,7 @@ pub async fn run(args: &Args, shutdown: CancellationToken) -> Result<(), Failure
         }
     }
     controller::sample(&mut parts, &connection, &args.collect, sampled);
-    controller::start(&mut parts, connection, &args.collect, collected, shutdown);
+    controller::start(&mut parts, connection, args.collect.config(), collected, shutdown);
     parts.join().await
 }
 

@@ -63,7 +63,13 @@ fn a_template_of_the_config_map_that_the_own_pod_names_is_run() {
     let ran = run(&master.kubeconfig, &master.namespace, &args, "");
     assert_eq!(ran.code, 0, "{}", ran.err);
     let kept = there(&master, "fixed-completes").unwrap();
-    assert_eq!(granted(&kept), 3600, "kept as long as it was granted: {}", ran.err);
+    // The deadline is counted from the instant of the verdict, just before that of the creation: a second may lie between.
+    assert!(
+        (3_599..=3_600).contains(&granted(&kept)),
+        "kept as long as it was granted: {} s, {}",
+        granted(&kept),
+        ran.err
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use policies::lifetime;
 
+use crate::cli::input;
 use crate::cli::templates::Chosen;
 use crate::role::controller::ClusterArgs;
 
@@ -50,7 +51,7 @@ pub struct Args {
     #[command(flatten)]
     pub(super) cluster: ClusterArgs,
     /// The Job's namespace; else the manifest's, else the context's or the pod's own
-    #[arg(short, long, value_name = "NAMESPACE", value_parser = namespace)]
+    #[arg(short, long, value_name = "NAMESPACE", value_parser = input::namespace)]
     pub(super) namespace: Option<String>,
     /// Run this image, in one pod that is not started again
     #[arg(long, value_name = "IMAGE")]
@@ -115,13 +116,4 @@ impl Restart {
             Self::OnFailure => "OnFailure",
         }
     }
-}
-
-/// A namespace's name, which goes into the paths of requests.
-pub(super) fn namespace(text: &str) -> Result<String, String> {
-    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if text.is_empty() || text.len() > 63 || !text.bytes().all(fits) {
-        return Err("expected the name of a namespace: lower-case letters, digits and -".into());
-    }
-    Ok(text.to_owned())
 }

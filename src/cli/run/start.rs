@@ -76,7 +76,8 @@ fn place(job: &Value, args: &Args, api: &mut Api) -> Result<(), Failure> {
     if let Some(wanted) = args.namespace.as_ref().filter(|wanted| *wanted != named) {
         return Err(format!("the Job names the namespace {named}, and --namespace says {wanted}").into());
     }
-    api.namespace = super::args::namespace(named).map_err(|_| format!("the Job's namespace {named:?} is no name"))?;
+    api.namespace =
+        crate::cli::input::namespace(named).map_err(|_| format!("the Job's namespace {named:?} is no name"))?;
     Ok(())
 }
 

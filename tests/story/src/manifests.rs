@@ -92,7 +92,8 @@ data:
     )
 }
 
-/// The master: its account, which may launch, and which RBAC lets do far more than that; its Deployment.
+/// The master: its account, which may launch, and which RBAC lets do far more than that; its Deployment. Not the role
+/// `edit`, which may impersonate the accounts of its namespace: what acts as another account is not judged.
 pub fn master(namespace: &str) -> String {
     format!(
         r#"apiVersion: v1
@@ -106,26 +107,17 @@ roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: retinue
 subjects: [{{kind: ServiceAccount, name: eod, namespace: {namespace}}}]
 ---
 apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {{name: eod-edit, namespace: {namespace}}}
-roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: edit}}
-subjects: [{{kind: ServiceAccount, name: eod, namespace: {namespace}}}]
----
-apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
-metadata: {{name: eod-more, namespace: {namespace}}}
+metadata: {{name: eod-everything, namespace: {namespace}}}
 rules:
-- apiGroups: [""]
-  resources: [serviceaccounts/token, pods/exec, pods/eviction, pods/status, pods/binding, pods/ephemeralcontainers]
-  verbs: [create, get, update, patch]
-- apiGroups: [apps]
-  resources: [deployments/finalizers]
-  verbs: [update]
+- apiGroups: ["*"]
+  resources: ["*"]
+  verbs: [get, list, watch, create, update, patch, delete, deletecollection]
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
-metadata: {{name: eod-more, namespace: {namespace}}}
-roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: eod-more}}
+metadata: {{name: eod-everything, namespace: {namespace}}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: eod-everything}}
 subjects: [{{kind: ServiceAccount, name: eod, namespace: {namespace}}}]
 ---
 apiVersion: apps/v1

@@ -17,6 +17,7 @@ const DEADLINE: &str = "%Y-%m-%dT%H%M%SZ";
 /// Something could not be run at all.
 pub fn play(stage: &mut Stage<'_>) -> Result<()> {
     consent(stage)?;
+    soundness(stage)?;
     launch(stage)?;
     beyond_the_template(stage)?;
     beyond_its_own(stage)?;
@@ -39,6 +40,13 @@ fn consent(stage: &mut Stage<'_>) -> Result<()> {
     stage.refuses_admin(&["apply", "-f", "-"], Some(&holes), &["job.yaml", "line"])?;
     let fortnight = with(&bad, "fledged.io/duration: \"3600\"", "fledged.io/duration: 1 fortnight");
     stage.refuses_admin(&["apply", "-f", "-"], Some(&fortnight), &["1 fortnight", "is no duration"])?;
+    Ok(())
+}
+
+fn soundness(stage: &mut Stage<'_>) -> Result<()> {
+    stage.scene("Is the installation sound, and does anybody get around it?");
+    let told = stage.retinue(Who::Admin, &["doctor"])?;
+    stage.check(told.success && told.text.contains("sound: 0 problems"), "it is sound");
     Ok(())
 }
 
@@ -236,6 +244,8 @@ fn outage(stage: &mut Stage<'_>) -> Result<()> {
     let answer = stage.refuses(&["create", "-f", "-"], Some(&report("down", "10m")), &["failed calling webhook"])?;
     stage.check(answer.took < Duration::from_secs(4), &format!("answered in {:?}", answer.took));
     stage.admits(Who::Admin, &["create", "configmap", "admins", "--from-literal=a=b"], None, &["created"])?;
+    let told = stage.retinue(Who::Admin, &["doctor"])?;
+    stage.check(!told.success && told.text.contains("did not answer"), "the doctor says that it does not answer");
     stage.installation.start_webhook()?;
     stage.say("    (the webhook is started again)");
     stage.admits(Who::Master, &["create", "-f", "-"], Some(&report("up", "10m")), &["created"])?;
@@ -245,7 +255,7 @@ fn outage(stage: &mut Stage<'_>) -> Result<()> {
 fn run(stage: &mut Stage<'_>) -> Result<()> {
     stage.scene("retinue run starts a Job, watches it, and ends it at its limit; the limit is the Job's deadline");
     let limited = ["run", "--template", "job.yaml", "--set", "run=20261123", "--time-limit", "2s", "--interval", "1s"];
-    let answer = stage.retinue(&limited)?;
+    let answer = stage.retinue(Who::Master, &limited)?;
     let told = ["is created; its deadline is", "1 active", "time limit: it ran longer than its limit of 2 s"];
     let missing: Vec<&&str> = told.iter().filter(|words| !answer.text.contains(**words)).collect();
     stage.check(missing.is_empty() && !answer.success, &format!("ended after {:?}; missing: {missing:?}", answer.took));

@@ -107,15 +107,25 @@ impl<'a> Stage<'a> {
         Ok(Answer { success: output.success(), text, took })
     }
 
-    /// Runs retinue itself in the master's namespace, as the master, and prints command and answer.
+    /// Runs retinue itself, the master's in its namespace, and prints command and answer.
     ///
     /// # Errors
     /// It could not be run at all.
-    pub fn retinue(&mut self, args: &[&str]) -> Result<Answer> {
-        (self.print)(&format!("master$ retinue {}", args.join(" ")));
+    pub fn retinue(&mut self, who: Who, args: &[&str]) -> Result<Answer> {
         let start = Instant::now();
         let mut command = Command::new(self.installation.binary());
-        command.args(args).args(["-n", &self.namespace]).env("KUBECONFIG", &self.master).env_remove("RUST_LOG");
+        command.args(args).env_remove("RUST_LOG");
+        let name = match who {
+            Who::Admin => {
+                command.env("KUBECONFIG", self.installation.cluster.kubeconfig());
+                "admin"
+            }
+            Who::Master => {
+                command.args(["-n", &self.namespace]).env("KUBECONFIG", &self.master);
+                "master"
+            }
+        };
+        (self.print)(&format!("{name}$ retinue {}", args.join(" ")));
         let output = command.output()?;
         let took = start.elapsed();
         let text = format!("{}{}", String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));

@@ -1,0 +1,149 @@
+//! What the doctor asks the API server: reads, reviews, and creates with dry run. Each with a deadline, each refusal in
+//! the server's own words.
+
+use std::time::Duration;
+
+use futures::{StreamExt as _, stream};
+use http::header::CONTENT_TYPE;
+use kube::Client;
+use policies::doctor::{Answers, Question};
+use serde_json::{Value, json};
+
+use crate::cluster::client::{METADATA_ONLY, message};
+
+/// How long a request may take: a webhook may have up to 30 s.
+const DEADLINE: Duration = Duration::from_secs(35);
+/// Objects per page of a list.
+const PAGE: u32 = 500;
+/// Requests in flight.
+pub(super) const AT_ONCE: usize = 8;
+
+/// No answer, or a refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct NoAnswer {
+    /// The HTTP status; none: nothing came.
+    pub(super) code: Option<u16>,
+    /// Why.
+    pub(super) message: String,
+}
+
+/// Asks.
+#[derive(Clone)]
+pub(super) struct Asker {
+    pub(super) client: Client,
+}
+
+impl Asker {
+    async fn send<T: serde::de::DeserializeOwned>(
+        &self,
+        request: http::request::Builder,
+        body: Vec<u8>,
+    ) -> Result<T, NoAnswer> {
+        let broken = |message: String| NoAnswer { code: None, message };
+        let request = request.body(body).map_err(|error| broken(error.to_string()))?;
+        match tokio::time::timeout(DEADLINE, self.client.request::<T>(request)).await {
+            Err(_) => Err(broken(format!("the API server did not answer within {} s", DEADLINE.as_secs()))),
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(kube::Error::Api(status))) => {
+                Err(NoAnswer { code: Some(status.code), message: message(&kube::Error::Api(status)) })
+            }
+            Ok(Err(error)) => Err(broken(message(&error))),
+        }
+    }
+
+    /// Reads one object; none: there is none.
+    pub(super) async fn get(&self, path: &str) -> Result<Option<Value>, NoAnswer> {
+        match self.send(http::Request::get(path), Vec::new()).await {
+            Ok(object) => Ok(Some(object)),
+            Err(NoAnswer { code: Some(404), .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads text, such as what a pod answers through the API server.
+    pub(super) async fn text(&self, path: &str) -> Result<String, NoAnswer> {
+        let broken = |message: String| NoAnswer { code: None, message };
+        let request = http::Request::get(path).body(Vec::new()).map_err(|error| broken(error.to_string()))?;
+        match tokio::time::timeout(DEADLINE, self.client.request_text(request)).await {
+            Err(_) => Err(broken(format!("nothing came within {} s", DEADLINE.as_secs()))),
+            Ok(answer) => answer.map_err(|error| broken(message(&error))),
+        }
+    }
+
+    /// Lists, page by page. Lists leave `kind` out of their items: it is put back. `query` begins with `&` or is empty.
+    pub(super) async fn list(&self, path: &str, query: &str) -> Result<Vec<Value>, NoAnswer> {
+        self.pages(path, query, |_| {}).await
+    }
+
+    /// The same, of metadata alone.
+    pub(super) async fn metadata(&self, path: &str) -> Result<Vec<Value>, NoAnswer> {
+        let accept = METADATA_ONLY.replace("PartialObjectMetadata;", "PartialObjectMetadataList;");
+        self.pages(path, "", move |headers| {
+            if let Ok(value) = accept.parse() {
+                headers.insert(http::header::ACCEPT, value);
+            }
+        })
+        .await
+    }
+
+    async fn pages(
+        &self,
+        path: &str,
+        query: &str,
+        headers: impl Fn(&mut http::HeaderMap),
+    ) -> Result<Vec<Value>, NoAnswer> {
+        let mut all = Vec::new();
+        let mut token = String::new();
+        loop {
+            let mut request = http::Request::get(format!("{path}?limit={PAGE}{query}{token}"));
+            if let Some(map) = request.headers_mut() {
+                headers(map);
+            }
+            let mut page: Value = self.send(request, Vec::new()).await?;
+            let kind = page["kind"].as_str().and_then(|kind| kind.strip_suffix("List")).map(str::to_owned);
+            let items = page["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
+            all.extend(items.into_iter().map(|mut item| {
+                if let (Some(kind), true) = (&kind, item["kind"].is_null()) {
+                    item["kind"] = json!(kind);
+                }
+                item
+            }));
+            match page["metadata"]["continue"].as_str().filter(|token| !token.is_empty()) {
+                Some(more) => token = format!("&continue={more}"),
+                None => return Ok(all),
+            }
+        }
+    }
+
+    /// Creates.
+    pub(super) async fn create(&self, path: &str, object: &Value) -> Result<Value, NoAnswer> {
+        let request = http::Request::post(path).header(CONTENT_TYPE, "application/json");
+        self.send(request, object.to_string().into_bytes()).await
+    }
+
+    /// Asks what accounts may.
+    pub(super) async fn reviews(&self, questions: Vec<Question>) -> Answers {
+        let answers = stream::iter(questions).map(|question| async move {
+            let answer = self.review(&question).await;
+            (question, answer)
+        });
+        Answers(answers.buffer_unordered(AT_ONCE).collect().await)
+    }
+
+    async fn review(&self, question: &Question) -> Result<bool, String> {
+        let Question { account, verb, group, resource, namespace } = question;
+        let of = &account.namespace;
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {
+                "user": format!("system:serviceaccount:{of}:{}", account.name),
+                "groups": ["system:serviceaccounts", format!("system:serviceaccounts:{of}"), "system:authenticated"],
+                "resourceAttributes": { "group": group, "resource": resource, "verb": verb, "namespace": namespace },
+            },
+        });
+        let answer = self.create("/apis/authorization.k8s.io/v1/subjectaccessreviews", &review).await;
+        let answer = answer.map_err(|error| error.message)?;
+        answer["status"]["allowed"].as_bool().ok_or_else(|| "no answer in the answer".into())
+    }
+}

@@ -1,0 +1,135 @@
+//! The authorities that the API server trusts the webhook by, and the certificate that the webhook serves with.
+
+use std::collections::BTreeSet;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use certs::{presented, trust};
+use jiff::{SignedDuration, Timestamp};
+use policies::doctor::certificates::{Validity, judge, judge_bundle, span};
+use policies::doctor::{Area, Finding, Severity};
+use serde_json::Value;
+
+use super::ask::Asker;
+use super::installation::{CONFIGURATIONS, Installation};
+use crate::deploy::{Reach, WEBHOOK};
+
+/// The webhook's metric of its certificate's last instant.
+const EXPIRY: &str = "retinue_serving_certificate_expiry_timestamp_seconds ";
+const NEW_BUNDLE: &str = "retinue install --ca-bundle FILE ... | kubectl apply --server-side -f -";
+const NEW_PAIR: &str =
+    "put a new pair into the Secret retinue-webhook-tls (or the folder of --certs): it is taken up by itself";
+
+/// What was seen and what is wrong.
+pub(super) async fn look(asker: &Asker, installation: &Installation, now: Timestamp) -> (String, Vec<Finding>) {
+    let mut findings = Vec::new();
+    let mut seen = Vec::new();
+    let mut bundles = BTreeSet::new();
+    for (kind, name) in CONFIGURATIONS {
+        let Some(configuration) = installation.configuration(kind, name) else { continue };
+        let about = format!("caBundle of {kind} {name}");
+        match configuration["webhooks"][0]["clientConfig"]["caBundle"].as_str() {
+            None => findings.push(Finding::new(
+                Severity::Warning,
+                Area::Certificates,
+                about,
+                "is empty: the API server trusts the webhook by the authorities of its own machine",
+                NEW_BUNDLE,
+            )),
+            Some(text) => {
+                let pem = STANDARD.decode(text).unwrap_or_default();
+                let authorities: Vec<Validity> = presented::validities(&pem).into_iter().map(validity).collect();
+                let last = authorities.iter().map(|validity| validity.not_after).max();
+                if let Some(last) = last.filter(|_| bundles.is_empty()) {
+                    seen.push(format!("the authority ends in {}", span(last.duration_since(now))));
+                }
+                findings.extend(judge_bundle(&about, &authorities, now, NEW_BUNDLE));
+                bundles.insert(pem);
+            }
+        }
+    }
+    if let Reach::Url(url) = &installation.values.reach {
+        match at_url(url, bundles, now).await {
+            Ok((left, more)) => {
+                seen.push(left);
+                findings.extend(more);
+            }
+            Err(why) => findings.push(not_seen(why)),
+        }
+    } else {
+        match of_pods(asker, &installation.values.namespace).await {
+            Ok(ends) => {
+                seen.extend(
+                    ends.iter()
+                        .min()
+                        .map(|end| format!("the serving certificate ends in {}", span(end.duration_since(now)))),
+                );
+                for end in ends {
+                    // The pods tell when it ends, not since when it is valid: a year is what most have.
+                    let begun =
+                        end.saturating_sub(SignedDuration::from_hours(365 * 24)).unwrap_or(Timestamp::MIN).min(now);
+                    let validity = Validity { not_before: begun, not_after: end };
+                    findings.extend(judge("serving certificate", validity, now, NEW_PAIR));
+                }
+            }
+            Err(why) => findings.push(not_seen(why)),
+        }
+    }
+    (seen.join(", "), findings)
+}
+
+fn not_seen(why: String) -> Finding {
+    Finding::new(
+        Severity::Unknown,
+        Area::Certificates,
+        "serving certificate",
+        format!("could not be looked at: {why}"),
+        "run the doctor where the webhook can be reached, as who may get pods/proxy in its namespace",
+    )
+}
+
+/// A webhook outside the cluster: looked at where the API server would.
+async fn at_url(url: &str, bundles: BTreeSet<Vec<u8>>, now: Timestamp) -> Result<(String, Vec<Finding>), String> {
+    let parsed: http::Uri = url.parse().map_err(|_| format!("{url:?} is no URL"))?;
+    let host = parsed.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let port = parsed.port_u16().unwrap_or(443);
+    let name = host.clone();
+    let chain = tokio::task::spawn_blocking(move || presented::by(&host, port)).await;
+    let chain = chain.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+    let leaf = chain.first().and_then(presented::validity).ok_or("it cannot be read")?;
+    let about = format!("serving certificate at {url}");
+    let mut findings: Vec<Finding> = judge(&about, validity(leaf), now, NEW_PAIR).into_iter().collect();
+    if findings.is_empty() {
+        // An expired one is distrusted too, which has been said.
+        findings.extend(bundles.iter().find_map(|bundle| trust::verify(bundle, &chain, &name, now).err()).map(
+            |distrust| {
+                let message = format!("{distrust}: every master is refused");
+                Finding::new(Severity::Problem, Area::Certificates, about, message, NEW_PAIR)
+            },
+        ));
+    }
+    Ok((format!("the serving certificate ends in {}", span(leaf.not_after.duration_since(now))), findings))
+}
+
+/// A webhook inside: each of its pods tells when its certificate ends, in its metrics. No Secret is read.
+async fn of_pods(asker: &Asker, namespace: &str) -> Result<BTreeSet<Timestamp>, String> {
+    let query = format!("&labelSelector=app.kubernetes.io%2Fcomponent%3D{WEBHOOK}");
+    let pods = asker.list(&format!("/api/v1/namespaces/{namespace}/pods"), &query).await;
+    let pods = pods.map_err(|error| error.message)?;
+    let running = |pod: &&Value| pod["status"]["phase"] == "Running" && pod["metadata"]["deletionTimestamp"].is_null();
+    let mut ends = BTreeSet::new();
+    for pod in pods.iter().filter(running) {
+        let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+        let path = format!("/api/v1/namespaces/{namespace}/pods/{name}:health/proxy/metrics");
+        let metrics = asker.text(&path).await.map_err(|error| error.message)?;
+        let told = metrics.lines().find_map(|line| line.strip_prefix(EXPIRY)?.trim().parse::<f64>().ok());
+        #[allow(clippy::cast_possible_truncation, clippy::allow_attributes, reason = "seconds since 1970")]
+        let seconds = told.ok_or_else(|| format!("pod {name} does not tell {EXPIRY}"))? as i64;
+        ends.insert(Timestamp::from_second(seconds).map_err(|error| error.to_string())?);
+    }
+    if ends.is_empty() { Err("no pod of the webhook runs".into()) } else { Ok(ends) }
+}
+
+fn validity(of: certs::expiry::Validity) -> Validity {
+    Validity { not_before: of.not_before, not_after: of.not_after }
+}
