@@ -17,6 +17,8 @@ mod foreign;
 mod guard;
 #[path = "collector/leader.rs"]
 mod leader;
+#[path = "collector/notices.rs"]
+mod notices;
 
 use std::sync::Arc;
 use std::time::Duration;

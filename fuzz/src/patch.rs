@@ -127,6 +127,7 @@ fn marking(dice: &mut Dice<'_>) -> Marking {
             parameters_omitted: false,
             duration: None,
             keep_finished: None,
+            notify_before: None,
         },
         deadline: dice.one_in(2).then(|| jiff::Timestamp::from_second(seconds).unwrap_or_default()),
         owner: dice.one_in(2).then_some(owner),

@@ -38,7 +38,7 @@ pub fn run(data: &[u8]) {
         let Ok(bindings) = defaults(&template.parameters, &BTreeMap::new()) else { continue };
         // What it renders with its defaults alone, where that is possible, is recognised.
         let Ok(object) = render(template, &bindings) else { continue };
-        if template.duration.is_some() || template.keep_finished.is_some() {
+        if template.duration.is_some() || template.keep_finished.is_some() || template.notify_before.is_some() {
             continue;
         }
         let namespace = match &template.placement {

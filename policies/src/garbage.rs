@@ -55,6 +55,8 @@ pub enum Judgement {
     Dependent {
         /// From when on it may be deleted, and why; none: not by its own doing.
         due: Option<(Timestamp, Why)>,
+        /// From when on an Event says that its deadline is near; only where it is the deadline that ends it first.
+        notice: Option<Timestamp>,
         /// With whose end it ends too, where Kubernetes' garbage collector does not see to that.
         master: Option<Master>,
     },
@@ -74,7 +76,24 @@ pub fn judge(marks: Marks<'_>, kind: &Gvk, namespace: &str, name: &str, circumst
     let deadline = stamp.deadline.map(|at| (at, Why::Deadline));
     let finished = kept_until(&stamp.record, kind, circumstances.finished).map(|at| (at, Why::Finished));
     let due = deadline.into_iter().chain(finished).min();
-    Judgement::Dependent { due, master: followed(stamp.record, circumstances.owners) }
+    let notice = due.filter(|(_, why)| *why == Why::Deadline).and_then(|(at, _)| noticed(&stamp.record, at));
+    Judgement::Dependent { due, notice, master: followed(stamp.record, circumstances.owners) }
+}
+
+/// So long before its deadline as its template says. What lives shorter than that is told of at once.
+fn noticed(record: &Record, deadline: Timestamp) -> Option<Timestamp> {
+    match Lifetime::parse(record.notify_before.as_deref()?).ok()? {
+        Lifetime::Unlimited => None,
+        Lifetime::Seconds(seconds) => {
+            let before = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+            Some(deadline.checked_sub(before).unwrap_or(Timestamp::MIN))
+        }
+    }
+}
+
+/// Whether a notice of `deadline` is worth telling at `now`: not once it is past, when its deletion is told of.
+pub fn worth_telling(deadline: Timestamp, now: Timestamp) -> bool {
+    !past(deadline, now)
 }
 
 /// Until when a Job that finished is kept; none: it is none, has not finished, or its template does not say.

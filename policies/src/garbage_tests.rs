@@ -35,7 +35,7 @@ fn without_deadline(mut object: Value) -> Value {
 fn only_a_valid_stamp_makes_garbage() {
     let object = stamped();
     let deadline = Some((at("2026-11-20T15:30:00Z"), Why::Deadline));
-    assert_eq!(judged(&object), Judgement::Dependent { due: deadline, master: None });
+    assert_eq!(judged(&object), Judgement::Dependent { due: deadline, notice: None, master: None });
 
     let mut forged = object.clone();
     forged["metadata"]["annotations"] = json!({});
@@ -48,7 +48,7 @@ fn only_a_valid_stamp_makes_garbage() {
     unreadable["metadata"]["labels"]["fledged.io/expires-at"] = "tomorrow".into();
     assert!(matches!(judged(&unreadable), Judgement::NotOurs(StampError::Deadline(_))));
 
-    assert_eq!(judged(&without_deadline(object)), Judgement::Dependent { due: None, master: None });
+    assert_eq!(judged(&without_deadline(object)), Judgement::Dependent { due: None, notice: None, master: None });
     assert_eq!(judged(&json!({"metadata": {"labels": {"app": "x"}}})), Judgement::Unmarked);
 }
 
@@ -75,10 +75,42 @@ fn a_job_that_finished_is_kept_as_long_as_its_template_says_and_no_longer_than_i
         let judged = judged_as(&object, kind, Circumstances { finished, owners: &OWNERS });
         assert_eq!(
             judged,
-            Judgement::Dependent { due: Some(expected), master: None },
+            Judgement::Dependent { due: Some(expected), notice: None, master: None },
             "{keep:?} {kind:?} {finished:?}"
         );
     }
+}
+
+#[test]
+fn a_deadline_is_told_of_as_long_before_as_its_template_says() {
+    let finished = Some(at("2026-11-20T15:00:00Z"));
+    for (before, keep, finished, expected) in [
+        (Some("600s"), None, None, Some("2026-11-20T15:20:00Z")),
+        (Some("600s"), None, finished, Some("2026-11-20T15:20:00Z")),
+        // It is not the deadline that ends it.
+        (Some("600s"), Some("60s"), finished, None),
+        (Some("600s"), Some("60s"), None, Some("2026-11-20T15:20:00Z")),
+        (None, None, None, None),
+        (Some("none"), None, None, None),
+        (Some("soon"), None, None, None),
+        // Longer than its life; and than time, which is no duration.
+        (Some("86400s"), None, None, Some("2026-11-19T15:30:00Z")),
+        (Some("999999999999999s"), None, None, None),
+    ] {
+        let object = with(|record| {
+            record.notify_before = before.map(str::to_owned);
+            record.keep_finished = keep.map(str::to_owned);
+        });
+        let Judgement::Dependent { notice, .. } = judged_as(&object, JOB, Circumstances { finished, owners: &OWNERS })
+        else {
+            panic!("{before:?} is no dependent")
+        };
+        assert_eq!(notice, expected.map(at), "{before:?} {keep:?} {finished:?}");
+    }
+    let object = without_deadline(with(|record| record.notify_before = Some("600s".into())));
+    assert!(matches!(judged(&object), Judgement::Dependent { notice: None, .. }));
+    let deadline = at("2026-11-20T15:30:00Z");
+    assert!(worth_telling(deadline, at("2026-11-20T15:29:59Z")) && !worth_telling(deadline, deadline));
 }
 
 #[test]
@@ -95,7 +127,7 @@ fn threat_46_a_master_is_followed_where_no_owner_reference_names_it_and_the_stam
         let object = without_deadline(with(|record| record.ends_with_master = ends_with_master));
         let master = followed.then(|| Master { namespace: "trading".into(), workload: workload.clone() });
         let judged = judged_as(&object, JOB, Circumstances { finished: None, owners });
-        assert_eq!(judged, Judgement::Dependent { due: None, master }, "{ends_with_master} {owners:?}");
+        assert_eq!(judged, Judgement::Dependent { due: None, notice: None, master }, "{ends_with_master} {owners:?}");
     }
 }
 

@@ -40,8 +40,10 @@ pub const ALL_IN_ONE: &str = "fledged.io";
 pub const OWNER: &str = "fledged.io/owner";
 /// Annotation: how long a finished Job is kept; a duration.
 pub const KEEP_FINISHED: &str = "fledged.io/keep-finished";
+/// Annotation: how long before its deadline an Event on the object says so; a duration.
+pub const NOTIFY_BEFORE: &str = "fledged.io/notify-before";
 /// The annotations of a manifest that are instructions to retinue, not part of the object.
-pub const INSTRUCTIONS: [&str; 3] = [DURATION, OWNER, KEEP_FINISHED];
+pub const INSTRUCTIONS: [&str; 4] = [DURATION, OWNER, KEEP_FINISHED, NOTIFY_BEFORE];
 
 // The stamp.
 /// Label: the master, readable and label-safe.

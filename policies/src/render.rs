@@ -145,7 +145,11 @@ pub fn render_pattern(
 /// # Errors
 /// As [`render`].
 pub fn instructions(template: &Template, bindings: &Bindings) -> Result<BTreeMap<&'static str, String>, RenderError> {
-    let left = [(keys::DURATION, &template.duration), (keys::KEEP_FINISHED, &template.keep_finished)];
+    let left = [
+        (keys::DURATION, &template.duration),
+        (keys::KEEP_FINISHED, &template.keep_finished),
+        (keys::NOTIFY_BEFORE, &template.notify_before),
+    ];
     let mut sent = BTreeMap::new();
     for (key, pattern) in left {
         let Some(pattern) = pattern.as_ref().filter(|pattern| pattern.has_holes()) else { continue };

@@ -96,6 +96,9 @@ pub struct Record {
     /// How long a finished Job is kept, `600s`; absent: as long as it lives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_finished: Option<String>,
+    /// How long before its deadline an Event on it says so, `600s`; absent: none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify_before: Option<String>,
     /// Whether its end is that of the workload, whoever its owner is. Absent where its template says `none` (owner or
     /// duration), and in stamps before there was this field: then nothing is concluded from the workload's end.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -35,6 +35,7 @@ pub(crate) fn record() -> Record {
         parameters_omitted: false,
         duration: Some("3600s".into()),
         keep_finished: None,
+        notify_before: None,
         ends_with_master: true,
     }
 }

@@ -207,6 +207,8 @@ pub struct Template {
     pub duration: Option<Pattern>,
     /// `fledged.io/keep-finished` of the manifest.
     pub keep_finished: Option<Pattern>,
+    /// `fledged.io/notify-before` of the manifest.
+    pub notify_before: Option<Pattern>,
     /// The annotation of `kubectl apply` that the manifest itself carries, as one that was exported does. It is not part
     /// of the pattern; an object may carry this very text, or what `kubectl apply` writes.
     pub applied: Option<String>,

@@ -24,6 +24,7 @@ use super::identity::Uid;
 use super::leader::{Election, Leader};
 use super::lookout::Lookout;
 use super::masters::Masters;
+use super::notices::Notices;
 use super::queue::{Due, NEVER, Queue};
 use super::reap::{self, Outcome};
 use super::report::{self, Metrics, Teller};
@@ -69,6 +70,8 @@ impl Default for Config {
 pub const AT_ONCE: usize = 32;
 /// The longest sleep: the server's clock may be corrected meanwhile.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+/// How long the writer of Events is given when it has as many notices as it holds.
+const NOTICE_PAUSE: Duration = Duration::from_millis(100);
 /// The shortest sleep before a deadline that is not quite past.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(5);
 
@@ -118,6 +121,7 @@ pub async fn run(
         metrics,
         teller,
         queue: Queue::default(),
+        notices: Notices::default(),
         kept: Kept::default(),
     };
     let ended = collector.run(&shutdown).await;
@@ -132,6 +136,7 @@ struct Collector {
     metrics: Metrics,
     teller: Teller,
     queue: Queue,
+    notices: Notices,
     kept: Kept,
     lookout: Lookout,
     following: Following,
@@ -243,6 +248,7 @@ impl Collector {
         }
         let lacks = self.following.follow(rights, |kind| {
             self.queue.forget(kind);
+            self.notices.sweep(kind, u64::MAX);
             self.kept.sweep(kind, u64::MAX);
             self.masters.sweep(kind, u64::MAX);
         });
@@ -257,6 +263,7 @@ impl Collector {
             News::Listing => {}
             News::Listed => {
                 self.queue.sweep(kind, epoch);
+                self.notices.sweep(kind, epoch);
                 self.kept.sweep(kind, epoch);
                 self.masters.sweep(kind, epoch);
             }
@@ -267,8 +274,9 @@ impl Collector {
                 self.lookout.doubt(kind, interruption.cause);
             }
             News::Seen(metadata, finished) => match gather::read(kind, &metadata, finished) {
-                Reading::Track(tracked, master) => {
+                Reading::Track { tracked, notice, master } => {
                     self.kept.remove(&tracked.uid);
+                    self.notices.put(&tracked, notice, epoch);
                     let tracked = self.masters.put(master, tracked, epoch);
                     if tracked.deadline < NEVER {
                         self.queue.put(tracked, epoch);
@@ -304,7 +312,10 @@ impl Collector {
     fn forget(&mut self, kind: &Kind, uid: &Uid) {
         self.queue.remove_of(kind, uid);
         match kind.objects {
-            Objects::Dependents => self.masters.remove(uid),
+            Objects::Dependents => {
+                self.masters.remove(uid);
+                self.notices.remove(uid);
+            }
             Objects::Foreign { .. } => self.kept.remove(uid),
         }
     }
@@ -321,7 +332,8 @@ impl Collector {
             }
             // No answer of the server yet, no clock, no deletion: answers come with the lists.
             let Some(server) = self.clock.now() else { return now + SHORTEST_SLEEP * 20 };
-            let Some(next) = self.queue.next_due().into_iter().chain(self.essential.next_due()).min() else {
+            let due = [self.queue.next_due(), self.essential.next_due(), self.notices.next_due()];
+            let Some(next) = due.into_iter().flatten().min() else {
                 return at_most;
             };
             if !past(next, server) {
@@ -334,6 +346,9 @@ impl Collector {
                 self.reap.send((due, Some(selection)), now);
             } else if let Some(due) = self.queue.take_due(server) {
                 self.reap.send((due, None), now);
+            } else if !self.notices.tell_due(server, &self.teller, &self.metrics) {
+                // Many at once: the writer takes one after the other.
+                return (now + NOTICE_PAUSE).min(at_most);
             }
         }
     }

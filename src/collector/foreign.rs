@@ -84,7 +84,9 @@ pub(super) fn read(kind: &Arc<Kind>, metadata: &ObjectMeta) -> Reading {
     match foreign::judge(subject) {
         Judgement::Endless | Judgement::Copied => Reading::Leave,
         Judgement::Unreadable(unreadable) => Reading::Keep(unreadable),
-        Judgement::Due(deadline, key) => Reading::Track(Tracked::of(kind, metadata, deadline, Why::Key(key)), None),
+        Judgement::Due(deadline, key) => {
+            Reading::Track { tracked: Tracked::of(kind, metadata, deadline, Why::Key(key)), notice: None, master: None }
+        }
     }
 }
 

@@ -83,7 +83,14 @@ impl From<&watcher::Error> for Interruption {
 #[derive(Debug, PartialEq)]
 pub enum Reading {
     /// A dependent that ends by its own doing, or with its master where no ownerReference sees to that.
-    Track(Tracked, Option<Master>),
+    Track {
+        /// It.
+        tracked: Tracked,
+        /// From when on its deadline is told of.
+        notice: Option<Timestamp>,
+        /// Its master.
+        master: Option<Master>,
+    },
     /// A dependent that does neither, something that is being deleted already, or nothing of ours.
     Leave,
     /// It carries the label, but no valid stamp: never touched.
@@ -110,14 +117,14 @@ pub fn read(kind: &Arc<Kind>, metadata: &ObjectMeta, finished: Option<Timestamp>
         Marks::from_maps(metadata.labels.as_ref().unwrap_or(&none), metadata.annotations.as_ref().unwrap_or(&none));
     let owners = metadata.owner_references.iter().flatten().map(|owner| owner.uid.as_str());
     let owners: Vec<&str> = owners.collect();
-    let (due, master) =
+    let (due, notice, master) =
         match garbage::judge(marks, &kind.gvk, namespace, name, Circumstances { finished, owners: &owners }) {
-            Judgement::Dependent { due: None, master: None } | Judgement::Unmarked => return Reading::Leave,
-            Judgement::Dependent { due, master } => (due, master),
+            Judgement::Dependent { due: None, master: None, .. } | Judgement::Unmarked => return Reading::Leave,
+            Judgement::Dependent { due, notice, master } => (due, notice, master),
             Judgement::NotOurs(error) => return Reading::Refuse(error),
         };
     let (deadline, why) = due.unwrap_or((NEVER, Why::Deadline));
-    Reading::Track(Tracked::of(kind, metadata, deadline, why), master)
+    Reading::Track { tracked: Tracked::of(kind, metadata, deadline, why), notice, master }
 }
 
 /// Lists and watches the metadata of one kind, in one namespace or (none) everywhere, for ever.

@@ -11,7 +11,7 @@
 //! and [`lookout`] says when to look [`again`]; [`gather`] follows each kind by one label-selected watch of metadata
 //! ([`bare`]), [`following`] keeps those watches, [`foreign`] says where other collectors' keys count, [`masters`] keeps
 //! those of masters whose end no ownerReference would tell, [`essential`] those of pods with essential containers,
-//! [`queue`] orders deadlines (in few bytes: [`identity`]), [`leader`] has one of several collectors delete, [`reap`] sends
+//! [`queue`] orders deadlines (in few bytes: [`identity`]), [`notices`] tells of those that are near, [`leader`] has one of several collectors delete, [`reap`] sends
 //! one conditional DELETE per object, [`report`] counts and tells (within its [`allowance`]), [`collect`] ties them
 //! together. [`guard`] says when what judges masters is missing. There is no object store: state is the cluster, so a restart loses nothing, and since every DELETE names uid
 //! and resourceVersion two collectors at once harm nothing.
@@ -30,6 +30,7 @@ pub mod identity;
 pub mod leader;
 mod lookout;
 mod masters;
+mod notices;
 mod occasions;
 pub mod queue;
 pub mod reap;

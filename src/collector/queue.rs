@@ -78,6 +78,13 @@ pub struct Due {
     epoch: u64,
 }
 
+impl Due {
+    /// When the list or event that last showed it came.
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+}
+
 /// Deadlines in order.
 #[derive(Debug, Default)]
 pub struct Queue {
@@ -108,6 +115,11 @@ impl Queue {
             return;
         }
         let at = tracked.deadline;
+        self.insert(at, tracked, 0, epoch);
+    }
+
+    /// The same for what is to be done at another instant than the deadline.
+    pub fn put_at(&mut self, at: Timestamp, tracked: Tracked, epoch: u64) {
         self.insert(at, tracked, 0, epoch);
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -13,6 +14,7 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client};
 use policies::foreign::Unreadable;
 use policies::garbage::Why;
+use policies::keys::EXPIRES_AT;
 use policies::stamp::hex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -21,6 +23,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use sha2::{Digest, Sha256};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
@@ -85,6 +88,8 @@ pub struct Metrics {
     pub ignored: Counter,
     /// Objects that are kept, since a key of another collector on them cannot be read.
     pub unreadable: Gauge,
+    /// Notices of deadlines that are near.
+    pub notices: Counter,
     /// Webhook configurations and policies of retinue that are missing.
     pub guard_missing: Gauge,
     /// Interruptions of watches.
@@ -116,6 +121,7 @@ impl Default for Metrics {
             essential_mistaken: Counter::default(),
             ignored: Counter::default(),
             unreadable: Gauge::default(),
+            notices: Counter::default(),
             guard_missing: Gauge::default(),
             interruptions: Counter::default(),
             // The promise is one second; beyond it the scale of restarts (a minute) and of outages (an hour).
@@ -152,6 +158,7 @@ impl Metrics {
         registry.register("unreadable", help, self.unreadable.clone());
         let help =
             "Webhook configurations and policies of retinue that are missing: masters are not, or not wholly, judged";
+        registry.register("notices", "Notices of deadlines that are near", self.notices.clone());
         registry.register("guard_missing", help, self.guard_missing.clone());
         registry.register("watch_interruptions", "Interruptions of watches", self.interruptions.clone());
         registry.register("lateness_seconds", "From deadline to deletion", self.lateness.clone());
@@ -168,6 +175,9 @@ impl Metrics {
 
 /// Events that wait to be written; beyond that they are dropped and counted, for deleting comes first.
 const EVENTS_WAITING: usize = 1_000;
+/// The first pause before an Event that is told once is tried again, doubled with each up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(16);
 
 /// How much of an Event may name kinds, in bytes: the rest of it says what to do.
 const LACKS_LIMIT: usize = 700;
@@ -221,6 +231,18 @@ pub fn events(client: Client, instance: &str, pod: Option<ObjectReference>, metr
     )
 }
 
+/// An object, for Events about it.
+fn reference(tracked: &Tracked) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(tracked.kind.gvk.api_version()),
+        kind: Some(tracked.kind.gvk.kind.clone()),
+        namespace: Some(tracked.namespace.to_string()),
+        name: Some(tracked.name.to_string()),
+        uid: Some(tracked.uid.to_string()),
+        ..ObjectReference::default()
+    }
+}
+
 /// Why it is deleted, for people.
 pub(super) fn reason(tracked: &Tracked) -> String {
     let at = tracked.deadline;
@@ -266,15 +288,27 @@ impl Teller {
             ),
             Outcome::AlreadyGone | Outcome::Changed | Outcome::Throttled(_) => return,
         };
-        let about = ObjectReference {
-            api_version: Some(tracked.kind.gvk.api_version()),
-            kind: Some(tracked.kind.gvk.kind.clone()),
-            namespace: Some(tracked.namespace.to_string()),
-            name: Some(tracked.name.to_string()),
-            uid: Some(tracked.uid.to_string()),
-            ..ObjectReference::default()
+        self.send(reference(tracked), type_, reason, "Delete", &note, Times::Each);
+    }
+
+    /// Says of a dependent when it will be deleted; false where there is no room for it now. Made of nothing but the object
+    /// and its deadline, so that it is one Event whoever writes it, and another one for another deadline.
+    pub fn tell_notice(&self, tracked: &Tracked) -> bool {
+        let note = format!(
+            "will be deleted at {}, its deadline. A master moves it by the label {EXPIRES_AT}, as far as its creation plus what \
+             its template grants",
+            tracked.deadline
+        );
+        let event = Event {
+            type_: EventType::Normal,
+            reason: "DeadlineNear".into(),
+            note: Some(note),
+            action: "Delete".into(),
+            secondary: None,
         };
-        self.send(about, type_, reason, "Delete", &note, Times::Each);
+        let about = reference(tracked);
+        let sent = self.notes.try_send(Note { event, about, times: Times::Once });
+        !matches!(sent, Err(TrySendError::Full(_)))
     }
 
     /// Says of an object that it is kept, since keys of other collectors on it cannot be read.
@@ -370,11 +404,29 @@ impl Writer {
             let written = match times {
                 // A recorder of its own: one keeps all that it has written for minutes, and looks through them each time.
                 Times::Each => Recorder::new(self.client.clone(), self.reporter.clone()).publish(&event, &about).await,
-                Times::Once => self.publish_once(&event, &about).await,
+                Times::Once => self.publish_surely(&event, &about).await,
             };
             if let Err(error) = written {
                 self.metrics.events_lost.inc();
                 tracing::debug!(%error, reason = event.reason, "an Event could not be written");
+            }
+        }
+    }
+
+    /// Tries again what is told once, and would else never be told, where the API server is away for a moment.
+    async fn publish_surely(&self, event: &Event, about: &ObjectReference) -> Result<(), kube::Error> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.publish_once(event, about).await {
+                Err(kube::Error::Api(status)) if status.code < 500 && status.code != 429 => {
+                    return Err(kube::Error::Api(status));
+                }
+                Err(error) if pause > LONGEST_PAUSE => return Err(error),
+                Err(_) => {
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+                Ok(()) => return Ok(()),
             }
         }
     }

@@ -205,9 +205,9 @@ fn unused(templates: &[Template], parameters: &Parameters, problems: &mut Vec<Pr
             Placement::Named(pattern) => Some(pattern),
             Placement::MasterNamespace => None,
         };
-        let patterns =
-            [Some(&template.pattern), placement, template.duration.as_ref(), template.keep_finished.as_ref()];
-        for hole in patterns.into_iter().flatten().flat_map(Pattern::holes) {
+        let patterns = [&template.duration, &template.keep_finished, &template.notify_before].map(Option::as_ref);
+        let patterns = [Some(&template.pattern), placement].into_iter().chain(patterns);
+        for hole in patterns.flatten().flat_map(Pattern::holes) {
             if let Hole::Declared(position) = hole {
                 used[position] = true;
             }

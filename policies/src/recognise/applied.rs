@@ -80,6 +80,7 @@ fn manifest(text: &str) -> Option<Value> {
         for (key, is_instruction) in [
             (keys::DURATION, is_duration as fn(&str) -> bool),
             (keys::KEEP_FINISHED, is_duration),
+            (keys::NOTIFY_BEFORE, is_duration),
             (keys::OWNER, |text| matches!(text, "workload" | "pod" | "none")),
         ] {
             if let Some(value) = annotations.get(key) {

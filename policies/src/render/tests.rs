@@ -23,6 +23,7 @@ fn template(parameters: &Parameters, entries: Vec<(&str, Pattern)>) -> Template 
         owner: Owner::Workload,
         duration: None,
         keep_finished: None,
+        notify_before: None,
         applied: None,
         shortcut: Default::default(),
     }

@@ -125,6 +125,7 @@ fn template(
         owner: parts.owner,
         duration: parts.duration,
         keep_finished: parts.keep_finished,
+        notify_before: parts.notify_before,
         applied: parts.applied,
         shortcut: Shortcut::default(),
     })

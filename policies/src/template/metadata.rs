@@ -36,6 +36,7 @@ pub(super) struct Extracted {
     pub(super) owner: Owner,
     pub(super) duration: Option<Pattern>,
     pub(super) keep_finished: Option<Pattern>,
+    pub(super) notify_before: Option<Pattern>,
     pub(super) applied: Option<String>,
 }
 
@@ -59,6 +60,7 @@ pub(super) fn extract(
         owner: Owner::default(),
         duration: None,
         keep_finished: None,
+        notify_before: None,
         applied: None,
     };
     let mut entries = match pattern {
@@ -170,7 +172,8 @@ impl Reader<'_> {
             let position = annotations.iter().position(|(name, _)| name == key)?;
             Some(annotations.remove(position).1)
         };
-        let (owner, duration, keep) = (take(keys::OWNER), take(keys::DURATION), take(keys::KEEP_FINISHED));
+        let (owner, duration) = (take(keys::OWNER), take(keys::DURATION));
+        let (keep, notify) = (take(keys::KEEP_FINISHED), take(keys::NOTIFY_BEFORE));
         if let Some(owner) = owner {
             match owner.as_str() {
                 Some("workload") => out.owner = Owner::Workload,
@@ -182,11 +185,14 @@ impl Reader<'_> {
         if let Some(pattern) = &duration {
             self.duration(pattern, &at.key(keys::DURATION), |text| Lifetime::parse(text).err());
         }
-        if let Some(pattern) = &keep {
-            self.duration(pattern, &at.key(keys::KEEP_FINISHED), |text| lifetime::seconds(text).err());
+        for (key, pattern) in [(keys::KEEP_FINISHED, &keep), (keys::NOTIFY_BEFORE, &notify)] {
+            if let Some(pattern) = pattern {
+                self.duration(pattern, &at.key(key), |text| lifetime::seconds(text).err());
+            }
         }
         out.duration = duration;
         out.keep_finished = keep;
+        out.notify_before = notify;
     }
 
     /// A literal duration, or one hole whose every value is one.

@@ -89,12 +89,13 @@ fn a_list_hole_as_an_element_takes_many() {
 #[test]
 fn instructions_and_the_namespace_are_taken_out() {
     let template = one(
-        "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  namespace: other\n  annotations:\n    fledged.io/owner: pod\n    fledged.io/duration: ${lifetime}\n    fledged.io/keep-finished: 10m\n    mine: x\nspec: {}\n",
+        "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  namespace: other\n  annotations:\n    fledged.io/owner: pod\n    fledged.io/duration: ${lifetime}\n    fledged.io/keep-finished: 10m\n    fledged.io/notify-before: 5m\n    mine: x\nspec: {}\n",
     );
     assert_eq!(template.owner, Owner::Pod);
     assert_eq!(template.placement, Placement::Named(Pattern::Literal(json!("other"))));
     assert!(matches!(template.duration, Some(Pattern::Hole(_))));
     assert_eq!(template.keep_finished, Some(Pattern::Literal(json!("10m"))));
+    assert_eq!(template.notify_before, Some(Pattern::Literal(json!("5m"))));
     assert_eq!(
         template.pattern.literal().unwrap(),
         json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "annotations": {"mine": "x"}}, "spec": {}})
@@ -171,6 +172,8 @@ fn what_cannot_be_a_template_is_told_with_its_line() {
         (format!("{head}  annotations:\n    fledged.io/duration: 1 fortnight\n"), 6, "is no duration"),
         (format!("{head}  annotations:\n    fledged.io/duration: ${{free}}\n"), 6, "format: duration"),
         (format!("{head}  annotations:\n    fledged.io/keep-finished: none\n"), 6, "none is for"),
+        (format!("{head}  annotations:\n    fledged.io/notify-before: none\n"), 6, "none is for"),
+        (format!("{head}  annotations:\n    fledged.io/notify-before: ${{free}}\n"), 6, "format: duration"),
         (format!("{head}  annotations:\n    fledged.io/owner: me\n"), 6, "workload, pod or none"),
         (format!("{head}  annotations:\n    fledged.io/manifests: ${{free}}\n"), 6, "only the author"),
         (format!("{head}  annotations:\n    janitor/ttl: ${{free}}\n"), 6, "only the author"),

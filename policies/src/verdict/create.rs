@@ -179,12 +179,12 @@ fn bare_metadata(metadata: &Map<String, Value>) -> Value {
         let kept: Map<_, _> = kept.map(|(key, value)| (key.clone(), value.clone())).collect();
         (map.is_empty() || !kept.is_empty()).then(|| (name.to_owned(), Value::Object(kept)))
     };
-    let [duration, owner, keep_finished] = keys::INSTRUCTIONS;
+    let [duration, owner, keep_finished, notify_before] = keys::INSTRUCTIONS;
     let fields = metadata.iter().filter_map(|(name, value)| match (name.as_str(), value) {
         ("ownerReferences" | "managedFields", _) => None,
         ("labels", Value::Object(labels)) => without(name, labels, &keys::STAMP_LABELS),
         ("annotations", Value::Object(annotations)) => {
-            without(name, annotations, &[keys::ADMISSION, duration, owner, keep_finished])
+            without(name, annotations, &[keys::ADMISSION, duration, owner, keep_finished, notify_before])
         }
         _ => Some((name.clone(), value.clone())),
     });
@@ -387,6 +387,7 @@ fn record(
         parameters_omitted: false,
         duration: stamp::duration_text(granted),
         keep_finished: instructed.keep_finished.map(|lifetime| lifetime.to_string()),
+        notify_before: instructed.notify_before.map(|lifetime| lifetime.to_string()),
         ends_with_master: !ownerless(candidate.template.owner, granted),
     }
     .bounded()

@@ -128,6 +128,8 @@ pub(crate) struct Instructed {
     pub(crate) duration: Option<Asked>,
     /// The time to keep a finished Job.
     pub(crate) keep_finished: Option<Lifetime>,
+    /// How long before its deadline it is told of.
+    pub(crate) notify_before: Option<Lifetime>,
 }
 
 /// A lifetime asked for, and by whom.
@@ -169,6 +171,7 @@ pub(crate) fn instructed(
     };
     let duration = read(keys::DURATION, template.duration.as_ref());
     let keep_finished = read(keys::KEEP_FINISHED, template.keep_finished.as_ref());
+    let notify_before = read(keys::NOTIFY_BEFORE, template.notify_before.as_ref());
     let owner = match template.owner {
         crate::template::Owner::Workload => "workload",
         crate::template::Owner::Pod => "pod",
@@ -184,7 +187,7 @@ pub(crate) fn instructed(
     }
     let by_admin = matches!(template.duration, Some(Pattern::Literal(_)));
     let duration = duration.map(|lifetime| if by_admin { Asked::Admin(lifetime) } else { Asked::Master(lifetime) });
-    Ok(Instructed { duration, keep_finished })
+    Ok(Instructed { duration, keep_finished, notify_before })
 }
 
 fn sent_annotation<'a>(object: &'a Value, key: &str) -> Option<&'a str> {

@@ -275,6 +275,33 @@ fn threat_13_the_stamp_that_a_master_sends_is_not_the_one_that_is_stored() {
 }
 
 #[test]
+fn instructions_of_the_template_are_in_the_stamp_and_no_others() {
+    let annotations = "annotations: {fledged.io/keep-finished: 10m, fledged.io/notify-before: '${notice}'}";
+    let manifest = JOB.replace("{name: run}", &format!("{{name: run, {annotations}}}"));
+    let set = set("notice: {type: string, format: duration, default: 5m}", &manifest);
+    for (sent, expected) in [
+        (json!({}), Some(("600s", "300s"))),
+        (json!({"fledged.io/keep-finished": "10m", "fledged.io/notify-before": "2m"}), Some(("600s", "120s"))),
+        (json!({"fledged.io/notify-before": "soon"}), None),
+        (json!({"fledged.io/notify-before": "none"}), None),
+        (json!({"fledged.io/keep-finished": "11m"}), None),
+    ] {
+        let mut object = value(JOB);
+        object["metadata"]["annotations"] = sent.clone();
+        let stored = created(&situation(&set), &object).ok().map(|(stored, _)| stored);
+        let record = stored.map(|stored| {
+            let text = stored["metadata"]["annotations"]["fledged.io/admission"].as_str().unwrap();
+            let record: Value = serde_json::from_str(text).unwrap();
+            (record["keepFinished"].clone(), record["notifyBefore"].clone())
+        });
+        assert_eq!(record, expected.map(|(keep, notify)| (json!(keep), json!(notify))), "{sent}");
+    }
+    // Who asks for none has none.
+    let (stored, _) = created(&situation(&self::set("", JOB)), &value(JOB)).unwrap();
+    assert!(!stored.to_string().contains("notifyBefore"));
+}
+
+#[test]
 fn threat_51_none_is_the_admins_word_and_no_masters() {
     // `none` outlives its master, without owner: only a literal may say so.
     for parameter in [

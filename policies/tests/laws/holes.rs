@@ -93,6 +93,7 @@ pub(crate) fn punch(dice: &mut Dice<'_>, manifest: &Value) -> Punched {
         owner: Owner::Workload,
         duration: None,
         keep_finished: None,
+        notify_before: None,
         applied: None,
         shortcut: Default::default(),
     };

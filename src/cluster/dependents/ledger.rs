@@ -277,6 +277,7 @@ mod tests {
             parameters_omitted: false,
             duration: None,
             keep_finished: None,
+            notify_before: None,
             ends_with_master: true,
         }
     }
