@@ -18,6 +18,7 @@ use kube::Client;
 use policies::collectable::{Known, Need, Rights, VERBS};
 use policies::library::Library;
 use policies::object::{Gvk, NamespacedName};
+use serde_json::Value;
 use tokio::sync::{OnceCell, mpsc};
 use tokio::time::{Instant, timeout_at};
 
@@ -231,9 +232,13 @@ async fn look_at(client: &Client, user: &User, kind: &Gvk, namespaces: &BTreeSet
     Ok(Known::Missing { resource, verbs: missing })
 }
 
-/// Whether somebody may. An authorizer that failed may have been the one to allow it.
+/// Whether somebody may.
 async fn may(client: &Client, user: &User, deed: &Deed<'_>) -> Result<bool, String> {
-    let status = reviews::review(client, user, deed).await?;
+    allowed(&reviews::review(client, user, deed).await?)
+}
+
+/// What a review's status says. An authorizer that failed may have been the one to allow it.
+fn allowed(status: &Value) -> Result<bool, String> {
     match (status["allowed"].as_bool(), status["evaluationError"].as_str().filter(|error| !error.is_empty())) {
         (Some(true), _) => Ok(true),
         (Some(false), None) => Ok(false),
@@ -265,5 +270,45 @@ fn tell(before: &Rights, now: &Rights, wanted: &Wanted) {
             (Some(_), None) => tracing::info!(%kind, "the collector may delete a kind now: its templates can be used"),
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::allow_attributes, reason = "tests")]
+    use policies::library::TemplateSet;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_an_answer_that_nothing_failed_behind_denies() {
+        for (status, expected) in [
+            (json!({"allowed": true}), Ok(true)),
+            (json!({"allowed": true, "evaluationError": "x"}), Ok(true)),
+            (json!({"allowed": false}), Ok(false)),
+            (json!({"allowed": false, "reason": "no rule", "evaluationError": ""}), Ok(false)),
+            (json!({"allowed": false, "evaluationError": "webhook down"}), Err("webhook down".to_owned())),
+            (json!({}), Err("no answer in the answer".to_owned())),
+            (Value::Null, Err("no answer in the answer".to_owned())),
+        ] {
+            assert_eq!(allowed(&status), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn one_kind_of_several_config_maps_is_wanted_wherever_they_make_it() {
+        let set = |namespace: &str, manifest: &str| {
+            let set = TemplateSet::load(&json!({
+                "apiVersion": "v1", "kind": "ConfigMap", "data": {"it.yaml": manifest},
+                "metadata": {"name": "t", "namespace": namespace, "labels": {"fledged.io/templates": "true"}},
+            }));
+            (set.name.clone(), Arc::new(set))
+        };
+        let secret = "{apiVersion: v1, kind: Secret, metadata: {name: a}}";
+        let endless = "{apiVersion: v1, kind: Pod, metadata: {name: a, annotations: {fledged.io/duration: none}}, spec: {containers: [{name: a, image: b}]}}";
+        let sets = [set("trading", secret), set("risk", secret), set("lab", endless)].into();
+        let namespaces = ["risk", "trading"].map(str::to_owned).into();
+        assert_eq!(wanted(&Library { sets }), [(Gvk::new("", "v1", "Secret"), namespaces)].into());
     }
 }
