@@ -91,7 +91,7 @@ fn threat_38_a_sound_installation_is_sound_and_what_is_gone_or_bent_is_told() {
 
     let told = doctor(cluster);
     assert_eq!((told.code, told.said["sound"].as_bool()), (0, Some(true)), "{}", told.out);
-    for area in ["webhooks", "answers", "certificates", "floor", "rights", "guard", "templates"] {
+    for area in ["webhooks", "answers", "certificates", "floor", "rights", "guard", "templates", "collector"] {
         assert_eq!(told.result(area), "ok", "{area}: {}", told.out);
     }
     told.says("note", &["whoever may switch retinue off", "Group system:masters"]);

@@ -31,6 +31,7 @@ fn house() -> &'static House {
         let binary = Path::new(env!("CARGO_BIN_EXE_retinue"));
         let cluster = Options::api_only().start().unwrap();
         let installation = Installation::installed(cluster, binary, &[]).unwrap();
+        installation.collects(&[("example.com", &["gadgets", "widgets"])]).unwrap();
         installation.start_webhook().unwrap();
         let metrics = Metrics::default();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();

@@ -7,6 +7,8 @@
 
 #[path = "story_cases/alone.rs"]
 mod alone;
+#[path = "story_cases/collectable.rs"]
+mod collectable;
 #[path = "story_cases/corpus.rs"]
 mod corpus;
 #[path = "story_cases/deletions.rs"]

@@ -7,12 +7,14 @@
 //! [`library`] holds the compiled templates of every ConfigMap; [`tables`] knows what the API server completes;
 //! [`render`] and [`recognise`] run a template forwards and backwards; [`caller`] says who asks; [`verdict`] decides;
 //! [`stamp`] marks what was admitted; [`rbac`] says which rights a master needs; [`lifetime`] is durations and deadlines; [`garbage`] is what may be deleted,
+//! [`collectable`] whether the collector could delete it,
 //! [`foreign`] what other collectors' keys say;
 //! [`essential`] says when a pod is done although sidecars run;
 //! [`run`] reads a Job and its pods; [`doctor`] says what is wrong with an installation.
 
 pub mod accept;
 pub mod caller;
+pub mod collectable;
 pub mod difference;
 pub mod doctor;
 pub mod essential;

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::accept::Accepted;
+use crate::collectable::Need;
 use crate::lifetime::Lifetime;
 use crate::object::NamespacedName;
 use crate::template::Template;
@@ -55,6 +56,8 @@ pub struct TemplateSet {
     pub templates: Templates,
     /// The namespaces in which they may make something.
     pub namespaces: BTreeSet<String>,
+    /// What the collector must be able to delete of what they make.
+    pub needs: Vec<Need>,
     /// What did not compile, and warnings.
     pub problems: Vec<Problem>,
 }

@@ -9,6 +9,7 @@ mod tests;
 
 use serde_json::Value;
 
+use crate::collectable::Need;
 use crate::keys;
 use crate::library::{Problem, Severity, TemplateSet};
 use crate::parameter::Parameters;
@@ -46,10 +47,23 @@ pub fn problems(text: &str) -> Vec<Problem> {
     problems
 }
 
+/// What reading one template ConfigMap says.
+#[derive(Clone, Debug, Default)]
+pub struct Linted {
+    /// Its problems, as far as the ConfigMap alone tells.
+    pub problems: Vec<Problem>,
+    /// What the collector must be able to delete, which the API server knows.
+    pub needs: Vec<Need>,
+}
+
 /// The problems of one template ConfigMap, as a webhook sees it. Lines are those of each key's text.
 pub fn problems_of(config_map: &Value) -> Vec<Problem> {
-    let set = TemplateSet::load(config_map);
-    let mut problems = set.problems;
+    read(config_map).problems
+}
+
+/// The same, and what must be asked about it.
+pub fn read(config_map: &Value) -> Linted {
+    let TemplateSet { mut problems, needs, .. } = TemplateSet::load(config_map);
     let parameters = parameters(config_map["data"][keys::PARAMETERS_KEY].as_str());
     for (key, text) in config_map["data"].as_object().into_iter().flatten() {
         if key != keys::PARAMETERS_KEY
@@ -59,7 +73,7 @@ pub fn problems_of(config_map: &Value) -> Vec<Problem> {
         }
     }
     problems.sort_by(|one, other| (one.severity, &one.key, one.line).cmp(&(other.severity, &other.key, other.line)));
-    problems
+    Linted { problems, needs }
 }
 
 fn kind(node: &Node) -> &str {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
+use policies::object::Gvk;
 use serde_json::Value;
 
 use super::clock::{Clock, DateLayer};
@@ -232,6 +233,40 @@ pub(crate) async fn read(
         }
         Ok(Err(error)) => Err(failed(message(&error))),
     }
+}
+
+/// How the API server serves a kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Served {
+    /// Plural, lower case.
+    pub(crate) resource: String,
+    /// What can be done with it.
+    pub(crate) verbs: Vec<String>,
+}
+
+/// How a kind is served, by discovery of its version; none if it is not.
+///
+/// # Errors
+/// When discovery does not answer, or not soon enough.
+pub(crate) async fn served(client: &Client, kind: &Gvk) -> Result<Option<Served>, String> {
+    let root = if kind.group.is_empty() { "api" } else { "apis" };
+    let request = http::Request::get(format!("/{root}/{}", kind.api_version()))
+        .body(Vec::new())
+        .map_err(|error| error.to_string())?;
+    let list: Value = match tokio::time::timeout(READ_DEADLINE, client.request(request)).await {
+        Err(_) => return Err("the API server's discovery did not answer in time".into()),
+        Ok(Err(kube::Error::Api(status))) if status.code == 404 => return Ok(None),
+        Ok(Err(error)) => return Err(message(&error)),
+        Ok(Ok(list)) => list,
+    };
+    let texts = |value: &Value| -> Vec<String> {
+        value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let resources = list["resources"].as_array().map(Vec::as_slice).unwrap_or_default();
+    Ok(resources.iter().filter(|resource| resource["kind"].as_str() == Some(&kind.kind)).find_map(|resource| {
+        let name = resource["name"].as_str().filter(|name| !name.contains('/'))?;
+        Some(Served { resource: name.to_owned(), verbs: texts(&resource["verbs"]) })
+    }))
 }
 
 /// What went wrong, in the server's words where they are its own.

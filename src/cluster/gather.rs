@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::future::BoxFuture;
 use policies::caller::Caller;
+use policies::collectable::{Need, Rights};
+use policies::lint::Linted;
 use policies::object::{Gvk, NamespacedName};
 use policies::request::{Operation, Phase, Request};
 use policies::stamp::{self, Marks};
@@ -62,6 +65,17 @@ impl webhooks::Asking for Cluster {
 
     fn tell(&self, request: &Request, situation: &Situation, verdict: &Verdict) {
         Self::tell(self, request, situation, verdict);
+    }
+}
+
+/// Template ConfigMaps are read as by themselves, and asked about.
+impl webhooks::Linting for Cluster {
+    fn read(&self, config_map: &Value) -> Linted {
+        policies::lint::read(config_map)
+    }
+
+    fn ask<'a>(&'a self, needs: &'a [Need]) -> BoxFuture<'a, Rights> {
+        Box::pin(self.collectable.ask(&self.client, needs))
     }
 }
 
@@ -126,6 +140,7 @@ impl Cluster {
             library: Arc::clone(&templates.library),
             facts,
             masters,
+            collector: self.collectable.known(),
             asked,
             lineage,
             own_dependents,

@@ -12,11 +12,11 @@ use futures::StreamExt;
 use kube::Client;
 use policies::keys;
 use policies::object::NamespacedName;
-use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::client::{READ_DEADLINE, message};
+use super::client::READ_DEADLINE;
 use super::facts::LiveFacts;
+use super::reviews::{self, Deed, User};
 use super::templates::Templates;
 
 /// How old an answer may be before the account is asked about again: a new grant of `launch` is known within it.
@@ -159,25 +159,9 @@ fn unknown(account: &NamespacedName, reason: &str) -> Answer {
 
 /// Whether `account` may use `verb` on `dependents.fledged.io` in its own namespace.
 async fn may(client: &Client, account: &NamespacedName, verb: &str) -> Result<bool, String> {
-    let NamespacedName { namespace, name } = account;
-    let review = json!({
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SubjectAccessReview",
-        "spec": {
-            "user": format!("system:serviceaccount:{namespace}:{name}"),
-            "groups": ["system:serviceaccounts", format!("system:serviceaccounts:{namespace}"), "system:authenticated"],
-            "resourceAttributes": {"group": keys::GROUP, "resource": "dependents", "verb": verb, "namespace": namespace},
-        },
-    });
-    let request = http::Request::post("/apis/authorization.k8s.io/v1/subjectaccessreviews")
-        .header(http::header::CONTENT_TYPE, "application/json")
-        .body(review.to_string().into_bytes())
-        .map_err(|error| error.to_string())?;
-    match tokio::time::timeout(READ_DEADLINE, client.request::<Value>(request)).await {
-        Err(_) => Err("no answer in time".into()),
-        Ok(Err(error)) => Err(message(&error)),
-        Ok(Ok(review)) => review["status"]["allowed"].as_bool().ok_or_else(|| "no answer in the answer".into()),
-    }
+    let deed = Deed { group: keys::GROUP, resource: "dependents", verb, namespace: Some(&account.namespace) };
+    let status = reviews::review(client, &User::of_account(account), &deed).await?;
+    status["allowed"].as_bool().ok_or_else(|| "no answer in the answer".into())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use policies::collectable;
 use policies::library::Severity;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -38,6 +39,16 @@ impl Collector for Known {
         };
         gauge("retinue_template_configmaps", "Template ConfigMaps known", count(sets.len()))?;
         gauge("retinue_template_errors", "Problems that keep templates from being used", count(errors.count()))?;
+        let rights = cluster.collectable.known();
+        let lacking = rights
+            .kinds
+            .values()
+            .filter(|known| matches!(known, collectable::Known::Missing { verbs, .. } if !verbs.is_empty()));
+        let unknown = rights.kinds.values().filter(|known| matches!(known, collectable::Known::Unknown(_)));
+        let help = "Kinds of templates that the collector has no right to delete somewhere";
+        gauge("retinue_template_kinds_not_collectable", help, count(lacking.count()))?;
+        let help = "Kinds of templates of which it could not be found out whether the collector may delete them";
+        gauge("retinue_template_kinds_not_reviewed", help, count(unknown.count()))?;
         gauge("retinue_dependents", "Dependents known", count(cluster.dependents.ledger.len()))?;
         // Absent before all was read: an age of nothing would look fresh.
         if let Some(age) = cluster.oldest_proof_of_life() {

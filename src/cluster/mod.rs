@@ -1,7 +1,8 @@
 //! What retinue knows of a cluster, and how: watches that publish snapshots, and live reads with deadlines.
 //!
 //! The rooms: [`client`] connects and reads; [`watch`] lists and watches, with proof of life; [`clock`] is the API
-//! server's; [`templates`], [`facts`], [`masters`] and [`dependents`] are snapshots; [`callers`] finds out who asks;
+//! server's; [`templates`], [`facts`], [`masters`], [`collectable`] and [`dependents`] are snapshots; [`reviews`] asks who may
+//! what; [`callers`] finds out who asks;
 //! [`lineage`] what owns an object; [`gather`] puts a verdict's situation together; [`events`] tells what was decided;
 //! [`readiness`] says whether all of that can be relied on; [`metrics`] counts. [`still`] is a cluster that is given
 //! instead of watched, for benchmarks.
@@ -9,6 +10,7 @@
 pub mod callers;
 pub mod client;
 pub mod clock;
+pub mod collectable;
 pub mod dependents;
 pub mod events;
 pub mod facts;
@@ -17,6 +19,7 @@ mod lineage;
 pub mod masters;
 pub mod metrics;
 pub mod readiness;
+mod reviews;
 pub mod still;
 pub mod templates;
 pub(crate) mod watch;
@@ -30,6 +33,7 @@ use webhooks::health::Readiness;
 use callers::{Callers, Live};
 use client::Connection;
 use clock::Clock;
+use collectable::{Collectable, Collector};
 use dependents::Dependents;
 use events::Events;
 use facts::LiveFacts;
@@ -49,6 +53,8 @@ pub struct Options {
     pub trust: Option<Trust>,
     /// Where readiness is told; its other conditions are left alone.
     pub readiness: Option<Readiness>,
+    /// Whose rights the collector has; none: nobody asks whether it could delete what templates make.
+    pub collector: Option<Collector>,
 }
 
 /// Everything that is known of a cluster.
@@ -58,6 +64,7 @@ pub struct Cluster {
     templates: Arc<Templates>,
     facts: Arc<LiveFacts>,
     masters: Arc<MasterAccounts>,
+    collectable: Arc<Collectable>,
     dependents: Arc<Dependents>,
     callers: Callers<Live>,
     events: Events,
@@ -88,6 +95,7 @@ impl Cluster {
         let templates = Arc::new(Templates::default());
         let facts = Arc::new(LiveFacts::default());
         let masters = Arc::new(MasterAccounts::default());
+        let collectable = Arc::new(Collectable::new(options.collector));
         let dependents = Arc::new(Dependents::default());
         let trusted = options.trust.map(|trust| Arc::new(Trusted::new(trust)));
         let (events, writer) = Events::new(client.clone(), Arc::clone(&clock), &options.instance);
@@ -99,6 +107,7 @@ impl Cluster {
             "the masters' accounts",
             Arc::clone(&masters).run(client.clone(), Arc::clone(&templates), Arc::clone(&facts)),
         );
+        tasks.keep("the collector's rights", Arc::clone(&collectable).run(client.clone(), Arc::clone(&templates)));
         tasks.keep("the dependents", Arc::clone(&dependents).run(client.clone(), Arc::clone(&templates)));
         tasks.keep("the Events", writer.run());
         if let Some(trusted) = &trusted {
@@ -106,7 +115,9 @@ impl Cluster {
         }
 
         let callers = Callers::new(Live(client.clone()));
-        let cluster = Arc::new(Self { client, clock, templates, facts, masters, dependents, callers, events, trusted });
+        let cluster =
+            Self { client, clock, templates, facts, masters, collectable, dependents, callers, events, trusted };
+        let cluster = Arc::new(cluster);
         if let Some(readiness) = options.readiness {
             tasks.keep("the readiness", Arc::clone(&cluster).report(readiness));
         }
@@ -131,6 +142,11 @@ impl Cluster {
     /// Which accounts are masters.
     pub fn masters(&self) -> &Arc<MasterAccounts> {
         &self.masters
+    }
+
+    /// What the collector may delete, as far as it is known.
+    pub fn collectable(&self) -> &Arc<Collectable> {
+        &self.collectable
     }
 
     /// The dependents.

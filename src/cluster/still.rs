@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::callers::token::Token;
 use super::callers::{Callers, Live};
 use super::clock::Clock;
+use super::collectable::Collectable;
 use super::dependents::Dependents;
 use super::events::Events;
 use super::facts::LiveFacts;
@@ -62,6 +63,7 @@ impl Cluster {
             templates,
             facts: Arc::new(LiveFacts::still(still.facts, fresh)),
             masters,
+            collectable: Arc::new(Collectable::new(None)),
             dependents: Arc::new(Dependents::default()),
             callers,
             events,

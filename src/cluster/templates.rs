@@ -261,6 +261,7 @@ fn broken(name: NamespacedName, metadata: &Value) -> TemplateSet {
         accepted: Accepted::default(),
         templates: LoadedTemplates::default(),
         namespaces: BTreeSet::new(),
+        needs: Vec::new(),
         problems: vec![Problem {
             severity: Severity::Error,
             key: None,

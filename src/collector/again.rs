@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 /// What came of a look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Look {
+pub(crate) enum Look {
     /// Everything is as was expected.
     Settled,
     /// What was expected may still come.
@@ -22,7 +22,7 @@ pub(super) enum Look {
 
 /// A series of looks, each after a longer pause, which every change begins anew.
 #[derive(Debug)]
-pub(super) struct Again {
+pub(crate) struct Again {
     /// The pauses before the first look, the second, and so on. Never empty.
     pauses: &'static [Duration],
     /// However much changes, the average time between two looks is at least this,
@@ -37,19 +37,19 @@ pub(super) struct Again {
 }
 
 impl Again {
-    pub(super) fn new(pauses: &'static [Duration], spacing: Duration, burst: u32) -> Self {
+    pub(crate) fn new(pauses: &'static [Duration], spacing: Duration, burst: u32) -> Self {
         Self { pauses, spacing, burst, looks: 0, due: None, spent: None }
     }
 
     /// Something changed: a burst of changes counts once.
-    pub(super) fn changed(&mut self, now: Instant) {
+    pub(crate) fn changed(&mut self, now: Instant) {
         let soon = now + self.pause(0);
         self.looks = 0;
         self.due = Some(self.due.map_or(soon, |due| due.min(soon)));
     }
 
     /// One look now; nothing is known to have changed.
-    pub(super) fn once(&mut self, now: Instant) {
+    pub(crate) fn once(&mut self, now: Instant) {
         if self.due.is_none() {
             self.looks = self.pauses.len() - 1;
             self.due = Some(now);
@@ -57,20 +57,20 @@ impl Again {
     }
 
     /// When to look; none: not before something changes.
-    pub(super) fn due(&self) -> Option<Instant> {
+    pub(crate) fn due(&self) -> Option<Instant> {
         let may = self.spent.and_then(|spent| spent.checked_sub(self.spacing * self.burst));
         self.due.map(|due| may.map_or(due, |may| due.max(may)))
     }
 
     /// A look begins.
-    pub(super) fn begin(&mut self, now: Instant) {
+    pub(crate) fn begin(&mut self, now: Instant) {
         self.spent = Some(self.spent.map_or(now, |spent| spent.max(now)) + self.spacing);
         self.looks += 1;
         self.due = None;
     }
 
     /// It has ended. What changed while it was under way is looked at whatever it found.
-    pub(super) fn end(&mut self, now: Instant, look: Look) {
+    pub(crate) fn end(&mut self, now: Instant, look: Look) {
         if self.due.is_some() {
             return;
         }

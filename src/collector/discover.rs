@@ -11,6 +11,7 @@ use kube::api::PostParams;
 use kube::core::discovery::{ApiResource, Scope};
 use kube::discovery::Discovery;
 use kube::{Api, Client};
+use policies::collectable::VERBS;
 use policies::object::Gvk;
 use policies::tables::forbidden;
 
@@ -95,9 +96,6 @@ pub struct Rights {
 /// Kinds that are made by the thousand and never launched: following them would only cost. Those that no template ever
 /// admits ([`forbidden`]) are left out too: there are no dependents of them.
 const NEVER: [(&str, &str); 3] = [("", "events"), ("events.k8s.io", "events"), ("metrics.k8s.io", "pods")];
-
-/// The verbs that collecting needs.
-const VERBS: [&str; 3] = ["list", "watch", "delete"];
 
 /// Reviews in flight: enough to be done in a blink, few enough for nobody to notice.
 const AT_ONCE: usize = 8;

@@ -16,7 +16,7 @@
 //! together. [`guard`] says when what judges masters is missing. There is no object store: state is the cluster, so a restart loses nothing, and since every DELETE names uid
 //! and resourceVersion two collectors at once harm nothing.
 
-mod again;
+pub(crate) mod again;
 mod allowance;
 mod bare;
 pub mod collect;

@@ -4,17 +4,17 @@
 //! wrote, never by being an `edit`or. retinue's own accounts hold nothing on Secrets; the collector's right to delete
 //! dependents that are Secrets is a role apart, which an admin adds by its label.
 
+use policies::collectable::{SECRETS_ROLE, VERBS};
 use policies::keys;
 use serde_json::{Value, json};
+
+pub(crate) use policies::collectable::LABEL as COLLECTOR_KINDS;
 
 use super::{CONFIGURATION, CONTROLLER, Floor, LINT_CONFIGURATION, PROBE, Values, WEBHOOK, labels};
 
 const API: &str = "rbac.authorization.k8s.io/v1";
 /// Label `"true"` of ClusterRoles whose rules (get, list, watch) the webhook gets.
 pub(super) const WEBHOOK_KINDS: &str = "rbac.fledged.io/webhook";
-/// Label `"true"` of ClusterRoles whose rules (list, watch, delete) the collector gets.
-pub(crate) const COLLECTOR_KINDS: &str = "rbac.fledged.io/collector";
-
 /// Label `"true"` of ClusterRoles whose rules (create) the account of samples gets.
 pub(crate) const PROBE_KINDS: &str = "rbac.fledged.io/probe";
 
@@ -109,6 +109,8 @@ fn webhook(values: &Values) -> Vec<Value> {
         rule("networking.k8s.io", &["ingressclasses"], read),
         rule("apiextensions.k8s.io", &["customresourcedefinitions"], read),
         configurations(),
+        // What tells of rights that the collector is given, read as metadata alone: templates are usable again then.
+        rule("rbac.authorization.k8s.io", &["clusterrolebindings", "clusterroles"], &["list", "watch"]),
         rule("authorization.k8s.io", &["subjectaccessreviews"], &["create"]),
         rule("events.k8s.io", &["events"], &["create", "patch"]),
     ]);
@@ -125,7 +127,7 @@ fn webhook(values: &Values) -> Vec<Value> {
 }
 
 fn collector(values: &Values) -> Vec<Value> {
-    let collect: &[&str] = &["list", "watch", "delete"];
+    let collect: &[&str] = &VERBS;
     let follow: &[&str] = &["list", "watch"];
     let rules = json!([
         rule("", &["configmaps"], &["get", "list", "watch"]),
@@ -156,7 +158,7 @@ fn collector(values: &Values) -> Vec<Value> {
         rule("batch", &["cronjobs", "jobs"], &["get"]),
     ]);
     // Without the label that would give it to the collector: listing Secrets is reading them.
-    let secrets = role("retinue-collector-secrets", json!([rule("", &["secrets"], collect)]));
+    let secrets = role(SECRETS_ROLE, json!([rule("", &["secrets"], collect)]));
     let mut objects = vec![
         role(CONTROLLER, rules),
         role("retinue-collector-kinds", kinds(collect)),

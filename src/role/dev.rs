@@ -18,6 +18,7 @@ use webhooks::metrics::Metrics;
 
 use crate::cli::{Failure, certs::issue};
 use crate::cluster::client::Connection;
+use crate::cluster::collectable::Collector;
 use crate::collector;
 use crate::deploy::{self, Reach, Values};
 use crate::sampler;
@@ -90,8 +91,13 @@ pub async fn run(args: &Args, shutdown: CancellationToken) -> Result<(), Failure
     let sampled = sampler::Metrics::default();
     sampled.register(&mut registry);
     let mut parts = Parts::new(shutdown.clone());
-    let settings =
-        webhook::Settings { listen: args.listen, health: args.health, client_ca: None, trusted: args.install };
+    let settings = webhook::Settings {
+        listen: args.listen,
+        health: args.health,
+        client_ca: None,
+        trusted: args.install,
+        collector: Collector::Ourselves,
+    };
     let address =
         webhook::start(&mut parts, connection.clone(), &resolver, settings, reviews, registry, shutdown.clone())?;
     if args.install {

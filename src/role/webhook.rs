@@ -15,12 +15,12 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tokio_util::sync::CancellationToken;
 use webhooks::health::Readiness;
-use webhooks::lint::TemplateLint;
 use webhooks::metrics::Metrics;
 use webhooks::server;
 
 use crate::cli::Failure;
 use crate::cluster::client::Connection;
+use crate::cluster::collectable::Collector;
 use crate::cluster::readiness::{Configuration, Trust, Trusts};
 use crate::cluster::{self, Cluster};
 use crate::deploy::CONFIGURATION;
@@ -67,6 +67,8 @@ pub struct Settings {
     pub client_ca: Option<RootCertStore>,
     /// Whether the installed webhook configurations must trust the certificate before we are ready.
     pub trusted: bool,
+    /// Whose rights the collector has.
+    pub collector: Collector,
 }
 
 /// A file of authorities that is none.
@@ -85,7 +87,8 @@ pub async fn run(args: &Args, shutdown: CancellationToken) -> Result<(), Failure
     let directory = Directory::new(&args.certs);
     let resolver = Arc::new(Resolver::with(directory.read()?));
     let client_ca = args.client_ca.as_ref().map(authorities).transpose()?;
-    let settings = Settings { listen: args.listen, health: args.health, client_ca, trusted: true };
+    let (listen, health) = (args.listen, args.health);
+    let settings = Settings { listen, health, client_ca, trusted: true, collector: Collector::Controller };
     let connection = Connection::open(&args.cluster.source()).await?;
 
     let mut registry = Registry::default();
@@ -110,7 +113,7 @@ pub fn start(
     resolver: &Arc<Resolver>,
     settings: Settings,
     metrics: Metrics,
-    registry: Registry,
+    mut registry: Registry,
     shutdown: CancellationToken,
 ) -> Result<SocketAddr, Failure> {
     let readiness = Readiness::new(["cluster"]);
@@ -118,15 +121,17 @@ pub fn start(
         instance: super::instance(),
         trust: settings.trusted.then(|| trust(resolver, &connection)),
         readiness: Some(readiness.clone()),
+        collector: Some(settings.collector),
     };
     let (cluster, tasks) = Cluster::start(connection, options, shutdown.clone());
     readiness.set("cluster", Ok(()));
+    cluster::metrics::register(&cluster, &mut registry);
     parts.start("what is known of the cluster", tasks.join());
     parts.keep("the count of template problems", count_problems(Arc::clone(&cluster), metrics.clone()));
 
     let tls = server::tls(Arc::clone(resolver) as _, settings.client_ca)?;
     let config = server::Config::new(settings.listen, Some(settings.health), tls);
-    let served = server::Parts::new(cluster, TemplateLint, readiness.clone(), metrics, Arc::new(registry));
+    let served = server::Parts::new(Arc::clone(&cluster), cluster, readiness.clone(), metrics, Arc::new(registry));
     let bound = server::bind(config, served, shutdown)?;
     let address = bound.address;
     tracing::info!(%address, health = ?bound.plain_address, "listening");

@@ -31,6 +31,8 @@ impl Ground {
         let plane = Options::api_only().apiserver_flag(DUAL_STACK).start().unwrap();
         let binary = Path::new(env!("CARGO_BIN_EXE_retinue"));
         let installation = Installation::installed(plane, binary, &[]).unwrap();
+        // Manifests of every kind are templates here.
+        installation.collects(&[("*", &["*"])]).unwrap();
         surround(&installation, around, documents);
         Self { installation }
     }

@@ -12,6 +12,7 @@ const VALIDATING: &str = "validate.retinue.fledged.io";
 fn installation() -> (Installation, Master) {
     let cluster: ControlPlane = Options::api_only().start().unwrap();
     let installation = Installation::installed(cluster, binary(), &["--no-floor"]).unwrap();
+    installation.collects(&[("", &["secrets"])]).unwrap();
     installation.start_webhook().unwrap();
     installation.cluster.namespace_named("trading").unwrap();
     installation.cluster.apply(&manifests::templates("trading")).unwrap();

@@ -15,10 +15,25 @@ pub(crate) fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_retinue"))
 }
 
+/// Kinds that templates of these tests make, and that the collector may not delete by what is installed.
+const COLLECTED_TOO: [(&str, &[&str]); 7] = [
+    ("", &["limitranges", "podtemplates", "resourcequotas"]),
+    ("discovery.k8s.io", &["endpointslices"]),
+    ("resource.k8s.io", &["resourceclaims"]),
+    ("example.com", &["widgets"]),
+    ("story.example", &["bares", "fulls"]),
+    ("versions.story.example", &["gauges"]),
+    ("large.story.example", &["gauges"]),
+];
+
 /// The installation that tests share; nobody stops it.
 pub(crate) fn shared() -> &'static Installation {
     static SHARED: OnceLock<Installation> = OnceLock::new();
-    SHARED.get_or_init(|| Installation::start(binary()).unwrap())
+    SHARED.get_or_init(|| {
+        let installation = Installation::start(binary()).unwrap();
+        installation.collects(&COLLECTED_TOO).unwrap();
+        installation
+    })
 }
 
 /// A namespace that no other test has.

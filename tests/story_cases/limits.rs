@@ -13,7 +13,9 @@ use crate::house::{Cases, Way, master, object, record, retemplate, send, shared,
 fn lawful(verb: &str, resource: &str) -> bool {
     match verb {
         "get" | "list" | "watch" => !["secrets", "serviceaccounts/token"].contains(&resource),
-        "create" | "patch" => ["events", "subjectaccessreviews", "selfsubjectaccessreviews"].contains(&resource),
+        "create" | "patch" => {
+            ["events", "subjectaccessreviews", "selfsubjectreviews", "selfsubjectaccessreviews"].contains(&resource)
+        }
         _ => false,
     }
 }

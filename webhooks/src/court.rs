@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use policies::collectable::{self, Need, Rights};
 use policies::request::Request;
 use policies::verdict::{Situation, Verdict, template_text};
 use tokio::time::{Instant, timeout_at};
@@ -86,12 +87,28 @@ impl Court {
         size: Size,
         deadline: Deadline,
     ) -> Result<Judged, Fault> {
-        self.guarded(size, deadline, move |court| {
-            let answer = lint::answer(&request, court.linting.as_ref());
-            let why = (!answer.allowed()).then_some(Why::LINT);
-            Judged { answer, why, template: None }
-        })
-        .await
+        let read = self.guarded(size, deadline, move |court| {
+            let linted = lint::template_config_map(&request).map(|config_map| court.linting.read(config_map));
+            (request, linted.unwrap_or_default())
+        });
+        let (request, mut linted) = read.await?;
+        let rights = self.rights(&linted.needs, deadline).await?;
+        linted.problems.extend(collectable::problems(&linted.needs, &rights));
+        let answer = lint::answer(&request, &linted.problems);
+        let why = (!answer.allowed()).then_some(Why::LINT);
+        Ok(Judged { answer, why, template: None })
+    }
+
+    /// Asks what the collector may, as long as there is time: an admin is kept from nothing because it could not be asked.
+    async fn rights(&self, needs: &[Need], deadline: Deadline) -> Result<Rights, Fault> {
+        if needs.is_empty() {
+            return Ok(Rights::default());
+        }
+        let asking = AssertUnwindSafe(async { self.linting.ask(needs).await }).catch_unwind();
+        match timeout_at(deadline.at, asking).await {
+            Err(_) => Ok(Rights::unknown(needs, "no answer in time")),
+            Ok(rights) => rights.map_err(|_| Fault::Panicked),
+        }
     }
 
     /// Runs `work` so that a panic in it is a fault and the process lives.

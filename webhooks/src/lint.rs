@@ -1,13 +1,17 @@
 //! The webhook on template ConfigMaps: a bad one is refused when it is applied, with key, line and reason.
 //!
 //! It only saves an admin from a mistake; its webhook configuration ignores failures, and what gets in anyway is
-//! unusable alone. Who may write templates is not asked here, but by the floor.
+//! unusable alone. Who may write templates is not asked here, but by the floor. Read (pure), ask what the collector may
+//! delete, answer (pure); what could not be asked is a warning.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use futures::future::{BoxFuture, ready};
+use policies::collectable::{Need, Rights};
 use policies::keys;
 use policies::library::{Problem, Severity};
+use policies::lint::Linted;
 use policies::request::{Operation, Request};
 use serde_json::Value;
 
@@ -15,34 +19,52 @@ use crate::review::{Answer, Decision, Denial};
 
 /// Finds the problems of a template ConfigMap.
 pub trait Linting: Send + Sync + 'static {
-    /// Errors and warnings, in the order in which to show them.
-    fn problems(&self, config_map: &Value) -> Vec<Problem>;
+    /// Errors and warnings, in the order in which to show them, and what must be asked beside.
+    fn read(&self, config_map: &Value) -> Linted;
+
+    /// What the collector may of this. The server puts its own deadline around it, and takes what is not answered by then
+    /// for not known.
+    fn ask<'a>(&'a self, needs: &'a [Need]) -> BoxFuture<'a, Rights>;
 }
 
-/// What loading the ConfigMap says, and what its author will regret.
+/// What is shared with others lints as well.
+impl<L: Linting> Linting for std::sync::Arc<L> {
+    fn read(&self, config_map: &Value) -> Linted {
+        L::read(self, config_map)
+    }
+
+    fn ask<'a>(&'a self, needs: &'a [Need]) -> BoxFuture<'a, Rights> {
+        L::ask(self, needs)
+    }
+}
+
+/// What loading the ConfigMap says, and what its author will regret; nobody is asked.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TemplateLint;
 
 impl Linting for TemplateLint {
-    fn problems(&self, config_map: &Value) -> Vec<Problem> {
-        policies::lint::problems_of(config_map)
+    fn read(&self, config_map: &Value) -> Linted {
+        policies::lint::read(config_map)
+    }
+
+    fn ask<'a>(&'a self, _: &'a [Need]) -> BoxFuture<'a, Rights> {
+        Box::pin(ready(Rights::default()))
     }
 }
 
 /// How many errors a refusal lists; the rest is counted.
 const LISTED: usize = 20;
 
-/// The answer about a ConfigMap: refused if it has an error, else allowed with its warnings. Anything that is no
-/// template ConfigMap, and every deletion (which only revokes), is allowed.
-pub fn answer(request: &Request, linting: &dyn Linting) -> Answer {
-    let Some(config_map) = template_config_map(request) else { return allow(Vec::new()) };
-    let problems = linting.problems(config_map);
+/// The answer about a ConfigMap with these problems: refused if there is an error, else allowed with its warnings.
+pub(crate) fn answer(request: &Request, problems: &[Problem]) -> Answer {
     let (errors, warnings): (Vec<_>, Vec<_>) = problems.iter().partition(|problem| problem.severity == Severity::Error);
     let warnings: Vec<String> = warnings.into_iter().map(line).collect();
     if errors.is_empty() {
         return allow(warnings);
     }
-    let name = config_map["metadata"]["name"].as_str().or(request.name.as_deref()).unwrap_or("(unnamed)");
+    let object = request.object.as_ref();
+    let written = object.and_then(|object| object["metadata"]["name"].as_str());
+    let name = written.or(request.name.as_deref()).unwrap_or("(unnamed)");
     let mut message = format!("template ConfigMap {name} has {}:", count(errors.len()));
     for problem in errors.iter().take(LISTED) {
         let _ = write!(message, "\n  {}", line(problem));
@@ -53,7 +75,9 @@ pub fn answer(request: &Request, linting: &dyn Linting) -> Answer {
     Answer { warnings, ..Denial::new(422, "Invalid", message).into() }
 }
 
-fn template_config_map(request: &Request) -> Option<&Value> {
+/// The template ConfigMap that is written. Anything that is none, and every deletion (which only revokes), is allowed
+/// without a look.
+pub(crate) fn template_config_map(request: &Request) -> Option<&Value> {
     let written = matches!(request.operation, Operation::Create | Operation::Update);
     let config_map = request.kind.group.is_empty() && request.kind.kind == "ConfigMap";
     if !written || !config_map || request.subresource.is_some() {

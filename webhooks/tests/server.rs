@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use policies::collectable::{Known, Rights};
+use policies::object::Gvk;
 use serde_json::{Value, json};
 use support::{
-    Client, Gathers, Setup, Table, UID, config_map, escaped, labels, panics, reason, refuses, response, review, start,
-    wire,
+    Asks, Client, Gathers, Setup, Table, UID, config_map, escaped, labels, panics, reason, refuses, response, review,
+    start, wire,
 };
 use webhooks::GatherError;
 
@@ -303,6 +305,41 @@ async fn our_own_trouble_never_keeps_an_admin_from_editing() {
     let (status, text) = client.post("/lint", wire(&templates(LEASE)).into()).await;
     assert_eq!(status, 500, "{text}");
     assert_eq!(client.post("/lint", wire(&templates(LEASE)).into()).await.0, 500, "and the process goes on");
+    server.stop().await;
+
+    let server = start(Setup { lint_asks: Asks::Panics, ..Setup::default() });
+    let client = server.client().await;
+    assert_eq!(client.post("/lint", wire(&templates(LEASE)).into()).await.0, 500);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_that_the_collector_lacks_refuses_a_template_and_no_answer_is_a_warning() {
+    let lease = Gvk::new("coordination.k8s.io", "v1", "Lease");
+    let verbs = [("trading".to_owned(), vec!["delete"])].into();
+    let kinds = [(lease, Known::Missing { resource: "leases".into(), verbs })].into();
+    let rights = Rights { account: "system:serviceaccount:retinue:retinue-controller".into(), kinds };
+    let server = start(Setup { lint_asks: Asks::Says(rights), ..Setup::default() });
+    let client = server.client().await;
+    let answer = client.ask("/lint", &templates(LEASE)).await;
+    let (code, message) = reason(&answer);
+    assert_eq!((&answer["allowed"], code), (&json!(false), &json!(422)), "{message}");
+    for words in ["lease.yaml, line 1: ", "no right to delete leases.coordination.k8s.io", "rbac.fledged.io/collector"]
+    {
+        assert!(message.contains(words), "{words:?} is not in {message}");
+    }
+    server.stop().await;
+
+    let server = start(Setup {
+        lint_asks: Asks::Never,
+        change: |config| config.deadline = Duration::from_millis(100),
+        ..Setup::default()
+    });
+    let client = server.client().await;
+    let answer = client.ask("/lint", &templates(LEASE)).await;
+    assert_eq!(answer["allowed"], true, "{answer}");
+    let warnings = answer["warnings"].to_string();
+    assert!(warnings.contains("lease.yaml, line 1: ") && warnings.contains("no answer in time"), "{warnings}");
     server.stop().await;
 }
 

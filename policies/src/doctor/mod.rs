@@ -3,9 +3,10 @@
 //!
 //! The rooms: [`installed`] compares what is there with what is installed; [`certificates`] judges validities;
 //! [`grants`] reads RBAC; [`guard`] says who is a master, who gets around the guard and who may switch it off;
-//! [`templates`] says which templates nobody can use, and which of their dependents nobody would delete.
+//! [`templates`] says which templates nobody can use, [`collector`] which of their dependents nobody would delete.
 
 pub mod certificates;
+pub mod collector;
 pub mod grants;
 pub mod guard;
 pub mod installed;

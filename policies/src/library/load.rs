@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::annotations::{self, Settings};
 use super::{Masters, Problem, Severity, TemplateSet, Templates};
+use crate::collectable;
 use crate::keys;
 use crate::object::NamespacedName;
 use crate::parameter::Parameters;
@@ -44,11 +45,13 @@ pub(super) fn load(config_map: &Value) -> TemplateSet {
         accepted: settings.accepted.clone(),
         templates: Templates::with(data.get(keys::PARAMETERS_KEY).copied()),
         namespaces: BTreeSet::new(),
+        needs: Vec::new(),
         problems,
     };
     if set.errors().next().is_none() {
         let compiled = compile(&mut set, &settings, &data, &parameters);
         set.namespaces = compiled.iter().flat_map(|template| namespaces(&set, template)).collect();
+        set.needs = collectable::needs(&set, &compiled);
         uncounted(&mut set, &compiled);
         unmet(&mut set);
     }

@@ -15,7 +15,7 @@ use crate::recognise::{self, Context, Marked, Miss, Prepared, Recognition};
 use crate::request::{Phase, Request};
 use crate::stamp::{self, Marking, Marks, Record, StampedObject, StampedPod, StampedTemplate};
 use crate::template::{Owner, Placement, Template};
-use crate::{keys, render};
+use crate::{collectable, keys, render};
 
 use super::grant::{self, Candidate, Instructed};
 use super::own::name_of;
@@ -293,6 +293,7 @@ impl Grant<'_> {
         inspect::bound(template, &self.bindings)?;
         let namespace = request.namespace.as_deref().unwrap_or_default();
         inspect::accounts(object, namespace, set, caller, &situation.masters)?;
+        self.collectable(situation, namespace)?;
         if let Some(most) = set.max_dependents
             && situation.live_dependents.get(&set.name).copied().unwrap_or(0) >= most
         {
@@ -329,6 +330,17 @@ impl Grant<'_> {
             None => {}
         }
         Ok(admission)
+    }
+
+    /// Refuses what the collector is known to have no right to delete, where that may be its part.
+    fn collectable(&self, situation: &Situation, namespace: &str) -> Result<(), Refusal> {
+        let Candidate { set, template } = self.candidate;
+        let Some(lack) = situation.collector.lack(&template.kind, [namespace]) else { return Ok(()) };
+        if !collectable::concerns(template) {
+            return Ok(());
+        }
+        let reason = format!("template {} of ConfigMap {} cannot be used, since {lack}", template.key, set.name);
+        Err(Refusal::new(Cause::Collector, reason).by_template(set.name.clone(), &template.key, Vec::new()))
     }
 }
 

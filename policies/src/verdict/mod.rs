@@ -25,6 +25,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::caller::{Caller, Unidentified};
+use crate::collectable::Rights;
 use crate::library::Library;
 use crate::object::{NamespacedName, ObjectRef};
 use crate::request::{Operation, Request};
@@ -73,6 +74,8 @@ pub struct Situation {
     pub facts: Arc<Facts>,
     /// Accounts known to be masters; no dependent's pod may run under one unless the admin says so.
     pub masters: Arc<BTreeSet<NamespacedName>>,
+    /// What the collector may delete, as far as that is known.
+    pub collector: Arc<Rights>,
     /// The object whose subresource is used.
     pub asked: Asked,
     /// What owns the object concerned (`old_object`, or [`Self::asked`]), nearest first, each hop checked by uid.
@@ -97,6 +100,7 @@ impl Situation {
             library: Arc::default(),
             facts: Arc::default(),
             masters: Arc::default(),
+            collector: Arc::default(),
             asked: Asked::NotNeeded,
             lineage: Vec::new(),
             own_dependents: Vec::new(),

@@ -31,6 +31,8 @@ pub enum Cause {
     Orphan,
     /// The subresource is not allowed.
     Subresource,
+    /// The collector could not delete it.
+    Collector,
     /// Too many live dependents.
     Quota,
     /// An owner reference or a finalizer that the caller may not send.
@@ -51,7 +53,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause, for metrics.
-    pub const ALL: [Cause; 16] = [
+    pub const ALL: [Cause; 17] = [
         Self::Template,
         Self::Identity,
         Self::Consent,
@@ -60,6 +62,7 @@ impl Cause {
         Self::Foreign,
         Self::Orphan,
         Self::Subresource,
+        Self::Collector,
         Self::Quota,
         Self::Owner,
         Self::Deadline,
@@ -81,6 +84,7 @@ impl Cause {
             Self::Foreign => "foreign",
             Self::Orphan => "orphan",
             Self::Subresource => "subresource",
+            Self::Collector => "collector",
             Self::Quota => "quota",
             Self::Owner => "owner",
             Self::Deadline => "deadline",

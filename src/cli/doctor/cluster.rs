@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use policies::caller::Wish;
 use policies::doctor::grants::Grants;
-use policies::doctor::guard;
 use policies::doctor::templates::{self, Asking};
 use policies::doctor::{Area, Finding, Severity, Standing};
+use policies::doctor::{collector, guard};
 use policies::keys;
 use policies::library::TemplateSet;
 use policies::object::{Gvk, NamespacedName};
@@ -100,6 +100,16 @@ impl Cluster {
         let number = self.sets.iter().map(|set| set.templates.kinds().count()).sum();
         let (config_maps, asking) = (counted(self.sets.len(), "ConfigMap"), asking.map_or(0, <[_]>::len));
         (format!("{} in {config_maps}, asked for by {}", counted(number, "template"), counted(asking, "pod")), findings)
+    }
+
+    /// What the collector could not delete.
+    pub(super) async fn collector(&self, asker: &Asker) -> Looked {
+        let account = NamespacedName::new(self.namespace.clone(), CONTROLLER);
+        let facts = collector::Facts { sets: &self.sets, resources: &self.resources, account: &account };
+        let kinds: BTreeSet<&Gvk> = self.sets.iter().flat_map(|set| &set.needs).map(|need| &need.kind).collect();
+        let answers = asker.reviews(facts.questions()).await;
+        let seen = format!("{} of templates may be deleted", counted(kinds.len(), "kind"));
+        (seen, facts.examine(&answers))
     }
 
     fn unread_of(&self, area: Area) -> impl Iterator<Item = Finding> {

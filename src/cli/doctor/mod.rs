@@ -43,6 +43,7 @@ What is looked at:
   guard         who is a master: launch granted to groups, lost, or hidden behind a wildcard; masters whose other rights act
                 past admission (impersonate, nodes/proxy); who may switch the guard off
   templates     templates that nobody can use, and pods that ask for what is not there
+  collector     the collector may list, watch and delete what templates make
 Run it as an admin: what it may not read is told as unknown. It reads no Secret, and changes nothing.
 
 With -o json: {\"sound\", \"areas\": [{\"area\", \"result\", \"seen\"}],
@@ -121,6 +122,8 @@ async fn examine(args: &Args) -> Result<Exit, Failure> {
     printer.area(Area::Guard, &seen, findings)?;
     let (seen, findings) = cluster.templates(&asker, &masters).await;
     printer.area(Area::Templates, &seen, findings)?;
+    let (seen, findings) = cluster.collector(&asker).await;
+    printer.area(Area::Collector, &seen, findings)?;
     Ok(printer.end()?)
 }
 

@@ -13,11 +13,10 @@ use policies::keys;
 use policies::object::Gvk;
 use policies::stamp::{self, Marks, Stamp};
 use serde::Deserialize;
-use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::client::{READ_DEADLINE, message};
+use super::client::served;
 use super::templates::Templates;
 use super::watch::{Change, News, Pulse, Stale, Watchable, Watched, follow};
 use ledger::{Key, Ledger};
@@ -128,14 +127,14 @@ impl Dependents {
         };
         note(None);
         let resource = loop {
-            match resource_of(&client, &gvk).await {
-                Ok(resource) => break resource,
-                Err(reason) => {
-                    tracing::warn!(kind = %gvk, reason, "the dependents of a kind cannot be watched");
-                    pulse.ail(reason);
-                    tokio::time::sleep(RETRY).await;
-                }
-            }
+            let reason = match served(&client, &gvk).await {
+                Ok(Some(served)) => break served.resource,
+                Ok(None) => format!("the API server serves no {gvk}"),
+                Err(reason) => reason,
+            };
+            tracing::warn!(kind = %gvk, reason, "the dependents of a kind cannot be watched");
+            pulse.ail(reason);
+            tokio::time::sleep(RETRY).await;
         };
         note(Some(resource.clone()));
         let watched = Watched::new(&gvk.api_version(), &gvk.kind, &resource).labelled(keys::MASTER).metadata_only();
@@ -184,27 +183,6 @@ fn counted(gvk: &Gvk) -> bool {
 
 fn group_kind(gvk: &Gvk) -> GroupKind {
     (gvk.group.clone(), gvk.kind.clone())
-}
-
-/// The plural under which the API server serves a kind, from its discovery.
-async fn resource_of(client: &Client, gvk: &Gvk) -> Result<String, String> {
-    let root = if gvk.group.is_empty() { "api" } else { "apis" };
-    let request = http::Request::get(format!("/{root}/{}", gvk.api_version()))
-        .body(Vec::new())
-        .map_err(|error| error.to_string())?;
-    let list: Value = match tokio::time::timeout(READ_DEADLINE, client.request(request)).await {
-        Err(_) => return Err("the API server's discovery did not answer in time".into()),
-        Ok(Err(error)) => return Err(message(&error)),
-        Ok(Ok(list)) => list,
-    };
-    let resources = list["resources"].as_array().map(Vec::as_slice).unwrap_or_default();
-    resources
-        .iter()
-        .filter(|resource| resource["kind"].as_str() == Some(&gvk.kind))
-        .filter_map(|resource| resource["name"].as_str())
-        .find(|name| !name.contains('/'))
-        .map(Into::into)
-        .ok_or_else(|| format!("the API server serves no {gvk}"))
 }
 
 /// Of an object's metadata, what a dependent is counted by.

@@ -4,14 +4,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use controlplane::{ControlPlane, Port, Relay};
+use serde_json::{Value, json};
 
 use crate::manifests;
 use crate::process::Server;
 
 /// The namespace that retinue is installed into.
 pub(crate) const NAMESPACE: &str = "retinue";
+
+/// How many times it is asked whether a right is given yet. Each is a request of some milliseconds.
+const LOOKS: usize = 5000;
 
 /// retinue, installed and running.
 #[derive(Debug)]
@@ -35,12 +39,15 @@ impl Installation {
         Self::into(ControlPlane::start()?, binary)
     }
 
-    /// Installs retinue into `cluster`.
+    /// Installs retinue into `cluster`, where controllers run, and lets it collect Secrets, as its README says.
     ///
     /// # Errors
     /// As [`Installation::start`].
     pub fn into(cluster: ControlPlane, binary: &Path) -> Result<Self> {
         let installation = Self::installed(cluster, binary, &[])?;
+        let label = ["label", "clusterrole", "retinue-collector-secrets", "rbac.fledged.io/collector=true"];
+        installation.cluster.kubectl(&label)?.ok()?;
+        installation.until_collected("", "secrets")?;
         installation.start_webhook()?;
         installation.start_controller()?;
         Ok(installation)
@@ -79,6 +86,53 @@ impl Installation {
         )?;
         applied.ok().context("applying the install manifest")?;
         Ok(())
+    }
+
+    /// Lets the collector delete these too: API groups, each with resources. Bound to its account, since the label that
+    /// does the same is heeded by a controller, which may not run.
+    ///
+    /// # Errors
+    /// Whatever the API server refused.
+    pub fn collects(&self, kinds: &[(&str, &[&str])]) -> Result<()> {
+        let rule = |(group, resources): &(&str, &[&str])| json!({"apiGroups": [group], "resources": resources, "verbs": ["list", "watch", "delete"]});
+        let rules: Vec<Value> = kinds.iter().map(rule).collect();
+        let role = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+            "metadata": {"name": "collected-too"}, "rules": rules,
+        });
+        let binding = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+            "metadata": {"name": "collected-too"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "collected-too"},
+            "subjects": [{"kind": "ServiceAccount", "name": "retinue-controller", "namespace": NAMESPACE}],
+        });
+        self.cluster.apply(&format!("{role}\n---\n{binding}"))?;
+        for (group, resources) in kinds {
+            for resource in *resources {
+                self.until_collected(group, resource)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until the API server has heard that the collector may delete these.
+    fn until_collected(&self, group: &str, resource: &str) -> Result<()> {
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+            "spec": {
+                "user": format!("system:serviceaccount:{NAMESPACE}:retinue-controller"),
+                "resourceAttributes": {"group": group, "resource": resource, "verb": "delete"},
+            },
+        });
+        let asker = self.cluster.asker();
+        for _ in 0..LOOKS {
+            let reply = asker.post("/apis/authorization.k8s.io/v1/subjectaccessreviews", &review)?;
+            ensure!(reply.success(), "{}", reply.message());
+            if reply.body["status"]["allowed"] == true {
+                return Ok(());
+            }
+        }
+        bail!("the collector has still no right to delete {resource} of group {group:?}")
     }
 
     fn certificates(&self) -> String {

@@ -92,6 +92,28 @@ data:
     )
 }
 
+/// A template of a kind that the collector may not delete.
+pub fn quota(namespace: &str) -> String {
+    format!(
+        r#"apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: quota
+  namespace: {namespace}
+  labels:
+    fledged.io/templates: "true"
+data:
+  quota.yaml: |
+    apiVersion: v1
+    kind: ResourceQuota
+    metadata:
+      name: batch
+    spec:
+      hard: {{pods: "10"}}
+"#
+    )
+}
+
 /// The master: its account, which may launch, and which RBAC lets do far more than that; its Deployment. Not the role
 /// `edit`, which may impersonate the accounts of its namespace: what acts as another account is not judged.
 pub fn master(namespace: &str) -> String {

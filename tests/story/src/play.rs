@@ -40,6 +40,9 @@ fn consent(stage: &mut Stage<'_>) -> Result<()> {
     stage.refuses_admin(&["apply", "-f", "-"], Some(&holes), &["job.yaml", "line"])?;
     let fortnight = with(&bad, "fledged.io/duration: \"3600\"", "fledged.io/duration: 1 fortnight");
     stage.refuses_admin(&["apply", "-f", "-"], Some(&fortnight), &["1 fortnight", "is no duration"])?;
+    let never_deleted = manifests::quota(&namespace);
+    let words = ["no right to list, watch, delete resourcequotas", "rbac.fledged.io/collector: \"true\""];
+    stage.refuses_admin(&["apply", "-f", "-"], Some(&never_deleted), &words)?;
     Ok(())
 }
 

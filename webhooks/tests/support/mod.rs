@@ -14,8 +14,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use policies::caller::Unidentified;
-use policies::library::Problem;
+use policies::collectable::{Need, Rights};
+use policies::lint::Linted;
 use policies::request::Request;
 use policies::verdict::{Admission, Cause, Ground, Refusal, Situation, Verdict};
 use prometheus_client::registry::Registry;
@@ -96,15 +98,40 @@ pub fn panics() -> Decide {
     Arc::new(|_, _| panic!("deciding"))
 }
 
+/// What the API server says of the collector's rights.
+#[derive(Clone, Default)]
+pub enum Asks {
+    /// This.
+    Says(Rights),
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// It does not answer.
+    Never,
+    Panics,
+}
+
 /// [`TemplateLint`], or a panic.
 struct Lint {
     panics: bool,
+    asks: Asks,
 }
 
 impl Linting for Lint {
-    fn problems(&self, config_map: &Value) -> Vec<Problem> {
+    fn read(&self, config_map: &Value) -> Linted {
         assert!(!self.panics, "linting");
-        TemplateLint.problems(config_map)
+        TemplateLint.read(config_map)
+    }
+
+    fn ask<'a>(&'a self, _: &'a [Need]) -> BoxFuture<'a, Rights> {
+        Box::pin(async move {
+            match &self.asks {
+                Asks::Says(rights) => rights.clone(),
+                Asks::Nothing => Rights::default(),
+                Asks::Never => std::future::pending().await,
+                Asks::Panics => panic!("asking"),
+            }
+        })
     }
 }
 
@@ -126,6 +153,7 @@ pub struct Setup {
     pub change: fn(&mut Config),
     pub client_ca: Option<CertificateDer<'static>>,
     pub lint_panics: bool,
+    pub lint_asks: Asks,
 }
 
 impl Default for Setup {
@@ -137,6 +165,7 @@ impl Default for Setup {
             change: |_| {},
             client_ca: None,
             lint_panics: false,
+            lint_asks: Asks::default(),
         }
     }
 }
@@ -177,7 +206,7 @@ pub fn start(setup: Setup) -> Harness {
     let metrics = Metrics::register(&mut registry);
     let mut parts = Parts::new(
         setup.table,
-        Lint { panics: setup.lint_panics },
+        Lint { panics: setup.lint_panics, asks: setup.lint_asks },
         readiness.clone(),
         metrics.clone(),
         Arc::new(registry),

@@ -308,6 +308,39 @@ fn the_number_of_live_dependents_is_bounded() {
 }
 
 #[test]
+fn what_the_collector_could_not_delete_is_refused_with_the_rule_that_lets_it() {
+    let kind = Gvk::new("batch", "v1", "Job");
+    let lacking = |known| Arc::new(Rights { account: "the-collector".into(), kinds: [(kind.clone(), known)].into() });
+    let missing = |namespace: &str| {
+        let verbs = [(namespace.to_owned(), vec!["delete"])].into();
+        lacking(Known::Missing { resource: "jobs".into(), verbs })
+    };
+    let mut situation = situation();
+    for collector in [
+        Arc::default(),
+        missing("elsewhere"),
+        lacking(Known::Unknown("no answer".into())),
+        lacking(Known::Unserved("no such kind".into())),
+    ] {
+        situation.collector = collector;
+        admitted(&create(Phase::Mutating, &job()), &situation);
+    }
+    situation.collector = missing("trading");
+    let words =
+        ["job.yaml of ConfigMap trading/post-trade", "the-collector", "no right to delete jobs.batch", "rules: "];
+    refused(&create(Phase::Mutating, &job()), &situation, Cause::Collector, &words);
+
+    // Nobody ends it: it is nothing to the collector.
+    let mut text = String::from(TEMPLATES);
+    let name = "name: \"post-trade-${run}\"";
+    assert!(text.contains(name));
+    text = text.replacen(name, &format!("{name}, annotations: {{fledged.io/duration: none}}"), 1);
+    let set = set(&text);
+    situation.library = Arc::new(Library { sets: [(set.name.clone(), set)].into() });
+    admitted(&create(Phase::Mutating, &job()), &situation);
+}
+
+#[test]
 fn an_unknown_caller_is_refused_with_the_fix() {
     let mut situation = situation();
     situation.caller = Err(Unidentified::NoPod { account: NamespacedName::new("trading", "eod") });

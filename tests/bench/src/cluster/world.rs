@@ -65,6 +65,7 @@ impl World {
     /// The same on such a control plane, with further flags for `retinue install`.
     pub(super) fn with(binary: &Path, options: Options, flags: &[&str]) -> Result<Self> {
         let installation = Installation::installed(options.start()?, binary, flags)?;
+        installation.collects(&[("", &["secrets"])])?;
         let cluster = &installation.cluster;
         cluster.service_account(HOME, "bench")?;
         let root = json!({
