@@ -116,12 +116,12 @@ pub async fn run(
         essential: Essential::new(client.clone(), metrics.clone(), teller.clone()),
         sentry: Sentry::new(&client, config.guard.clone()),
         leader: Leader::new(client.clone(), Arc::clone(&clock), config.election.clone(), metrics.clone()),
+        notices: Notices::new(client.clone(), Arc::clone(&clock), &config.instance, metrics.clone()),
         reap: Reap::new(client, &config),
         clock,
         metrics,
         teller,
         queue: Queue::default(),
-        notices: Notices::default(),
         kept: Kept::default(),
     };
     let ended = collector.run(&shutdown).await;
@@ -197,7 +197,9 @@ impl Collector {
         }
         self.follow(rights);
         loop {
+            let told = self.tell_due();
             let wake = self.reap_due();
+            let wake = told.map_or(wake, |told| wake.min(told));
             self.metrics.waiting.set(i64::try_from(self.waiting()).unwrap_or(i64::MAX));
             self.metrics.unreadable.set(i64::try_from(self.kept.len()).unwrap_or(i64::MAX));
             tokio::select! {
@@ -332,8 +334,7 @@ impl Collector {
             }
             // No answer of the server yet, no clock, no deletion: answers come with the lists.
             let Some(server) = self.clock.now() else { return now + SHORTEST_SLEEP * 20 };
-            let due = [self.queue.next_due(), self.essential.next_due(), self.notices.next_due()];
-            let Some(next) = due.into_iter().flatten().min() else {
+            let Some(next) = self.queue.next_due().into_iter().chain(self.essential.next_due()).min() else {
                 return at_most;
             };
             if !past(next, server) {
@@ -346,11 +347,26 @@ impl Collector {
                 self.reap.send((due, Some(selection)), now);
             } else if let Some(due) = self.queue.take_due(server) {
                 self.reap.send((due, None), now);
-            } else if !self.notices.tell_due(server, &self.teller, &self.metrics) {
-                // Many at once: the writer takes one after the other.
-                return (now + NOTICE_PAUSE).min(at_most);
             }
         }
+    }
+
+    /// Tells of deadlines that are near, and says when to look again. Whoever deletes tells.
+    fn tell_due(&mut self) -> Option<Instant> {
+        let next = self.notices.next_due()?;
+        let now = Instant::now();
+        let Some(server) = self.clock.now() else { return Some(now + SHORTEST_SLEEP * 20) };
+        if !past(next, server) {
+            return Some(now + until(server, next));
+        }
+        if let Err(later) = self.leader.may(now, server) {
+            return later;
+        }
+        if !self.notices.tell_due(server) {
+            // Many at once: the writer takes one after the other.
+            return Some(now + NOTICE_PAUSE);
+        }
+        self.notices.next_due().map(|next| now + until(server, next))
     }
 
     /// Counts and tells what came of a DELETE, and puts back what is not done with.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -14,7 +13,6 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client};
 use policies::foreign::Unreadable;
 use policies::garbage::Why;
-use policies::keys::EXPIRES_AT;
 use policies::stamp::hex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -23,7 +21,6 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use sha2::{Digest, Sha256};
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
@@ -88,7 +85,7 @@ pub struct Metrics {
     pub ignored: Counter,
     /// Objects that are kept, since a key of another collector on them cannot be read.
     pub unreadable: Gauge,
-    /// Notices of deadlines that are near.
+    /// Notices of deadlines that are near, written now or, under the same name, before.
     pub notices: Counter,
     /// Webhook configurations and policies of retinue that are missing.
     pub guard_missing: Gauge,
@@ -158,7 +155,11 @@ impl Metrics {
         registry.register("unreadable", help, self.unreadable.clone());
         let help =
             "Webhook configurations and policies of retinue that are missing: masters are not, or not wholly, judged";
-        registry.register("notices", "Notices of deadlines that are near", self.notices.clone());
+        registry.register(
+            "notices",
+            "Notices of deadlines that are near, written now or by another before",
+            self.notices.clone(),
+        );
         registry.register("guard_missing", help, self.guard_missing.clone());
         registry.register("watch_interruptions", "Interruptions of watches", self.interruptions.clone());
         registry.register("lateness_seconds", "From deadline to deletion", self.lateness.clone());
@@ -175,9 +176,6 @@ impl Metrics {
 
 /// Events that wait to be written; beyond that they are dropped and counted, for deleting comes first.
 const EVENTS_WAITING: usize = 1_000;
-/// The first pause before an Event that is told once is tried again, doubled with each up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(16);
 
 /// How much of an Event may name kinds, in bytes: the rest of it says what to do.
 const LACKS_LIMIT: usize = 700;
@@ -220,10 +218,15 @@ pub struct Writer {
     metrics: Metrics,
 }
 
+/// Under which name the collector writes Events. `instance` is this pod's.
+pub(super) fn reporter(instance: &str) -> Reporter {
+    Reporter { controller: "fledged.io/collector".into(), instance: Some(instance.to_owned()) }
+}
+
 /// A teller and its writer. `instance` is this pod's name, `pod` the pod itself where it is known.
 pub fn events(client: Client, instance: &str, pod: Option<ObjectReference>, metrics: &Metrics) -> (Teller, Writer) {
     let (sender, receiver) = mpsc::channel(EVENTS_WAITING);
-    let reporter = Reporter { controller: "fledged.io/collector".into(), instance: Some(instance.to_owned()) };
+    let reporter = reporter(instance);
     let (deletions, warnings) = (Allowance::default(), Allowance::default());
     (
         Teller { notes: sender, pod, metrics: metrics.clone() },
@@ -232,7 +235,7 @@ pub fn events(client: Client, instance: &str, pod: Option<ObjectReference>, metr
 }
 
 /// An object, for Events about it.
-fn reference(tracked: &Tracked) -> ObjectReference {
+pub(super) fn reference(tracked: &Tracked) -> ObjectReference {
     ObjectReference {
         api_version: Some(tracked.kind.gvk.api_version()),
         kind: Some(tracked.kind.gvk.kind.clone()),
@@ -289,26 +292,6 @@ impl Teller {
             Outcome::AlreadyGone | Outcome::Changed | Outcome::Throttled(_) => return,
         };
         self.send(reference(tracked), type_, reason, "Delete", &note, Times::Each);
-    }
-
-    /// Says of a dependent when it will be deleted; false where there is no room for it now. Made of nothing but the object
-    /// and its deadline, so that it is one Event whoever writes it, and another one for another deadline.
-    pub fn tell_notice(&self, tracked: &Tracked) -> bool {
-        let note = format!(
-            "will be deleted at {}, its deadline. A master moves it by the label {EXPIRES_AT}, as far as its creation plus what \
-             its template grants",
-            tracked.deadline
-        );
-        let event = Event {
-            type_: EventType::Normal,
-            reason: "DeadlineNear".into(),
-            note: Some(note),
-            action: "Delete".into(),
-            secondary: None,
-        };
-        let about = reference(tracked);
-        let sent = self.notes.try_send(Note { event, about, times: Times::Once });
-        !matches!(sent, Err(TrySendError::Full(_)))
     }
 
     /// Says of an object that it is kept, since keys of other collectors on it cannot be read.
@@ -404,7 +387,7 @@ impl Writer {
             let written = match times {
                 // A recorder of its own: one keeps all that it has written for minutes, and looks through them each time.
                 Times::Each => Recorder::new(self.client.clone(), self.reporter.clone()).publish(&event, &about).await,
-                Times::Once => self.publish_surely(&event, &about).await,
+                Times::Once => publish_once(&self.client, &self.reporter, &event, &about).await,
             };
             if let Err(error) = written {
                 self.metrics.events_lost.inc();
@@ -412,54 +395,41 @@ impl Writer {
             }
         }
     }
+}
 
-    /// Tries again what is told once, and would else never be told, where the API server is away for a moment.
-    async fn publish_surely(&self, event: &Event, about: &ObjectReference) -> Result<(), kube::Error> {
-        let mut pause = FIRST_PAUSE;
-        loop {
-            match self.publish_once(event, about).await {
-                Err(kube::Error::Api(status)) if status.code < 500 && status.code != 429 => {
-                    return Err(kube::Error::Api(status));
-                }
-                Err(error) if pause > LONGEST_PAUSE => return Err(error),
-                Err(_) => {
-                    tokio::time::sleep(pause).await;
-                    pause *= 2;
-                }
-                Ok(()) => return Ok(()),
-            }
-        }
-    }
-
-    /// Writes an Event whose name says what it is: one that is there already has been told.
-    async fn publish_once(&self, event: &Event, about: &ObjectReference) -> Result<(), kube::Error> {
-        let reason = event.reason.as_str();
-        let note = event.note.clone().unwrap_or_default();
-        let uid = about.uid.as_deref().unwrap_or_default();
-        let hash = hex(&Sha256::digest(format!("{uid}\n{reason}\n{note}")), 16);
-        let (namespace, name) = (about.namespace.clone().unwrap_or_default(), about.name.clone().unwrap_or_default());
-        // The name of an Event has 253 characters, and so may that of the object have.
-        let name = name.get(..200).unwrap_or(&name).trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
-        let told = ApiEvent {
-            metadata: ObjectMeta {
-                namespace: Some(namespace.clone()),
-                name: Some(format!("{name}.{hash}")),
-                ..ObjectMeta::default()
-            },
-            action: Some(event.action.clone()),
-            event_time: Some(MicroTime(Timestamp::now())),
-            note: Some(note),
-            reason: Some(event.reason.clone()),
-            regarding: Some(about.clone()),
-            reporting_controller: Some(self.reporter.controller.clone()),
-            reporting_instance: self.reporter.instance.clone(),
-            type_: Some(if event.type_ == EventType::Normal { "Normal" } else { "Warning" }.into()),
-            ..ApiEvent::default()
-        };
-        let api: Api<ApiEvent> = Api::namespaced(self.client.clone(), &namespace);
-        match api.create(&PostParams::default(), &told).await {
-            Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
-            written => written.map(drop),
-        }
+/// Writes an Event whose name says what it is: one that is there already has been told.
+pub(super) async fn publish_once(
+    client: &Client,
+    reporter: &Reporter,
+    event: &Event,
+    about: &ObjectReference,
+) -> Result<(), kube::Error> {
+    let reason = event.reason.as_str();
+    let note = event.note.clone().unwrap_or_default();
+    let uid = about.uid.as_deref().unwrap_or_default();
+    let hash = hex(&Sha256::digest(format!("{uid}\n{reason}\n{note}")), 16);
+    let (namespace, name) = (about.namespace.clone().unwrap_or_default(), about.name.clone().unwrap_or_default());
+    // The name of an Event has 253 characters, and so may that of the object have.
+    let name = name.get(..200).unwrap_or(&name).trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+    let told = ApiEvent {
+        metadata: ObjectMeta {
+            namespace: Some(namespace.clone()),
+            name: Some(format!("{name}.{hash}")),
+            ..ObjectMeta::default()
+        },
+        action: Some(event.action.clone()),
+        event_time: Some(MicroTime(Timestamp::now())),
+        note: Some(note),
+        reason: Some(event.reason.clone()),
+        regarding: Some(about.clone()),
+        reporting_controller: Some(reporter.controller.clone()),
+        reporting_instance: reporter.instance.clone(),
+        type_: Some(if event.type_ == EventType::Normal { "Normal" } else { "Warning" }.into()),
+        ..ApiEvent::default()
+    };
+    let api: Api<ApiEvent> = Api::namespaced(client.clone(), &namespace);
+    match api.create(&PostParams::default(), &told).await {
+        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+        written => written.map(drop),
     }
 }

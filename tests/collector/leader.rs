@@ -16,15 +16,15 @@ use tokio_util::sync::CancellationToken;
 use super::{Room, becomes, connection_with, counted, plane};
 
 /// Long enough for a renewal to come in time where compilers run beside the tests.
-const LASTS: Duration = Duration::from_secs(60);
+pub(super) const LASTS: Duration = Duration::from_secs(60);
 
 impl Room {
-    fn election(&self, identity: &str, duration: Duration) -> Election {
+    pub(super) fn election(&self, identity: &str, duration: Duration) -> Election {
         Election { namespace: self.namespace.clone(), identity: identity.into(), duration }
     }
 
     /// A collector in this room that takes part in the election, and follows every kind already.
-    async fn elect(&self, connection: Connection, election: Election) -> (Metrics, CancellationToken) {
+    pub(super) async fn elect(&self, connection: Connection, election: Election) -> (Metrics, CancellationToken) {
         let (metrics, shutdown) = (Metrics::default(), self.shutdown.child_token());
         let config = Config { namespace: Some(self.namespace.clone()), election: Some(election), ..Config::default() };
         let Connection { client, clock } = connection;

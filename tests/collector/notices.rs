@@ -7,6 +7,7 @@ use policies::lifetime;
 use retinue::collector::Metrics;
 use serde_json::json;
 
+use super::leader::LASTS;
 use super::{Room, Timestamp, becomes};
 
 impl Room {
@@ -96,4 +97,27 @@ async fn each_deadline_is_told_of_once_whatever_else_changes_and_whoever_looks()
         room.a_notice(end, renewed).await;
     }
     assert_eq!((room.notices(&object).await.len(), room.notices(&last).await.len()), (2, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_collectors_the_one_that_deletes_tells_and_one_that_is_started_anew_repeats_nothing() {
+    let room = Room::new().await;
+    let (one, stop) = room.elect(room.connection.clone(), room.election("one", LASTS)).await;
+    let deadline = room.deadline(600);
+    let object = room.noticed("results", deadline, "1h").await;
+    room.a_notice(&object, deadline).await;
+    becomes(1, || told(&one)).await;
+    // Another one holds back as long as the first may tell.
+    let (two, _) = room.elect(room.connection.clone(), room.election("two", LASTS)).await;
+    let second = room.noticed("second", deadline, "1h").await;
+    room.a_notice(&second, deadline).await;
+    becomes((2, 0), || (told(&one), told(&two))).await;
+    // The first ends, as at an upgrade: the other finds both told, and tells what is new.
+    stop.cancel();
+    let third = room.noticed("third", deadline, "1h").await;
+    room.a_notice(&third, deadline).await;
+    becomes(3, || told(&two)).await;
+    for object in [&object, &second, &third] {
+        assert_eq!(room.notices(object).await.len(), 1);
+    }
 }
