@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::clock::Clock;
 
+use super::conditions::{self, Conditions};
 use super::discover::{Kind, Objects, Rights};
 use super::essential::{self, Essential, Missing, Selection, Wanted};
 use super::following::Following;
@@ -115,6 +116,7 @@ pub async fn run(
         masters: Masters::new(client.clone(), metrics.clone()),
         essential: Essential::new(client.clone(), metrics.clone(), teller.clone()),
         sentry: Sentry::new(&client, config.guard.clone()),
+        conditions: Conditions::new(client.clone(), Arc::clone(&clock), config.pod.as_ref()),
         leader: Leader::new(client.clone(), Arc::clone(&clock), config.election.clone(), metrics.clone()),
         notices: Notices::new(client.clone(), Arc::clone(&clock), &config.instance, metrics.clone()),
         reap: Reap::new(client, &config),
@@ -144,6 +146,7 @@ struct Collector {
     essential: Essential,
     leader: Leader,
     sentry: Sentry,
+    conditions: Conditions,
     reap: Reap,
 }
 
@@ -217,6 +220,7 @@ impl Collector {
                 news = self.leader.next() => news?,
                 missing = self.sentry.next() => {
                     self.metrics.guard_missing.set(i64::try_from(missing.len()).unwrap_or(i64::MAX));
+                    self.conditions.set(conditions::GUARD, &missing);
                     self.teller.tell_guard(&missing);
                 }
                 orphans = self.masters.next(|| self.clock.now()) => {
@@ -244,6 +248,9 @@ impl Collector {
     }
 
     fn follow(&mut self, rights: Rights) {
+        let mut missing = rights.lacks.clone();
+        missing.extend(rights.essential.lacks().iter().map(|lack| format!("essential containers, {lack}")));
+        self.conditions.set(conditions::RIGHTS, &missing);
         let lacks = self.essential.follow(&rights.essential);
         if !lacks.is_empty() {
             self.teller.tell_essential_lacks(&lacks);

@@ -47,7 +47,8 @@ pub(super) struct Sentry {
     expected: BTreeMap<String, BTreeSet<String>>,
     /// What is there, of the kinds that have been listed.
     there: BTreeMap<String, BTreeSet<String>>,
-    told: BTreeSet<String>,
+    /// None: nothing yet.
+    told: Option<BTreeSet<String>>,
     settled: Option<Instant>,
     heard: mpsc::Receiver<(String, Heard)>,
     _watches: JoinSet<()>,
@@ -61,17 +62,10 @@ impl Sentry {
         for kind in guard.expected.keys() {
             watches.spawn(attend(client.clone(), kind.clone(), out.clone()));
         }
-        Self {
-            expected: guard.expected,
-            there: BTreeMap::new(),
-            told: BTreeSet::new(),
-            settled: None,
-            heard,
-            _watches: watches,
-        }
+        Self { expected: guard.expected, there: BTreeMap::new(), told: None, settled: None, heard, _watches: watches }
     }
 
-    /// What is missing now, once that is something else than was told last. Never, where nothing changes.
+    /// What is missing now: first, and whenever it is something else than was told last.
     pub(super) async fn next(&mut self) -> BTreeSet<String> {
         loop {
             let at = self.settled;
@@ -90,8 +84,8 @@ impl Sentry {
                 () = settled => {
                     self.settled = None;
                     let missing = self.missing();
-                    if missing != self.told {
-                        self.told = missing.clone();
+                    if self.told.as_ref() != Some(&missing) {
+                        self.told = Some(missing.clone());
                         return missing;
                     }
                 }
@@ -114,7 +108,7 @@ impl Sentry {
                 );
             }
         }
-        if self.missing() != self.told {
+        if self.told.as_ref() != Some(&self.missing()) {
             self.settled.get_or_insert_with(|| Instant::now() + SETTLE);
         }
     }

@@ -329,7 +329,7 @@ impl Teller {
     /// Says in the log and on the collector's own pod what is missing of what judges masters, or that nothing is any more.
     pub fn tell_guard(&self, missing: &BTreeSet<String>) {
         if missing.is_empty() {
-            tracing::info!("retinue's webhook configurations and policies are there again");
+            tracing::info!("retinue's webhook configurations and policies are there");
         } else {
             let named: Vec<&str> = missing.iter().map(String::as_str).collect();
             let named = named.join(", ");

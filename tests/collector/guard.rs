@@ -24,6 +24,34 @@ fn policy(name: &str) -> String {
     .to_string()
 }
 
+impl Room {
+    /// A pod that nothing runs; its uid.
+    fn a_pod(&self, name: &str) -> String {
+        plane().service_account(&self.namespace, name).unwrap();
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": self.namespace},
+            "spec": {"serviceAccountName": name, "nodeSelector": {"no": "where"}, "containers": [{"name": "a", "image": "b"}]},
+        });
+        plane().apply(&pod.to_string()).unwrap();
+        let path = format!("/api/v1/namespaces/{}/pods/{name}", self.namespace);
+        plane().get(&path).unwrap()["metadata"]["uid"].as_str().unwrap().to_owned()
+    }
+
+    /// The message of a condition of that pod, once it has this status.
+    fn condition(&self, condition: &str, status: &str) -> String {
+        let wanted = format!("--for=condition={condition}={status}");
+        plane()
+            .kubectl(&["-n", &self.namespace, "wait", &wanted, "pod/collector", "--timeout=30s"])
+            .unwrap()
+            .ok()
+            .unwrap();
+        let pod = plane().get(&format!("/api/v1/namespaces/{}/pods/collector", self.namespace)).unwrap();
+        let mut all = pod["status"]["conditions"].as_array().unwrap().iter();
+        let found = all.find(|found| found["type"] == condition && found["status"] == status).unwrap();
+        found["message"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn threat_38_the_collector_says_loudly_what_of_the_guard_is_gone_and_goes_on() {
     let room = Room::new().await;
@@ -32,12 +60,13 @@ async fn threat_38_the_collector_says_loudly_what_of_the_guard_is_gone_and_goes_
     let names = |kind: &str, name: &str| (kind.to_owned(), BTreeSet::from([name.to_owned()]));
     let gone = format!("gone-{}", room.namespace);
     let expected = [names("ValidatingAdmissionPolicy", &name), names("MutatingWebhookConfiguration", &gone)];
+    let uid = room.a_pod("collector");
     let pod = ObjectReference {
         api_version: Some("v1".into()),
         kind: Some("Pod".into()),
         namespace: Some(room.namespace.clone()),
         name: Some("collector".into()),
-        uid: Some("collector-uid".into()),
+        uid: Some(uid),
         ..ObjectReference::default()
     };
     let config = Config {
@@ -57,6 +86,9 @@ async fn threat_38_the_collector_says_loudly_what_of_the_guard_is_gone_and_goes_
     assert!(note.contains("retinue install") && note.contains("retinue doctor"), "{note}");
     assert_eq!((told.involved_object.name.as_deref(), told.type_.as_deref()), (Some("collector"), Some("Warning")));
     becomes(1, || metrics.guard_missing.get()).await;
+    let message = |status: &str| room.condition("fledged.io/GuardComplete", status);
+    assert_eq!(message("False"), format!("MutatingWebhookConfiguration {gone}"));
+    assert_eq!(room.condition("fledged.io/RightsComplete", "True"), "");
 
     plane().kubectl(&["delete", "validatingadmissionpolicy", &name]).unwrap().ok().unwrap();
     let policy_gone = format!("ValidatingAdmissionPolicy {name}");
@@ -70,4 +102,16 @@ async fn threat_38_the_collector_says_loudly_what_of_the_guard_is_gone_and_goes_
 
     plane().apply(&policy(&name)).unwrap();
     becomes(1, || metrics.guard_missing.get()).await;
+    plane()
+        .apply(
+            &json!({
+                "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
+                "metadata": {"name": gone}, "webhooks": [],
+            })
+            .to_string(),
+        )
+        .unwrap();
+    assert_eq!(message("True"), "");
+    plane().kubectl(&["delete", "mutatingwebhookconfiguration", &gone]).unwrap().ok().unwrap();
+    plane().kubectl(&["delete", "validatingadmissionpolicy", &name]).unwrap().ok().unwrap();
 }
