@@ -72,26 +72,32 @@ impl Asker {
 
     /// Lists, page by page. Lists leave `kind` out of their items: it is put back. `query` begins with `&` or is empty.
     pub(super) async fn list(&self, path: &str, query: &str) -> Result<Vec<Value>, NoAnswer> {
-        self.pages(path, query, |_| {}).await
+        self.pages(path, query, |_| {}, Some).await
+    }
+
+    /// The same, of what `keep` makes of each: the rest is dropped page by page.
+    pub(super) async fn picked<T>(&self, path: &str, keep: impl Fn(Value) -> Option<T>) -> Result<Vec<T>, NoAnswer> {
+        self.pages(path, "", |_| {}, keep).await
     }
 
     /// The same, of metadata alone.
     pub(super) async fn metadata(&self, path: &str) -> Result<Vec<Value>, NoAnswer> {
         let accept = METADATA_ONLY.replace("PartialObjectMetadata;", "PartialObjectMetadataList;");
-        self.pages(path, "", move |headers| {
+        let headers = move |headers: &mut http::HeaderMap| {
             if let Ok(value) = accept.parse() {
                 headers.insert(http::header::ACCEPT, value);
             }
-        })
-        .await
+        };
+        self.pages(path, "", headers, Some).await
     }
 
-    async fn pages(
+    async fn pages<T>(
         &self,
         path: &str,
         query: &str,
         headers: impl Fn(&mut http::HeaderMap),
-    ) -> Result<Vec<Value>, NoAnswer> {
+        keep: impl Fn(Value) -> Option<T>,
+    ) -> Result<Vec<T>, NoAnswer> {
         let mut all = Vec::new();
         let mut token = String::new();
         loop {
@@ -102,11 +108,11 @@ impl Asker {
             let mut page: Value = self.send(request, Vec::new()).await?;
             let kind = page["kind"].as_str().and_then(|kind| kind.strip_suffix("List")).map(str::to_owned);
             let items = page["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
-            all.extend(items.into_iter().map(|mut item| {
+            all.extend(items.into_iter().filter_map(|mut item| {
                 if let (Some(kind), true) = (&kind, item["kind"].is_null()) {
                     item["kind"] = json!(kind);
                 }
-                item
+                keep(item)
             }));
             match page["metadata"]["continue"].as_str().filter(|token| !token.is_empty()) {
                 Some(more) => token = format!("&continue={more}"),

@@ -45,9 +45,9 @@ impl Cluster {
         let query = format!("&labelSelector={}%3Dtrue", keys::TEMPLATES.replace('/', "%2F"));
         let config_maps = asker.list("/api/v1/configmaps", &query).await;
         let config_maps = kept(Area::Templates, "configmaps", config_maps, &mut unread).unwrap_or_default();
-        let pods = asker.list("/api/v1/pods", "").await;
-        let asking =
-            kept(Area::Templates, "pods", pods, &mut unread).map(|pods| pods.iter().filter_map(asking).collect());
+        // There may be very many, of which few ask.
+        let asking = asker.picked("/api/v1/pods", |pod| asking(&pod)).await;
+        let asking = kept(Area::Templates, "pods", asking, &mut unread);
         let sets: Vec<TemplateSet> = config_maps.iter().map(TemplateSet::load).collect();
         let mut served = Served::default();
         let mut resources = HashMap::new();

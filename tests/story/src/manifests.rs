@@ -114,9 +114,9 @@ data:
     )
 }
 
-/// The master: its account, which may launch, and which RBAC lets do far more than that; its Deployment. Not the role
-/// `edit`, which may impersonate the accounts of its namespace: what acts as another account is not judged.
-pub fn master(namespace: &str) -> String {
+/// The account `eod`, which may launch, and which RBAC lets do everything in its namespace that named verbs give. Not the
+/// role `edit`, which may impersonate the other accounts there: what acts as another account is not judged.
+fn account(namespace: &str) -> String {
     format!(
         r#"apiVersion: v1
 kind: ServiceAccount
@@ -141,7 +141,15 @@ kind: RoleBinding
 metadata: {{name: eod-everything, namespace: {namespace}}}
 roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: eod-everything}}
 subjects: [{{kind: ServiceAccount, name: eod, namespace: {namespace}}}]
----
+"#
+    )
+}
+
+/// The master: its account, and its Deployment.
+pub fn master(namespace: &str) -> String {
+    let account = account(namespace);
+    format!(
+        r#"{account}---
 apiVersion: apps/v1
 kind: Deployment
 metadata: {{name: eod, namespace: {namespace}, labels: {{app: eod}}}}
@@ -161,33 +169,11 @@ spec:
     )
 }
 
-/// A master that is a bare pod, with every right in its namespace that named verbs give.
+/// A master that is a bare pod.
 pub fn bare_master(namespace: &str, config_maps: &str) -> String {
+    let account = account(namespace);
     format!(
-        r#"apiVersion: v1
-kind: ServiceAccount
-metadata: {{name: eod, namespace: {namespace}}}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {{name: eod-launch, namespace: {namespace}}}
-roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: retinue-launch}}
-subjects: [{{kind: ServiceAccount, name: eod, namespace: {namespace}}}]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {{name: eod-everything, namespace: {namespace}}}
-rules:
-- apiGroups: ["*"]
-  resources: ["*"]
-  verbs: [get, list, watch, create, update, patch, delete, deletecollection]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {{name: eod-everything, namespace: {namespace}}}
-roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: eod-everything}}
-subjects: [{{kind: ServiceAccount, name: eod, namespace: {namespace}}}]
----
+        r#"{account}---
 apiVersion: v1
 kind: Pod
 metadata:
