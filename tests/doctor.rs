@@ -313,5 +313,5 @@ fn without_a_cluster_it_says_so_and_without_an_installation_what_is_missing() {
     told.says("problem", &["Deployment retinue/retinue-webhook", "is missing"]);
     told.says("problem", &["[answers]", "there is no namespace retinue"]);
     let (code, out, _) = ran(&cluster.kubeconfig(), &["--no-floor"]);
-    assert!(code == 1 && out.contains("warning: the floor is left out"), "{out}");
+    assert!(code == 1 && out.contains("warning: the floor: is left out"), "{out}");
 }

@@ -8,7 +8,7 @@ const ACCOUNT: &str = "system:serviceaccount:retinue:retinue-controller";
 
 fn set(annotations: &str, manifests: &[&str]) -> TemplateSet {
     let mut text = format!(
-        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: t\n  namespace: trading\n  labels: {{fledged.io/templates: \"true\"}}\n  annotations: {annotations}\ndata:\n  parameters: |\n    life: {{type: string, format: duration, default: none, optional: true}}\n"
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: t\n  namespace: trading\n  labels: {{fledged.io/templates: \"true\"}}\n  annotations: {annotations}\ndata:\n  parameters: |\n    life: {{type: string, format: duration, default: 1h}}\n"
     );
     for (number, manifest) in manifests.iter().enumerate() {
         text.push_str(&format!("  m{number}.yaml: |\n"));
@@ -83,7 +83,7 @@ fn what_may_get_a_deadline_is_the_collectors_to_delete_wherever_it_may_be_made()
             vec![],
         ),
         (
-            "none through a hole is cut to the cap",
+            "what a hole says, a master may make short",
             "{}",
             vec![
                 "apiVersion: v1\nkind: Secret\nmetadata:\n  name: a\n  annotations:\n    fledged.io/duration: ${life}"
