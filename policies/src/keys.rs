@@ -84,6 +84,16 @@ pub const TWIN_REFRESHED_AT: &str = "k8s-ttl-controller.twin.sh/refreshed-at";
 /// Prefixes of annotations and labels by which other collectors delete.
 const COLLECTORS: [&str; 3] = ["janitor/", "cleanup.kyverno.io/", "k8s-ttl-controller.twin.sh/"];
 
+/// Whether a key of a map of metadata (`labels`, `annotations`) is retinue's on an object, and no part of what a template
+/// describes: a key of the stamp, or an instruction.
+pub fn is_aside(map: &str, key: &str) -> bool {
+    match map {
+        "labels" => STAMP_LABELS.contains(&key),
+        "annotations" => key == ADMISSION || INSTRUCTIONS.contains(&key),
+        _ => false,
+    }
+}
+
 /// Whether a label or annotation key steers retinue or another collector: no hole may bind one, or a master could
 /// lengthen its dependents' lives, have them taken for templates, or have their pods ended for success.
 pub fn is_reserved(key: &str) -> bool {

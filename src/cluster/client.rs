@@ -244,6 +244,20 @@ pub(crate) struct Served {
     pub(crate) verbs: Vec<String>,
 }
 
+impl Served {
+    /// By the list of resources of its version; none if it is not there.
+    pub(crate) fn of(list: &Value, kind: &str) -> Option<Self> {
+        let texts = |value: &Value| -> Vec<String> {
+            value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+        };
+        let resources = list["resources"].as_array().map(Vec::as_slice).unwrap_or_default();
+        resources.iter().filter(|resource| resource["kind"].as_str() == Some(kind)).find_map(|resource| {
+            let name = resource["name"].as_str().filter(|name| !name.contains('/'))?;
+            Some(Self { resource: name.to_owned(), verbs: texts(&resource["verbs"]) })
+        })
+    }
+}
+
 /// How a kind is served, by discovery of its version; none if it is not.
 ///
 /// # Errors
@@ -259,14 +273,12 @@ pub(crate) async fn served(client: &Client, kind: &Gvk) -> Result<Option<Served>
         Ok(Err(error)) => return Err(message(&error)),
         Ok(Ok(list)) => list,
     };
-    let texts = |value: &Value| -> Vec<String> {
-        value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
-    };
-    let resources = list["resources"].as_array().map(Vec::as_slice).unwrap_or_default();
-    Ok(resources.iter().filter(|resource| resource["kind"].as_str() == Some(&kind.kind)).find_map(|resource| {
-        let name = resource["name"].as_str().filter(|name| !name.contains('/'))?;
-        Some(Served { resource: name.to_owned(), verbs: texts(&resource["verbs"]) })
-    }))
+    Ok(Served::of(&list, &kind.kind))
+}
+
+/// Whether the same request may go better soon after an answer of this HTTP status; 401 does when the token is read again.
+pub(crate) fn passes(code: u16) -> bool {
+    matches!(code, 401 | 408 | 429 | 500..=599)
 }
 
 /// What went wrong, in the server's words where they are its own.

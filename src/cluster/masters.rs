@@ -160,8 +160,7 @@ fn unknown(account: &NamespacedName, reason: &str) -> Answer {
 /// Whether `account` may use `verb` on `dependents.fledged.io` in its own namespace.
 async fn may(client: &Client, account: &NamespacedName, verb: &str) -> Result<bool, String> {
     let deed = Deed { group: keys::GROUP, resource: "dependents", verb, namespace: Some(&account.namespace) };
-    let status = reviews::review(client, &User::of_account(account), &deed).await?;
-    status["allowed"].as_bool().ok_or_else(|| "no answer in the answer".into())
+    reviews::allowed(&reviews::review(client, &User::of_account(account), &deed).await?)
 }
 
 #[cfg(test)]

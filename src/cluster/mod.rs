@@ -19,7 +19,7 @@ mod lineage;
 pub mod masters;
 pub mod metrics;
 pub mod readiness;
-mod reviews;
+pub(crate) mod reviews;
 pub mod still;
 pub mod templates;
 pub(crate) mod watch;

@@ -8,14 +8,14 @@ use super::client::{READ_DEADLINE, message};
 
 /// Who is asked about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct User {
-    pub(super) username: String,
-    pub(super) groups: Vec<String>,
+pub(crate) struct User {
+    pub(crate) username: String,
+    pub(crate) groups: Vec<String>,
 }
 
 impl User {
     /// A ServiceAccount, with the groups that it always has.
-    pub(super) fn of_account(account: &NamespacedName) -> Self {
+    pub(crate) fn of_account(account: &NamespacedName) -> Self {
         let NamespacedName { namespace, name } = account;
         let groups = ["system:serviceaccounts", &format!("system:serviceaccounts:{namespace}"), "system:authenticated"];
         Self {
@@ -37,19 +37,22 @@ impl User {
 
 /// What is asked about.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Deed<'a> {
-    pub(super) group: &'a str,
+pub(crate) struct Deed<'a> {
+    pub(crate) group: &'a str,
     /// Plural, lower case.
-    pub(super) resource: &'a str,
-    pub(super) verb: &'a str,
+    pub(crate) resource: &'a str,
+    pub(crate) verb: &'a str,
     /// None: in all namespaces.
-    pub(super) namespace: Option<&'a str>,
+    pub(crate) namespace: Option<&'a str>,
 }
 
-/// The status of a SubjectAccessReview.
-pub(super) async fn review(client: &Client, user: &User, deed: &Deed<'_>) -> Result<Value, String> {
+/// Where SubjectAccessReviews are sent.
+pub(crate) const REVIEWS: &str = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+
+/// Whether `user` may, as a question to the API server.
+pub(crate) fn question(user: &User, deed: &Deed<'_>) -> Value {
     let Deed { group, resource, verb, namespace } = deed;
-    let review = json!({
+    json!({
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",
         "spec": {
@@ -57,8 +60,17 @@ pub(super) async fn review(client: &Client, user: &User, deed: &Deed<'_>) -> Res
             "groups": user.groups,
             "resourceAttributes": {"group": group, "resource": resource, "verb": verb, "namespace": namespace},
         },
-    });
-    post(client, "/apis/authorization.k8s.io/v1/subjectaccessreviews", &review).await
+    })
+}
+
+/// Whether a review's status allows it.
+pub(crate) fn allowed(status: &Value) -> Result<bool, String> {
+    status["allowed"].as_bool().ok_or_else(|| "no answer in the answer".into())
+}
+
+/// The status of a SubjectAccessReview.
+pub(super) async fn review(client: &Client, user: &User, deed: &Deed<'_>) -> Result<Value, String> {
+    post(client, REVIEWS, &question(user, deed)).await
 }
 
 /// Sends a review, within the deadline of a live read; its status.

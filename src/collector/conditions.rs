@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::cluster::client::{message, path};
+use crate::cluster::client::{message, passes, path};
 use crate::cluster::clock::Clock;
 use crate::cluster::events::note::{self, shortened};
 
@@ -122,7 +122,7 @@ impl Writer {
         match tokio::time::timeout(DEADLINE, self.client.request::<Value>(request)).await {
             Ok(Ok(_)) => Ok(()),
             // Another pod of this name, none, or a right that is missing: until something else is to be said.
-            Ok(Err(kube::Error::Api(status))) if status.code < 500 && ![401, 408, 429].contains(&status.code) => {
+            Ok(Err(kube::Error::Api(status))) if !passes(status.code) => {
                 Err(NotWritten { again: false, error: status.message.clone() })
             }
             Ok(Err(error)) => Err(NotWritten { again: true, error: message(&error) }),

@@ -11,14 +11,16 @@ use kube::Client;
 use kube::core::GroupVersionKind;
 use kube::core::discovery::ApiResource;
 use kube::runtime::watcher::Event;
+use policies::doctor::guard::ADMISSION;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::deploy;
+
 use super::gather::{self, Cause, Interruption};
 use super::occasions::{FIRST_PAUSE, SLOW};
 
-const GROUP: &str = "admissionregistration.k8s.io";
 /// So long something must be gone before it is told: who installs anew deletes and makes in one breath, and who deletes
 /// all of it is told of once.
 const SETTLE: Duration = Duration::from_millis(500);
@@ -125,8 +127,8 @@ impl Sentry {
 
 /// Lists and watches one kind until nobody listens.
 async fn attend(client: Client, kind: String, out: mpsc::Sender<(String, Heard)>) {
-    let plural = format!("{}s", kind.to_lowercase()).replace("policys", "policies");
-    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, "v1", &kind), &plural);
+    let version = GroupVersionKind::gvk(ADMISSION, "v1", &kind);
+    let resource = ApiResource::from_gvk_with_plural(&version, &deploy::resource(&kind));
     let mut pause = FIRST_PAUSE;
     loop {
         let events = gather::watch(client.clone(), None, &resource, None);

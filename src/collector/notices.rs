@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::JoinSet;
 
+use crate::cluster::client::passes;
 use crate::cluster::clock::Clock;
 
 use super::discover::Kind;
@@ -142,7 +143,7 @@ impl Writer {
             match publish_once(&self.client, &self.reporter, &event, &reference(tracked)).await {
                 Ok(()) => return Ok(true),
                 // A right that is missing, a namespace that is being terminated.
-                Err(kube::Error::Api(status)) if status.code < 500 && ![401, 408, 429].contains(&status.code) => {
+                Err(kube::Error::Api(status)) if !passes(status.code) => {
                     return Err(kube::Error::Api(status));
                 }
                 Err(error) => tracing::debug!(%error, "a notice is tried again"),

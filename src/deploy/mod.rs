@@ -45,6 +45,12 @@ pub fn render(values: &Values) -> Vec<Value> {
     objects
 }
 
+/// The resource of a kind that is installed: plural, lower case.
+pub(crate) fn resource(kind: &str) -> String {
+    let kind = kind.to_lowercase();
+    kind.strip_suffix('y').map_or_else(|| format!("{kind}s"), |stem| format!("{stem}ies"))
+}
+
 /// What of an installation judges masters, for the collector to say so when it is missing.
 pub fn guard(floor: Floor) -> Guard {
     let mut guard = Guard::default();

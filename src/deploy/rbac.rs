@@ -5,6 +5,7 @@
 //! dependents that are Secrets is a role apart, which an admin adds by its label.
 
 use policies::collectable::{SECRETS_ROLE, VERBS};
+use policies::doctor::guard;
 use policies::keys;
 use serde_json::{Value, json};
 
@@ -137,18 +138,7 @@ fn collector(values: &Values) -> Vec<Value> {
         rule("apiregistration.k8s.io", &["apiservices"], follow),
         rule("rbac.authorization.k8s.io", &["clusterrolebindings", "clusterroles", "rolebindings", "roles"], follow),
         // To say so when what judges masters is missing: their names, as metadata alone.
-        rule(
-            "admissionregistration.k8s.io",
-            &[
-                "mutatingadmissionpolicies",
-                "mutatingadmissionpolicybindings",
-                "mutatingwebhookconfigurations",
-                "validatingadmissionpolicies",
-                "validatingadmissionpolicybindings",
-                "validatingwebhookconfigurations",
-            ],
-            follow,
-        ),
+        rule(guard::ADMISSION, &guard::GUARDS, follow),
         rule("events.k8s.io", &["events"], &["create", "patch"]),
         // A Job's pod whose essential container has completed is not deleted: its phase becomes Succeeded.
         rule("", &["pods/status"], &["patch"]),

@@ -56,6 +56,29 @@ pub(crate) fn retinue(house: &House, args: &[&str]) -> Command {
     command
 }
 
+/// The account `eod`, a master by its Role, with these rules beside; each a line.
+pub(crate) fn account(rules: &str) -> String {
+    format!(
+        r#"apiVersion: v1
+kind: ServiceAccount
+metadata: {{name: eod}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {{name: eod}}
+rules:
+- {{apiGroups: [fledged.io], resources: [dependents], verbs: [launch]}}
+{rules}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {{name: eod}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: eod}}
+subjects: [{{kind: ServiceAccount, name: eod}}]
+"#
+    )
+}
+
 /// Starts a node and installs retinue on it, as `deploy/README.md` says.
 fn start() -> Result<House> {
     let Node { machine, cluster } = Node::start()?;

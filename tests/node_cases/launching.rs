@@ -4,13 +4,14 @@ use jiff::{SignedDuration, Timestamp};
 use node::IMAGE;
 use policies::{keys, lifetime};
 
-use crate::house::room;
+use crate::house::{account, room};
 
 /// What a dependent's end may take after its deadline: one request of the collector, and a kubelet that has much to do.
 const SOON: SignedDuration = SignedDuration::from_secs(10);
 
 /// The admin's template and the master's account.
 fn rights() -> String {
+    let account = account("- {apiGroups: [batch], resources: [jobs], verbs: [create]}");
     format!(
         r#"apiVersion: v1
 kind: ConfigMap
@@ -39,23 +40,7 @@ data:
             image: {IMAGE}
             args: ${{steps}}
 ---
-apiVersion: v1
-kind: ServiceAccount
-metadata: {{name: eod}}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {{name: eod}}
-rules:
-- {{apiGroups: [fledged.io], resources: [dependents], verbs: [launch]}}
-- {{apiGroups: [batch], resources: [jobs], verbs: [create]}}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {{name: eod}}
-roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: eod}}
-subjects: [{{kind: ServiceAccount, name: eod}}]
-"#
+{account}"#
     )
 }
 

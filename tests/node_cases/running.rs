@@ -5,7 +5,7 @@ use std::process::Output;
 
 use node::IMAGE;
 
-use crate::house::{Room, retinue, room};
+use crate::house::{Room, account, retinue, room};
 
 /// What `retinue run` of an image that does these steps came to.
 fn run(room: &Room, options: &[&str], steps: &str) -> Output {
@@ -79,6 +79,10 @@ fn what_keeps_a_pod_from_starting_is_told() {
 
 /// The admin's template, the account of the master and its rights, and the master: a pod that runs `retinue run`.
 fn master(image: &str) -> String {
+    let account = account(
+        "- {apiGroups: [batch], resources: [jobs], verbs: [create, delete, get, list, patch, watch]}\n\
+         - {apiGroups: [\"\"], resources: [configmaps, pods, pods/log], verbs: [get, list, watch]}",
+    );
     format!(
         r#"apiVersion: v1
 kind: ConfigMap
@@ -103,24 +107,7 @@ data:
             image: {IMAGE}
             args: [print, "${{text}}", then, sleep, "1"]
 ---
-apiVersion: v1
-kind: ServiceAccount
-metadata: {{name: eod}}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {{name: eod}}
-rules:
-- {{apiGroups: [fledged.io], resources: [dependents], verbs: [launch]}}
-- {{apiGroups: [batch], resources: [jobs], verbs: [create, delete, get, list, patch, watch]}}
-- {{apiGroups: [""], resources: [configmaps, pods, pods/log], verbs: [get, list, watch]}}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {{name: eod}}
-roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: eod}}
-subjects: [{{kind: ServiceAccount, name: eod}}]
----
+{account}---
 apiVersion: v1
 kind: Pod
 metadata:

@@ -11,8 +11,8 @@ use super::{Answers, Area, Finding, Question, Severity, Standing};
 
 /// Writing an object in any way.
 const WRITE: [&str; 5] = ["create", "update", "patch", "delete", "deletecollection"];
-/// What the API server shows to no webhook and no policy, or only to those: whoever writes one can switch the guard off.
-const GUARDS: [&str; 6] = [
+/// What the guard is made of, shown to no webhook and (policies) to no policy either: whoever writes one can switch it off.
+pub const GUARDS: [&str; 6] = [
     "mutatingadmissionpolicies",
     "mutatingadmissionpolicybindings",
     "mutatingwebhookconfigurations",
@@ -20,7 +20,8 @@ const GUARDS: [&str; 6] = [
     "validatingadmissionpolicybindings",
     "validatingwebhookconfigurations",
 ];
-const ADMISSION: &str = "admissionregistration.k8s.io";
+/// Their API group.
+pub const ADMISSION: &str = "admissionregistration.k8s.io";
 
 /// A right that acts without admission: what it does is never judged.
 struct Around {
@@ -112,11 +113,12 @@ impl Facts<'_> {
 
     /// What is wrong.
     pub fn examine(&self, answers: &Answers) -> Vec<Finding> {
+        let masters = self.masters(answers);
         let mut findings = self.launches();
         findings.extend(self.standings(answers));
-        findings.extend(self.around(answers));
-        findings.extend(self.guards(answers));
-        findings.extend(self.writers(answers));
+        findings.extend(self.around(&masters));
+        findings.extend(self.guards(&masters));
+        findings.extend(self.writers(&masters));
         findings
     }
 
@@ -243,15 +245,15 @@ impl Facts<'_> {
         findings
     }
 
-    fn masters(&self, answers: &Answers) -> BTreeSet<NamespacedName> {
+    /// The accounts that are masters.
+    pub fn masters(&self, answers: &Answers) -> BTreeSet<NamespacedName> {
         let mut candidates = self.candidates();
         candidates.retain(|account| Standing::of(account, answers) == Standing::Master);
         candidates
     }
 
     /// Masters whose other rights act without admission.
-    fn around(&self, answers: &Answers) -> Vec<Finding> {
-        let masters = self.masters(answers);
+    fn around(&self, masters: &BTreeSet<NamespacedName>) -> Vec<Finding> {
         let mut findings = Vec::new();
         for Around { verbs, group, resource, namespaced, harm } in AROUND {
             let wanted = Wanted { verbs, group, resource, any_name: true };
@@ -284,8 +286,7 @@ impl Facts<'_> {
     }
 
     /// Who may switch the guard off: nobody but RBAC keeps them from it.
-    fn guards(&self, answers: &Answers) -> Vec<Finding> {
-        let masters = self.masters(answers);
+    fn guards(&self, masters: &BTreeSet<NamespacedName>) -> Vec<Finding> {
         let mut findings = Vec::new();
         let mut others: BTreeMap<&Subject, (BTreeSet<&str>, &str)> = BTreeMap::new();
         for resource in GUARDS {
@@ -337,8 +338,7 @@ impl Facts<'_> {
     }
 
     /// Who writes templates and stamps beside admins.
-    fn writers(&self, answers: &Answers) -> Vec<Finding> {
-        let masters = self.masters(answers);
+    fn writers(&self, masters: &BTreeSet<NamespacedName>) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (verb, resource, can) in [
             ("author", "templates", "write templates"),

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::super::testing;
 use super::*;
 
 const OWN: [&str; 2] = ["retinue-webhook", "retinue-controller"];
@@ -63,25 +64,16 @@ impl World {
         self
     }
 
-    fn findings(&self) -> Vec<Finding> {
+    fn told(&self) -> Vec<(Severity, String)> {
         let grants = Grants::read(&self.objects);
         let accounts = [eod(), NamespacedName::new("kube-system", "eod")].into();
         let facts =
             Facts { grants: &grants, named: &self.named, accounts: Some(&accounts), namespace: "retinue", own: &OWN };
-        facts.examine(&self.answers)
-    }
-
-    fn told(&self) -> Vec<(Severity, String)> {
-        self.findings()
-            .into_iter()
-            .map(|finding| (finding.severity, format!("{} {}", finding.about, finding.message)))
-            .collect()
+        testing::told(facts.examine(&self.answers))
     }
 
     fn one(&self, severity: Severity, words: &[&str]) {
-        let told = self.told();
-        assert!(told.len() == 1 && told[0].0 == severity, "{told:?}");
-        assert!(words.iter().all(|word| told[0].1.contains(word)), "{words:?} are not in {told:?}");
+        testing::one(&self.told(), severity, words);
     }
 }
 

@@ -11,6 +11,8 @@ pub mod grants;
 pub mod guard;
 pub mod installed;
 pub mod templates;
+#[cfg(test)]
+mod testing;
 
 use std::collections::HashMap;
 use std::fmt;

@@ -57,13 +57,7 @@ impl Facts<'_> {
 
     /// Whether each master may create what its templates make.
     pub fn questions(&self) -> Vec<Question> {
-        let mut questions = BTreeSet::new();
-        for set in self.sets {
-            for (_, question) in self.creates(set) {
-                questions.insert(question);
-            }
-        }
-        questions.into_iter().collect()
+        self.sets.iter().flat_map(|set| self.creates(set)).map(|(_, question)| question).collect()
     }
 
     /// The creates of a ConfigMap's masters, each with the key of its template.

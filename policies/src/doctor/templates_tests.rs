@@ -3,6 +3,7 @@
 
 use serde_json::json;
 
+use super::super::testing;
 use super::*;
 
 fn set(annotations: serde_json::Value, data: serde_json::Value) -> TemplateSet {
@@ -53,17 +54,11 @@ impl World {
         let facts =
             Facts { sets: &self.sets, masters: &self.masters, asking: Some(&self.asking), resources: &resources };
         let answers = facts.questions().into_iter().map(|question| (question, Ok(self.may_create))).collect();
-        let findings = facts.examine(&Answers(answers));
-        findings
-            .into_iter()
-            .map(|finding| (finding.severity, format!("{} {}", finding.about, finding.message)))
-            .collect()
+        testing::told(facts.examine(&Answers(answers)))
     }
 
     fn one(&self, severity: Severity, words: &[&str]) {
-        let told = self.told();
-        assert!(told.len() == 1 && told[0].0 == severity, "{told:?}");
-        assert!(words.iter().all(|word| told[0].1.contains(word)), "{words:?} are not in {told:?}");
+        testing::one(&self.told(), severity, words);
     }
 }
 

@@ -174,17 +174,12 @@ pub(crate) fn bare(object: &Value) -> Value {
 
 /// Without the server's notes either, which nothing compares and which are as long as the rest.
 fn bare_metadata(metadata: &Map<String, Value>) -> Value {
-    let without = |name: &str, map: &Map<String, Value>, marks: &[&str]| {
-        let kept = map.iter().filter(|(key, _)| !marks.contains(&key.as_str()));
-        let kept: Map<_, _> = kept.map(|(key, value)| (key.clone(), value.clone())).collect();
-        (map.is_empty() || !kept.is_empty()).then(|| (name.to_owned(), Value::Object(kept)))
-    };
-    let [duration, owner, keep_finished, notify_before] = keys::INSTRUCTIONS;
     let fields = metadata.iter().filter_map(|(name, value)| match (name.as_str(), value) {
         ("ownerReferences" | "managedFields", _) => None,
-        ("labels", Value::Object(labels)) => without(name, labels, &keys::STAMP_LABELS),
-        ("annotations", Value::Object(annotations)) => {
-            without(name, annotations, &[keys::ADMISSION, duration, owner, keep_finished, notify_before])
+        ("labels" | "annotations", Value::Object(map)) => {
+            let kept = map.iter().filter(|(key, _)| !keys::is_aside(name, key));
+            let kept: Map<_, _> = kept.map(|(key, value)| (key.clone(), value.clone())).collect();
+            (map.is_empty() || !kept.is_empty()).then(|| (name.clone(), Value::Object(kept)))
         }
         _ => Some((name.clone(), value.clone())),
     });

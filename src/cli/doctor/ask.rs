@@ -1,6 +1,7 @@
 //! What the doctor asks the API server: reads, reviews, and creates with dry run. Each with a deadline, each refusal in
 //! the server's own words.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
@@ -10,6 +11,7 @@ use policies::doctor::{Answers, Question};
 use serde_json::{Value, json};
 
 use crate::cluster::client::{METADATA_ONLY, message};
+use crate::cluster::reviews::{self, Deed, User};
 
 /// How long a request may take: a webhook may have up to 30 s.
 const DEADLINE: Duration = Duration::from_secs(35);
@@ -127,8 +129,9 @@ impl Asker {
         self.send(request, object.to_string().into_bytes()).await
     }
 
-    /// Asks what accounts may.
+    /// Asks what accounts may; the same question once.
     pub(super) async fn reviews(&self, questions: Vec<Question>) -> Answers {
+        let questions: BTreeSet<Question> = questions.into_iter().collect();
         let answers = stream::iter(questions).map(|question| async move {
             let answer = self.review(&question).await;
             (question, answer)
@@ -138,18 +141,9 @@ impl Asker {
 
     async fn review(&self, question: &Question) -> Result<bool, String> {
         let Question { account, verb, group, resource, namespace } = question;
-        let of = &account.namespace;
-        let review = json!({
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SubjectAccessReview",
-            "spec": {
-                "user": format!("system:serviceaccount:{of}:{}", account.name),
-                "groups": ["system:serviceaccounts", format!("system:serviceaccounts:{of}"), "system:authenticated"],
-                "resourceAttributes": { "group": group, "resource": resource, "verb": verb, "namespace": namespace },
-            },
-        });
-        let answer = self.create("/apis/authorization.k8s.io/v1/subjectaccessreviews", &review).await;
-        let answer = answer.map_err(|error| error.message)?;
-        answer["status"]["allowed"].as_bool().ok_or_else(|| "no answer in the answer".into())
+        let deed = Deed { group, resource, verb, namespace: Some(namespace) };
+        let review = reviews::question(&User::of_account(account), &deed);
+        let answer = self.create(reviews::REVIEWS, &review).await.map_err(|error| error.message)?;
+        reviews::allowed(&answer["status"])
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use policies::caller::Wish;
 use policies::doctor::grants::Grants;
 use policies::doctor::templates::{self, Asking};
-use policies::doctor::{Area, Finding, Severity, Standing};
+use policies::doctor::{Area, Finding, Severity};
 use policies::doctor::{collector, guard};
 use policies::keys;
 use policies::library::TemplateSet;
@@ -13,6 +13,7 @@ use policies::object::{Gvk, NamespacedName};
 use serde_json::Value;
 
 use super::ask::{Asker, NoAnswer};
+use crate::cluster::client::Served;
 use crate::deploy::{CONTROLLER, PROBE, WEBHOOK};
 
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
@@ -49,7 +50,7 @@ impl Cluster {
         let asking = asker.picked("/api/v1/pods", |pod| asking(&pod)).await;
         let asking = kept(Area::Templates, "pods", asking, &mut unread);
         let sets: Vec<TemplateSet> = config_maps.iter().map(TemplateSet::load).collect();
-        let mut served = Served::default();
+        let mut served = Versions::default();
         let mut resources = HashMap::new();
         for kind in sets.iter().flat_map(|set| set.templates.kinds()) {
             if resources.contains_key(kind) {
@@ -82,8 +83,7 @@ impl Cluster {
             own: &[WEBHOOK, CONTROLLER, PROBE],
         };
         let answers = asker.reviews(facts.questions()).await;
-        let mut masters = facts.candidates();
-        masters.retain(|account| Standing::of(account, &answers) == Standing::Master);
+        let masters = facts.masters(&answers);
         let mut findings = facts.examine(&answers);
         findings.extend(self.unread_of(Area::Guard));
         ((counted(masters.len(), "master"), findings), masters)
@@ -160,11 +160,11 @@ fn asking(pod: &Value) -> Option<Asking> {
 
 /// What API groups serve, each asked once.
 #[derive(Default)]
-struct Served {
+struct Versions {
     lists: HashMap<String, Option<Value>>,
 }
 
-impl Served {
+impl Versions {
     /// The resource of a kind; none: it is not served.
     async fn resource(&mut self, asker: &Asker, kind: &Gvk) -> Result<Option<String>, NoAnswer> {
         let version = kind.api_version();
@@ -174,11 +174,6 @@ impl Served {
             self.lists.insert(version.clone(), list);
         }
         let Some(Some(list)) = self.lists.get(&version) else { return Ok(None) };
-        let resources = list["resources"].as_array().into_iter().flatten();
-        let found = resources
-            .filter(|resource| resource["kind"] == kind.kind.as_str())
-            .filter_map(|resource| resource["name"].as_str())
-            .find(|name| !name.contains('/'));
-        Ok(found.map(str::to_owned))
+        Ok(Served::of(list, &kind.kind).map(|served| served.resource))
     }
 }

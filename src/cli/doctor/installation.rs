@@ -188,11 +188,7 @@ fn about(object: &Value) -> String {
 /// The path of an object of the installation.
 fn path_of(object: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let (version, kind) = (text(&object["apiVersion"]), text(&object["kind"]).to_lowercase());
-    let resource = match kind.strip_suffix('y') {
-        Some(stem) => format!("{stem}ies"),
-        None => format!("{kind}s"),
-    };
+    let (version, resource) = (text(&object["apiVersion"]), deploy::resource(&text(&object["kind"])));
     let root = if version.contains('/') { "apis" } else { "api" };
     let name = text(&object["metadata"]["name"]);
     match object["metadata"]["namespace"].as_str() {

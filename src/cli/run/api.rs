@@ -9,7 +9,7 @@ use kube::core::params::{Preconditions, PropagationPolicy};
 use policies::run::plan;
 use serde_json::{Value, json};
 
-use crate::cluster::client::message;
+use crate::cluster::client::{message, passes};
 
 /// How long a request may take: webhooks may have up to 30 s each phase.
 const DEADLINE: Duration = Duration::from_secs(65);
@@ -42,7 +42,7 @@ impl ApiError {
 
     /// Whether the same request may go better soon.
     pub(super) fn passes(&self) -> bool {
-        self.code().is_none_or(|code| matches!(code, 401 | 408 | 429 | 500..=599))
+        self.code().is_none_or(passes)
     }
 }
 

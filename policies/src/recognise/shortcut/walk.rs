@@ -99,12 +99,7 @@ fn names_differ(entries: &Entries, shown: &Map<String, Value>, form: Form) -> bo
 
 /// Whether an entry of a map of metadata is no part of the object for recognition.
 pub(super) fn is_aside(map: &str, key: &str, marked: Marked) -> bool {
-    marked == Marked::Maybe
-        && match map {
-            "labels" => keys::STAMP_LABELS.contains(&key),
-            "annotations" => key == keys::ADMISSION || keys::INSTRUCTIONS.contains(&key),
-            _ => false,
-        }
+    marked == Marked::Maybe && keys::is_aside(map, key)
 }
 
 /// Whether a field of metadata is never compared here.
