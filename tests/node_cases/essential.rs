@@ -57,14 +57,6 @@ impl Room {
         self.wait(&format!("pod/{pod}"), "delete");
         self.until_running(&[]);
     }
-
-    /// What happened here, for a failure that is seldom: who made, started and deleted which pod, and what each says now.
-    fn story(&self) -> String {
-        let told = "--output=custom-columns=AT:.metadata.creationTimestamp,BY:.source.component,WHAT:.reason,\
-                    OF:.involvedObject.name,MESSAGE:.message";
-        let events = self.kubectl(&["get", "events", "--sort-by=.metadata.creationTimestamp", told]);
-        format!("{events}\n{}", self.kubectl(&["get", "pods", "-o", "yaml"]))
-    }
 }
 
 #[test]
@@ -145,7 +137,7 @@ fn a_job_of_several_pods_counts_each() {
     let status = &room.get("job/many")["status"];
     assert_eq!((status["succeeded"].as_u64(), status["failed"].as_u64()), (Some(4), None), "{status}");
     assert_eq!(status["completedIndexes"], "0-3");
-    assert_eq!(runs.count("many"), 4, "{}", room.story());
+    assert_eq!(runs.count("many"), 4, "{}", room.house.told(&room.namespace));
 }
 
 #[test]

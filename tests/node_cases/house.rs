@@ -116,7 +116,7 @@ impl House {
     }
 
     /// What somebody wants to read when a test fails.
-    fn told(&self, namespace: &str) -> String {
+    pub(crate) fn told(&self, namespace: &str) -> String {
         let ask = |args: &[&str]| self.cluster.kubectl(args).map(|output| output.stdout).unwrap_or_default();
         let seen = ask(&["-n", namespace, "get", "pods,jobs,events", "-o", "wide"]);
         let said =
