@@ -33,6 +33,7 @@ pub mod render;
 pub mod request;
 pub mod run;
 pub mod sample;
+mod shared;
 pub mod stamp;
 pub mod tables;
 pub mod template;

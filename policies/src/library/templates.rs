@@ -1,11 +1,15 @@
 //! The templates of one ConfigMap: read and checked when it is loaded, then kept as text, and compiled anew when
 //! somebody first asks for their kind. What nobody uses costs its text.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use crate::object::Gvk;
 use crate::parameter::Parameters;
+use crate::shared::Pool;
 use crate::template::{self, Before, Template};
+
+/// The kinds that there are templates of.
+static KINDS: LazyLock<Pool<Gvk>> = LazyLock::new(Pool::default);
 
 /// The templates of one ConfigMap, by kind, each kind's in order of key.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +18,8 @@ pub struct Templates {
     parameters: Option<Box<str>>,
     declared: OnceLock<Arc<Parameters>>,
     shelves: Vec<Shelf>,
+    /// Each kind of each shelf, once, in their order.
+    kinds: Vec<(Arc<Gvk>, usize)>,
 }
 
 /// The templates of one `data` key.
@@ -22,7 +28,7 @@ struct Shelf {
     key: Box<str>,
     text: Box<str>,
     /// Kind and key (`job.yaml#2`) of those that can be used.
-    usable: Vec<(Gvk, Box<str>)>,
+    usable: Vec<(Arc<Gvk>, Box<str>)>,
     compiled: OnceLock<Vec<Arc<Template>>>,
 }
 
@@ -36,6 +42,13 @@ impl Templates {
     pub(super) fn put(&mut self, key: &str, text: &str, usable: Vec<(Gvk, Box<str>)>) {
         if !usable.is_empty() {
             let (key, text) = (key.into(), text.into());
+            let usable: Vec<_> = usable.into_iter().map(|(kind, key)| (KINDS.share(kind), key)).collect();
+            for (kind, _) in &usable {
+                let here = (Arc::clone(kind), self.shelves.len());
+                if !self.kinds.contains(&here) {
+                    self.kinds.push(here);
+                }
+            }
             self.shelves.push(Shelf { key, text, usable, compiled: OnceLock::new() });
         }
     }
@@ -47,17 +60,18 @@ impl Templates {
 
     /// The kind of every template. Compiles nothing.
     pub fn kinds(&self) -> impl Iterator<Item = &Gvk> {
-        self.shelves.iter().flat_map(|shelf| shelf.usable.iter().map(|(kind, _)| kind))
+        self.shelves.iter().flat_map(|shelf| shelf.usable.iter().map(|(kind, _)| &**kind))
     }
 
     /// Whether there is one of this kind. Compiles nothing.
     pub fn has(&self, kind: &Gvk) -> bool {
-        self.kinds().any(|known| known == kind)
+        self.kinds.iter().any(|(known, _)| **known == *kind)
     }
 
     /// The templates of one kind.
     pub fn of_kind<'a, 'k>(&'a self, kind: &'k Gvk) -> impl Iterator<Item = &'a Arc<Template>> + use<'a, 'k> {
-        let shelves = self.shelves.iter().filter(move |shelf| shelf.usable.iter().any(|(known, _)| known == kind));
+        let known = self.kinds.iter().filter(move |(known, _)| **known == *kind);
+        let shelves = known.filter_map(|(_, at)| self.shelves.get(*at));
         shelves.flat_map(|shelf| self.read(shelf)).filter(move |template| template.kind == *kind)
     }
 
@@ -74,6 +88,7 @@ impl Templates {
             parameters: self.parameters.clone(),
             declared: OnceLock::new(),
             shelves: self.shelves.iter().map(cold).collect(),
+            kinds: self.kinds.clone(),
         }
     }
 

@@ -1,15 +1,15 @@
 //! The live objects that injectors and custom resources depend on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
-use crate::object::{Gvk, NamespacedName};
+use crate::object::Gvk;
 
 use super::custom::{Custom, CustomVersion};
 
 /// Whether what is not among the facts does not exist.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Completeness {
     /// Every object of the kinds below is here: what is absent does not exist.
     Cluster,
@@ -19,14 +19,14 @@ pub enum Completeness {
 }
 
 /// A ServiceAccount, as far as pods care.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Account {
     pub(super) automount: Option<bool>,
     pub(super) pull_secrets: Vec<String>,
 }
 
 /// A PriorityClass.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct PriorityClass {
     pub(super) value: i64,
     pub(super) default: bool,
@@ -56,13 +56,14 @@ pub(super) struct Class {
     pub(super) created: String,
 }
 
-/// See [`Facts::of_pod`].
-#[derive(Debug, PartialEq)]
-pub(crate) struct OfPod<'f> {
+/// What is known of a pod's account and class: all that injectors ask about a pod in which no LimitRange and no
+/// RuntimeClass had a part.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct OfPod {
     completeness: Completeness,
-    account: Option<&'f Account>,
-    named: Option<&'f PriorityClass>,
-    default: Option<(&'f String, &'f PriorityClass)>,
+    account: Option<Account>,
+    named: Option<PriorityClass>,
+    default: Option<(String, PriorityClass)>,
 }
 
 /// Live facts that injectors and custom resources need: ServiceAccounts, LimitRanges, PriorityClasses, RuntimeClasses,
@@ -70,7 +71,8 @@ pub(crate) struct OfPod<'f> {
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     completeness: Completeness,
-    accounts: BTreeMap<NamespacedName, Account>,
+    /// By namespace, then by name.
+    accounts: HashMap<String, BTreeMap<String, Account>>,
     limit_ranges: BTreeMap<String, BTreeMap<String, LimitRange>>,
     priority_classes: BTreeMap<String, PriorityClass>,
     runtime_classes: BTreeMap<String, RuntimeClass>,
@@ -136,7 +138,7 @@ impl Facts {
                 }
             }
             "ServiceAccount" => {
-                self.accounts.insert(NamespacedName::new(namespace, name), Account::read(object));
+                self.accounts.entry(namespace.to_owned()).or_default().insert(name, Account::read(object));
             }
             "LimitRange" => {
                 let ranges = self.limit_ranges.entry(namespace.to_owned()).or_default();
@@ -168,7 +170,12 @@ impl Facts {
     pub fn remove(&mut self, kind: &str, namespace: &str, name: &str) {
         match kind {
             "ServiceAccount" => {
-                self.accounts.remove(&NamespacedName::new(namespace, name));
+                if let Some(accounts) = self.accounts.get_mut(namespace) {
+                    accounts.remove(name);
+                    if accounts.is_empty() {
+                        self.accounts.remove(namespace);
+                    }
+                }
             }
             "LimitRange" => {
                 if let Some(ranges) = self.limit_ranges.get_mut(namespace) {
@@ -194,35 +201,41 @@ impl Facts {
         }
     }
 
-    /// What is known of a pod's account and class: all that injectors ask about a pod in which no LimitRange and no
-    /// RuntimeClass had a part.
-    pub(crate) fn of_pod(&self, namespace: &str, account: &str, class: Option<&str>) -> OfPod<'_> {
+    /// What is known of the account of a pod in `namespace`, and of its class.
+    pub(crate) fn of_pod(&self, namespace: &str, account: &str, class: Option<&str>) -> OfPod {
         OfPod {
             completeness: self.completeness,
-            account: self.account(namespace, account),
-            named: class.and_then(|class| self.priority_class(class)),
-            default: self.default_priority_class(),
+            account: self.account(namespace, account).cloned(),
+            named: class.and_then(|class| self.priority_class(class)).cloned(),
+            default: self.default_priority_class().map(|(name, class)| (name.clone(), class.clone())),
         }
     }
 
-    /// Facts that say no more than [`Facts::of_pod`].
-    pub(crate) fn only_of_pod(&self, namespace: &str, account: &str, class: Option<&str>) -> Self {
-        let mut only = Self::new(self.completeness);
-        let of_pod = self.of_pod(namespace, account, class);
-        if let Some(known) = of_pod.account {
-            only.accounts.insert(NamespacedName::new(namespace, account), known.clone());
+    /// Whether `known` is what [`Facts::of_pod`] says.
+    pub(crate) fn say(&self, known: &OfPod, namespace: &str, account: &str, class: Option<&str>) -> bool {
+        known.completeness == self.completeness
+            && known.account.as_ref() == self.account(namespace, account)
+            && known.named.as_ref() == class.and_then(|class| self.priority_class(class))
+            && known.default.as_ref().map(|(name, class)| (name, class)) == self.default_priority_class()
+    }
+
+    /// Facts that say no more than `known`.
+    pub(crate) fn only(known: &OfPod, namespace: &str, account: &str, class: Option<&str>) -> Self {
+        let mut only = Self::new(known.completeness);
+        if let Some(known) = &known.account {
+            only.accounts.insert(namespace.to_owned(), BTreeMap::from([(account.to_owned(), known.clone())]));
         }
-        if let Some((name, class)) = of_pod.default {
+        if let Some((name, class)) = &known.default {
             only.priority_classes.insert(name.clone(), class.clone());
         }
-        if let (Some(name), Some(class)) = (class, of_pod.named) {
+        if let (Some(name), Some(class)) = (class, &known.named) {
             only.priority_classes.insert(name.to_owned(), class.clone());
         }
         only
     }
 
     pub(super) fn account(&self, namespace: &str, name: &str) -> Option<&Account> {
-        self.accounts.get(&NamespacedName::new(namespace, name))
+        self.accounts.get(namespace)?.get(name)
     }
 
     pub(super) fn limit_ranges(&self, namespace: &str) -> Vec<&LimitRange> {

@@ -23,6 +23,7 @@ pub(crate) use at::At;
 pub use compare::compare;
 pub(crate) use compare::{absent, same};
 pub use defaults::complete;
+pub(crate) use facts::OfPod;
 pub use facts::{Completeness, Facts, KINDS as FACT_KINDS};
 pub(crate) use image::is_pulled_once;
 pub use inject::{CouldNotTell, inject};

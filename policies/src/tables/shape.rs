@@ -4,6 +4,7 @@
 //! Kubernetes; custom resources from the schema of their CRD ([`super::custom`]). What neither names is plain.
 
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 use std::sync::LazyLock;
 
 use serde_json::Value;
@@ -14,7 +15,7 @@ use super::facts::Facts;
 use super::names::ByName;
 
 /// What a scalar is to the API server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scalar {
     /// Text.
     Text,
@@ -242,6 +243,21 @@ pub struct Shape<'a> {
     entry: bool,
 }
 
+/// By identity: a type is told by where it is described.
+impl PartialEq for Shape<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.described() == other.described()
+    }
+}
+
+impl Eq for Shape<'_> {}
+
+impl Hash for Shape<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.described().hash(state);
+    }
+}
+
 /// The shape of a kind's objects; unknown kinds are plain throughout.
 pub fn shape_of<'a>(gvk: &Gvk, facts: &'a Facts) -> Shape<'a> {
     let of = match kind(gvk) {
@@ -254,6 +270,10 @@ pub fn shape_of<'a>(gvk: &Gvk, facts: &'a Facts) -> Shape<'a> {
 impl<'a> Shape<'a> {
     /// Nothing known.
     pub const UNKNOWN: Shape<'static> = Shape { of: None, positional: false, entry: false };
+
+    fn described(&self) -> (Option<*const TypeRef>, bool, bool) {
+        (self.of.map(std::ptr::from_ref), self.positional, self.entry)
+    }
 
     pub(super) fn of(of: &'a TypeRef) -> Self {
         Self { of: Some(of), positional: false, entry: false }

@@ -17,7 +17,7 @@ pub(super) const DEAD: u32 = 0;
 pub(super) const START: u32 = 1;
 
 /// A deterministic automaton; state 0 is dead, state 1 the start.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Automaton {
     /// Class of each byte.
     classes: Box<[u8; 256]>,

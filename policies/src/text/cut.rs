@@ -15,7 +15,7 @@ use crate::template::{Given, Hole};
 const PAIRS: usize = 200_000;
 
 /// The automata of a text's parts, in order.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Machines {
     parts: Vec<Automaton>,
     /// One byte of every class that any part tells apart.

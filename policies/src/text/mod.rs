@@ -8,12 +8,16 @@ mod automaton;
 mod cut;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use serde_json::Value;
 
 use crate::parameter::{self, Bindings, Parameters};
+use crate::shared::Pool;
 use crate::template::{Given, Hole};
+
+/// What texts are cut with: `${run}-${shard}` is alike in many.
+static MACHINES: LazyLock<Pool<cut::Machines>> = LazyLock::new(Pool::default);
 
 /// Text with at least one hole.
 #[derive(Clone, Debug)]
@@ -22,7 +26,7 @@ pub struct TextPattern {
     pub parts: Vec<Part>,
     /// Compiled at first use, and only where more than one parameter has to be told apart. A pattern belongs to one
     /// template, thus to one set of parameters.
-    machines: Arc<OnceLock<Result<cut::Machines, String>>>,
+    machines: Arc<OnceLock<Result<Arc<cut::Machines>, String>>>,
 }
 
 /// A part of a text pattern.
@@ -174,7 +178,9 @@ impl TextPattern {
         if core.iter().all(|part| !matches!(part, Known::Parameter(index) if index != only)) {
             return cut_evenly(text, core, *only);
         }
-        let machines = self.machines.get_or_init(|| cut::Machines::compile(self.core(), parameters));
+        let machines = self.machines.get_or_init(|| {
+            cut::Machines::compile(self.core(), parameters).map(|machines| MACHINES.share(machines))
+        });
         let machines = machines.as_ref().map_err(|_| TextMismatch::Form)?;
         let pieces = machines.cut(text).ok_or(TextMismatch::Form)?;
         let mut out = Vec::new();

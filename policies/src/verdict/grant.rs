@@ -1,5 +1,6 @@
 //! What a master was granted: which templates both sides consent to, and for how long.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -76,21 +77,20 @@ pub(crate) fn candidates<'a>(
             ),
         ));
     }
-    let mut found = Vec::new();
-    let mut obstacles = Vec::new();
-    let mut kinds = std::collections::BTreeSet::new();
-    for name in &caller.wish.manifests {
-        match consent(situation, caller, name) {
-            Err(obstacle) => obstacles.push(obstacle),
-            Ok(set) => {
-                found.extend(set.templates.of_kind(kind).map(|template| Candidate { set, template }));
-                kinds.extend(set.templates.kinds().map(ToString::to_string));
-                obstacles.extend(broken(set));
-            }
-        }
-    }
+    let consented: Vec<_> = caller.wish.manifests.iter().map(|name| consent(situation, caller, name)).collect();
+    let sets = || consented.iter().filter_map(|set| set.as_ref().ok().copied());
+    let of_kind = |set: &'a Arc<TemplateSet>| set.templates.of_kind(kind).map(move |template| Candidate { set, template });
+    let found: Vec<_> = sets().flat_map(of_kind).collect();
     if !found.is_empty() {
         return Ok(found);
+    }
+    let kinds: BTreeSet<_> = sets().flat_map(|set| set.templates.kinds()).map(ToString::to_string).collect();
+    let mut obstacles = Vec::new();
+    for set in consented {
+        match set {
+            Ok(set) => obstacles.extend(broken(set)),
+            Err(obstacle) => obstacles.push(obstacle),
+        }
     }
     let cause = if kinds.is_empty() { Cause::Consent } else { Cause::Template };
     let mut reason = if kinds.is_empty() {

@@ -7,8 +7,8 @@
 use serde_json::{Map, Value};
 
 use super::additions::{additions, are_about};
-use super::plan::{INSPECTED, List, Literal, Node, Place, Plan};
-use super::walk::{Entries, Walk, added, find, is_aside, is_in_place, is_passed_over, needs_more, says};
+use super::plan::{Entries, INSPECTED, List, Literal, Node, Place, Plan};
+use super::walk::{Walk, added, find, is_aside, is_in_place, is_passed_over, needs_more, says};
 use super::{Marked, Miss};
 use crate::difference::{Difference, Expected, Got, Path, Step};
 use crate::recognise::bind::Found;

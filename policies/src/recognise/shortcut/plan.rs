@@ -1,6 +1,8 @@
 //! A template, rendered and completed once with marks in the place of its holes.
 
 use std::cell::Cell;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, LazyLock};
 
 use serde_json::Value;
 
@@ -10,6 +12,7 @@ use crate::parameter::{Bindings, Parameters, Schema};
 use crate::recognise::absent::filled;
 use crate::recognise::bind::{is_hidden, is_secret};
 use crate::render::{Instead, Renderer};
+use crate::shared::Pool;
 use crate::tables::{self, Facts, SERVER_OWNED, Scalar, Shape};
 use crate::template::{Element, Hole, Pattern, Placement, Template};
 
@@ -62,19 +65,73 @@ pub(super) struct Plan {
     pub(super) defaulted: bool,
 }
 
-/// Part of it. What is long stands apart: a walk reads a cluster's plans from memory that is cold, and with its name a
-/// literal, which most of it is, fits a line of that.
-#[derive(Debug)]
+/// Part of it. What has no hole in it is kept once, whatever templates say it: a walk would otherwise read a cluster's
+/// plans from memory that is cold.
+#[derive(Clone, Debug)]
 pub(super) enum Node {
-    Literal(Literal),
+    Literal(Arc<Literal>),
     /// In the order of the names.
-    Map(Box<[(Box<str>, Node)]>),
-    List(Box<List>),
+    Map(Arc<Entries>),
+    List(Arc<List>),
     Hole(Box<Place>),
 }
 
+/// The fields of a map, by name.
+pub(super) type Entries = [(Arc<str>, Node)];
+
+static NAMES: LazyLock<Pool<str>> = LazyLock::new(Pool::default);
+static LITERALS: LazyLock<Pool<Literal>> = LazyLock::new(Pool::default);
+static MAPS: LazyLock<Pool<Entries>> = LazyLock::new(Pool::default);
+static LISTS: LazyLock<Pool<List>> = LazyLock::new(Pool::default);
+
+/// By identity: what is equal is kept once, and a hole is its template's own.
+impl PartialEq for Node {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Literal(one), Self::Literal(other)) => Arc::ptr_eq(one, other),
+            (Self::Map(one), Self::Map(other)) => Arc::ptr_eq(one, other),
+            (Self::List(one), Self::List(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Node {}
+
+impl Hash for Node {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Literal(literal) => Arc::as_ptr(literal).hash(state),
+            Self::Map(entries) => Arc::as_ptr(entries).cast::<()>().hash(state),
+            Self::List(list) => Arc::as_ptr(list).hash(state),
+            Self::Hole(_) => {}
+        }
+    }
+}
+
+impl Node {
+    fn map(entries: Vec<(Arc<str>, Self)>) -> Self {
+        let kept = entries.iter().all(|(_, node)| node.is_without_holes());
+        Self::Map(if kept { MAPS.share(entries) } else { entries.into() })
+    }
+
+    fn list(list: List) -> Self {
+        let kept = list.many.is_none() && list.elements.iter().all(Self::is_without_holes);
+        Self::List(if kept { LISTS.share(list) } else { list.into() })
+    }
+
+    fn is_without_holes(&self) -> bool {
+        match self {
+            Self::Literal(_) => true,
+            Self::Map(entries) => entries.iter().all(|(_, node)| node.is_without_holes()),
+            Self::List(list) => list.many.is_none() && list.elements.iter().all(Self::is_without_holes),
+            Self::Hole(_) => false,
+        }
+    }
+}
+
 /// A scalar.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Literal {
     pub(super) value: Value,
     pub(super) scalar: Scalar,
@@ -83,7 +140,7 @@ pub(super) struct Literal {
 }
 
 /// A list, and where a hole takes elements of it.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct List {
     pub(super) elements: Box<[Node]>,
     /// The hole, the number of elements before it, and the shape of what it takes.
@@ -94,7 +151,7 @@ pub(super) struct List {
 }
 
 /// A place of a hole.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Place {
     /// [`Pattern::Text`] or [`Pattern::Hole`].
     pub(super) pattern: Pattern,
@@ -270,14 +327,14 @@ impl<'t> Marks<'t> {
                             self.defaulted.set(true);
                         }
                     }
-                    Some((name.as_str().into(), node))
+                    Some((NAMES.share(name.as_str()), node))
                 });
-                entries.collect::<Option<_>>().map(Node::Map)
+                entries.collect::<Option<_>>().map(Node::map)
             }
-            Value::Array(values) => self.list(values, pattern, shape, found).map(|list| Node::List(Box::new(list))),
+            Value::Array(values) => self.list(values, pattern, shape, found).map(Node::list),
             value => {
                 let said = matches!(pattern, Some(Pattern::Literal(literal)) if literal == value);
-                Some(Node::Literal(Literal { value: value.clone(), scalar: shape.scalar(), said }))
+                Some(Node::Literal(LITERALS.share(Literal { value: value.clone(), scalar: shape.scalar(), said })))
             }
         }
     }
@@ -334,7 +391,7 @@ impl<'t> Marks<'t> {
     }
 }
 
-const _: () = assert!(size_of::<(Box<str>, Node)>() <= 64);
+const _: () = assert!(size_of::<(Arc<str>, Node)>() <= 40);
 
 fn is_structure(schema: &Schema) -> bool {
     schema.is_list() || schema.is_map()

@@ -4,8 +4,10 @@
 //! hole is in that part, the pods of a template that show the same additions differ there in two names alone, which the
 //! API server makes up: the token volume's, and the pod's own where it has a prefix. So a pod that shows what was added
 //! to the one before, under facts that say the same, is what the injectors would say it is.
+//!
+//! Without these two names, the same is added to the pods of many templates: it is kept once.
 
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, LazyLock, RwLock};
 
 use serde_json::{Map, Value};
 
@@ -13,7 +15,8 @@ use super::additions::{POD_SPEC, is_without_holes};
 use super::plan::Node;
 use super::walk::{find, says};
 use crate::recognise::{Context, Form};
-use crate::tables::{self, DEFAULT_ACCOUNT, Facts, VOLUME_PREFIX};
+use crate::shared::Pool;
+use crate::tables::{self, DEFAULT_ACCOUNT, Facts, OfPod, VOLUME_PREFIX};
 
 /// What is remembered of a template's pods.
 #[derive(Debug)]
@@ -24,25 +27,30 @@ pub(super) struct Memory {
     last: [RwLock<Option<Arc<Remembered>>>; 2],
 }
 
+static REMEMBERED: LazyLock<Pool<Remembered>> = LazyLock::new(Pool::default);
+
 /// What was added to one pod.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 struct Remembered {
     form: Form,
-    namespace: String,
     /// The facts that this depends on, and no other.
-    facts: Facts,
+    facts: OfPod,
     added: Vec<Added>,
-    /// Where the token volume that was added stands, and its name.
-    volume: Option<(Box<[Step]>, String)>,
+    /// Where the token volume that was added stands.
+    volume: Option<Box<[Step]>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 struct Added {
     at: Box<[Step]>,
+    /// With [`TOKEN_VOLUME`] for the token volume's name; null for the pod's own.
     value: Value,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+/// Stands for the name of the token volume: no name has this character.
+const TOKEN_VOLUME: &str = "kube-api-access-\u{1}";
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Step {
     Key(Box<str>),
     At(usize),
@@ -73,11 +81,9 @@ impl Memory {
     pub(super) fn holds(&self, object: &Value, extras: usize, context: &Context<'_>) -> bool {
         let last = self.slot(context.form).read().ok().and_then(|last| last.clone());
         last.is_some_and(|last| {
-            let class = self.class.as_deref();
             last.form == context.form
                 && last.added.len() == extras
-                && last.facts.of_pod(&last.namespace, &self.account, class)
-                    == context.facts.of_pod(context.namespace, &self.account, class)
+                && context.facts.say(&last.facts, context.namespace, &self.account, self.class.as_deref())
                 && last.is_shown_by(object)
         })
     }
@@ -91,22 +97,34 @@ impl Memory {
         context: &Context<'_>,
         part: impl FnOnce(&Facts) -> Option<Value>,
     ) {
+        let (account, class) = (self.account.as_str(), self.class.as_deref());
+        let known = context.facts.of_pod(context.namespace, account, class);
         // Asked with these alone, they cannot depend on more.
-        let facts = context.facts.only_of_pod(context.namespace, &self.account, self.class.as_deref());
-        let Some(part) = part(&facts) else { return };
+        let Some(part) = part(&Facts::only(&known, context.namespace, account, class)) else { return };
         let mut added = Vec::new();
         collect(root, &part, &mut Vec::new(), &mut added);
         if added.len() != extras {
             return;
         }
         let volume = added.iter().find_map(token_volume);
-        let namespace = context.namespace.to_owned();
-        let last = Remembered { form: context.form, namespace, facts, added, volume };
+        let name = volume.as_ref().map(|(_, name)| name.as_str());
+        added.iter_mut().for_each(|added| if is_name(&added.at) { added.value = Value::Null } else { mark(&mut added.value, name) });
+        let last = Remembered { form: context.form, facts: known, added, volume: volume.map(|(at, _)| at) };
         if last.is_shown_by(object)
             && let Ok(mut slot) = self.slot(context.form).write()
         {
-            *slot = Some(Arc::new(last));
+            *slot = Some(REMEMBERED.share(last));
         }
+    }
+}
+
+/// Puts [`TOKEN_VOLUME`] in the place of that volume's name.
+fn mark(value: &mut Value, name: Option<&str>) {
+    match value {
+        Value::String(text) if Some(text.as_str()) == name => TOKEN_VOLUME.clone_into(text),
+        Value::Array(values) => values.iter_mut().for_each(|value| mark(value, name)),
+        Value::Object(map) => map.values_mut().for_each(|value| mark(value, name)),
+        _ => {}
     }
 }
 
@@ -114,10 +132,10 @@ impl Remembered {
     fn is_shown_by(&self, object: &Value) -> bool {
         let name = match &self.volume {
             None => None,
-            Some((at, before)) => {
+            Some(at) => {
                 let now = go(object, at).and_then(|volume| volume.get("name")).and_then(Value::as_str);
                 match now.filter(|now| tables::is_generated(VOLUME_PREFIX, now)) {
-                    Some(now) => Some((before.as_str(), now)),
+                    Some(now) => Some(now),
                     None => return false,
                 }
             }
@@ -140,11 +158,11 @@ fn is_named_by_prefix(object: &Value, name: &Value) -> bool {
     prefix.zip(name.as_str()).is_some_and(|(prefix, name)| tables::is_generated(prefix, name))
 }
 
-/// Whether both are the same, but for the name of the token volume, before and now.
-fn is_same(before: &Value, now: &Value, name: Option<(&str, &str)>) -> bool {
+/// Whether both are the same, where the token volume is now called `name`.
+fn is_same(before: &Value, now: &Value, name: Option<&str>) -> bool {
     match (before, now) {
         (Value::String(was), Value::String(is)) => match name {
-            Some((before, now)) if was == before => is == now,
+            Some(name) if was == TOKEN_VOLUME => is == name,
             _ => was == is,
         },
         (Value::Array(was), Value::Array(is)) => {
@@ -155,7 +173,7 @@ fn is_same(before: &Value, now: &Value, name: Option<(&str, &str)>) -> bool {
     }
 }
 
-fn same_entries(was: &Map<String, Value>, is: &Map<String, Value>, name: Option<(&str, &str)>) -> bool {
+fn same_entries(was: &Map<String, Value>, is: &Map<String, Value>, name: Option<&str>) -> bool {
     was.len() == is.len() && was.iter().zip(is).all(|((key, was), (other, is))| key == other && is_same(was, is, name))
 }
 

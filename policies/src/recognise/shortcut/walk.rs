@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::additions::additions;
-use super::plan::{List, Literal, Node, Place, Plan};
+use super::plan::{Entries, List, Literal, Node, Place, Plan};
 use super::{Marked, Miss};
 use crate::keys;
 use crate::parameter::{Bindings, Parameters};
@@ -106,8 +106,6 @@ pub(super) fn is_aside(map: &str, key: &str, marked: Marked) -> bool {
 pub(super) fn is_passed_over(name: &str, marked: Marked) -> bool {
     SERVER_OWNED.contains(&name) || name == "namespace" || marked == Marked::Maybe && name == "ownerReferences"
 }
-
-pub(super) type Entries = [(Box<str>, Node)];
 
 pub(super) struct Walk<'a> {
     pub(super) parameters: &'a Parameters,

@@ -1,0 +1,82 @@
+//! What many templates say alike, kept once.
+//!
+//! The templates of a cluster differ in names, images and what bounds their holes, and say the same otherwise. What is
+//! kept once takes memory once, and is warm when the next review asks for another template.
+
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::collections::hash_map::{DefaultHasher, Entry};
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+/// How many values a pool holds before it looks for those that nobody has any more.
+const FEW: usize = 512;
+
+/// Values of one type, each kept for as long as somebody has it.
+#[derive(Debug)]
+pub(crate) struct Pool<T: ?Sized>(Mutex<Kept<T>>);
+
+#[derive(Debug)]
+struct Kept<T: ?Sized> {
+    by_hash: HashMap<u64, Vec<Weak<T>>>,
+    /// How many there are, those that nobody has among them.
+    count: usize,
+    /// At how many these are sought.
+    full: usize,
+}
+
+impl<T: ?Sized> Default for Pool<T> {
+    fn default() -> Self {
+        Self(Mutex::new(Kept { by_hash: HashMap::new(), count: 0, full: FEW }))
+    }
+}
+
+impl<T: ?Sized + Eq + Hash> Pool<T> {
+    /// The one that equals `value`; `value` itself if there is none yet.
+    pub(crate) fn share<V: Borrow<T> + Into<Arc<T>>>(&self, value: V) -> Arc<T> {
+        let mut hasher = DefaultHasher::new();
+        value.borrow().hash(&mut hasher);
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Kept { by_hash, count, full } = &mut *kept;
+        let alike = match by_hash.entry(hasher.finish()) {
+            Entry::Occupied(alike) => alike.into_mut(),
+            Entry::Vacant(none) => none.insert(Vec::with_capacity(1)),
+        };
+        if let Some(known) = alike.iter().filter_map(Weak::upgrade).find(|known| **known == *value.borrow()) {
+            return known;
+        }
+        let shared: Arc<T> = value.into();
+        alike.push(Arc::downgrade(&shared));
+        *count += 1;
+        if *count >= *full {
+            by_hash.retain(|_, alike| {
+                alike.retain(|value| value.strong_count() > 0);
+                !alike.is_empty()
+            });
+            *count = by_hash.values().map(Vec::len).sum();
+            *full = FEW.max(*count * 2);
+        }
+        shared
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_equal_is_kept_once_and_as_long_as_somebody_has_it() {
+        let pool = Pool::<str>::default();
+        let one = pool.share("one");
+        assert!(Arc::ptr_eq(&one, &pool.share("one")));
+        assert!(!Arc::ptr_eq(&one, &pool.share("two")));
+        for number in 0..10 * FEW {
+            drop(pool.share(number.to_string()));
+        }
+        assert!(Arc::ptr_eq(&one, &pool.share("one")));
+        let kept = |pool: &Pool<str>| pool.0.lock().unwrap_or_else(PoisonError::into_inner).count;
+        assert!(kept(&pool) <= FEW, "{}", kept(&pool));
+        let all: Vec<_> = (0..10 * FEW).map(|number| pool.share(number.to_string())).collect();
+        assert!((all.len()..=all.len() + FEW).contains(&kept(&pool)), "{}", kept(&pool));
+    }
+}
