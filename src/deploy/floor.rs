@@ -112,8 +112,25 @@ fn creates(values: &Values, master: &str) -> Policy {
         present("object", "labels", &[keys::MASTER, keys::TEMPLATE]),
         present("object", "annotations", &[keys::ADMISSION]),
     );
+    let tries = "(request.?subResource.orValue('') == ''\n  && request.?dryRun.orValue(false))";
     let labelled = present("object", "labels", &[keys::MASTER]);
     let mut variables = vec![("master", master.to_owned()), ("probe", is_probe(values))];
+    // Who passes the condition pays for three more copies of the object, for validations, messages and audit annotations:
+    // so what passes is refused, unless its sender may write stamps, which is one question more than an expression may
+    // ask (a million of cost, of which each takes a third).
+    let probing = is_probe(values);
+    let writers = writers(values, "master");
+    let suspects = [
+        format!(
+            "(master && !(\n  {forbidden}\n  && ({stamped})))",
+            forbidden = within(&forbidden),
+            stamped = within(&stamped)
+        ),
+        format!("({probing} && !{tries})", tries = within(tries)),
+        format!("({labelled} && !(\n  {writers}))", writers = within(&writers)),
+    ];
+    let suspects = suspects.map(|suspect| within(&suspect)).join("\n  || ");
+    let suspect = format!("[{}]\n.exists(master,\n  {suspects})", within(master));
     let stamps = stamps(values, master);
     variables.extend(stamps.variables.into_iter().filter(|(name, _)| *name != "master"));
     let mut validations = vec![
@@ -127,10 +144,7 @@ fn creates(values: &Values, master: &str) -> Policy {
              retinue; is its webhook configuration there?"
                 .into(),
         ),
-        (
-            "!variables.probe\n|| (request.?subResource.orValue('') == ''\n  && request.?dryRun.orValue(false))".into(),
-            ONLY_TRIES.into(),
-        ),
+        (format!("!variables.probe\n|| {tries}"), ONLY_TRIES.into()),
     ];
     // No stamp is valid without the label.
     let or_marked = |(expression, message)| (format!("!({labelled})\n|| {expression}"), message);
@@ -139,7 +153,7 @@ fn creates(values: &Values, master: &str) -> Policy {
         groups: "*",
         resources: vec!["*/*"],
         operations: vec!["CREATE"],
-        condition: ("creates", format!("{master}\n|| {}\n|| {labelled}", is_probe(values))),
+        condition: ("suspect", suspect),
         labelled: None,
         variables,
         validations,
@@ -212,15 +226,6 @@ fn stamps(values: &Values, master: &str) -> Policy {
         let labels = keys::STAMP_LABELS.map(|key| read(object, "labels", key));
         format!("[{}, {}]", labels.join(", "), read(object, "annotations", keys::ADMISSION))
     };
-    // A master's own requests carry what the webhook wrote. It may renew what is stamped, which the webhook judges,
-    // but never stamp what is there unstamped.
-    let renewing = format!(
-        "(variables.master\n  && (oldObject == null || {}))",
-        present("oldObject", "annotations", &[keys::ADMISSION])
-    );
-    let controllers = "request.userInfo.username.startsWith('system:serviceaccount:kube-system:')\n\
-                       || request.userInfo.username in ['system:kube-controller-manager', 'system:apiserver']";
-    let own = format!("request.userInfo.username in ['{}', '{}']", values.user(WEBHOOK), values.user(CONTROLLER));
     let admins = "authorizer.group('fledged.io').resource('dependents')\
                   .namespace(request.?namespace.orValue('')).check('stamp').allowed()";
     Policy {
@@ -239,12 +244,22 @@ fn stamps(values: &Values, master: &str) -> Policy {
             ("unchanged", format!("oldObject != null\n&& {} == {}", marks("object"), marks("oldObject"))),
         ],
         validations: vec![(
-            format!("variables.unchanged\n|| {controllers}\n|| {own}\n|| {renewing}\n|| {admins}"),
+            format!("variables.unchanged\n|| {}\n|| {admins}", writers(values, "variables.master")),
             "retinue's floor: the stamp (fledged.io/master, template, expires-at, admission) is retinue's to write; \
              leave it as it is"
                 .into(),
         )],
     }
+}
+
+/// True for those who write stamps without the right to. `master` is true for a master: its own requests carry what the
+/// webhook wrote, and it may renew what is stamped, which the webhook judges, but never stamp what is there unstamped.
+fn writers(values: &Values, master: &str) -> String {
+    let controllers = "request.userInfo.username.startsWith('system:serviceaccount:kube-system:')\n\
+                       || request.userInfo.username in ['system:kube-controller-manager', 'system:apiserver']";
+    let own = format!("request.userInfo.username in ['{}', '{}']", values.user(WEBHOOK), values.user(CONTROLLER));
+    let stamped = present("oldObject", "annotations", &[keys::ADMISSION]);
+    format!("{controllers}\n|| {own}\n|| ({master}\n  && (oldObject == null || {stamped}))")
 }
 
 /// A Binding carries no stamp, but the API server puts its labels on the pod: there each key counts.
@@ -289,6 +304,11 @@ fn strip(master: &str) -> [Value; 2] {
         object("MutatingAdmissionPolicy", name, spec),
         object("MutatingAdmissionPolicyBinding", name, json!({ "policyName": name })),
     ]
+}
+
+/// The same, a step further in.
+fn within(expression: &str) -> String {
+    expression.replace('\n', "\n  ")
 }
 
 fn quoted(words: &[&str]) -> String {

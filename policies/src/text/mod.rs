@@ -178,9 +178,9 @@ impl TextPattern {
         if core.iter().all(|part| !matches!(part, Known::Parameter(index) if index != only)) {
             return cut_evenly(text, core, *only);
         }
-        let machines = self.machines.get_or_init(|| {
-            cut::Machines::compile(self.core(), parameters).map(|machines| MACHINES.share(machines))
-        });
+        let machines = self
+            .machines
+            .get_or_init(|| cut::Machines::compile(self.core(), parameters).map(|machines| MACHINES.share(machines)));
         let machines = machines.as_ref().map_err(|_| TextMismatch::Form)?;
         let pieces = machines.cut(text).ok_or(TextMismatch::Form)?;
         let mut out = Vec::new();

@@ -79,7 +79,8 @@ pub(crate) fn candidates<'a>(
     }
     let consented: Vec<_> = caller.wish.manifests.iter().map(|name| consent(situation, caller, name)).collect();
     let sets = || consented.iter().filter_map(|set| set.as_ref().ok().copied());
-    let of_kind = |set: &'a Arc<TemplateSet>| set.templates.of_kind(kind).map(move |template| Candidate { set, template });
+    let of_kind =
+        |set: &'a Arc<TemplateSet>| set.templates.of_kind(kind).map(move |template| Candidate { set, template });
     let found: Vec<_> = sets().flat_map(of_kind).collect();
     if !found.is_empty() {
         return Ok(found);

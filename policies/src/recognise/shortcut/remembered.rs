@@ -108,7 +108,9 @@ impl Memory {
         }
         let volume = added.iter().find_map(token_volume);
         let name = volume.as_ref().map(|(_, name)| name.as_str());
-        added.iter_mut().for_each(|added| if is_name(&added.at) { added.value = Value::Null } else { mark(&mut added.value, name) });
+        added.iter_mut().for_each(|added| {
+            if is_name(&added.at) { added.value = Value::Null } else { mark(&mut added.value, name) }
+        });
         let last = Remembered { form: context.form, facts: known, added, volume: volume.map(|(at, _)| at) };
         if last.is_shown_by(object)
             && let Ok(mut slot) = self.slot(context.form).write()

@@ -41,6 +41,8 @@ enum Guard {
     Retinue,
     /// Its webhook configurations without the floor.
     Webhooks,
+    /// All of it, where the match conditions ask for one account by name: the least that a match condition can cost.
+    Named,
     InTree(Adding),
 }
 
@@ -94,9 +96,16 @@ pub(super) fn run(world: &World, effort: Effort) -> Result<Table> {
         Arm::new("d0 no master, retinue not installed", Guard::Nothing, ordinary, 4),
         Arm::new("d1 no master, retinue as installed", Guard::Retinue, ordinary, 4),
         Arm::new("d2 no master, retinue without the floor", Guard::Webhooks, ordinary, 4),
+        Arm::new("d3 no master, conditions that name an account", Guard::Named, ordinary, 4),
     ];
-    let mut guards =
-        [Guard::Nothing, Guard::Retinue, Guard::Webhooks, Guard::InTree(Adding::Patch), Guard::InTree(Adding::Apply)];
+    let mut guards = [
+        Guard::Nothing,
+        Guard::Retinue,
+        Guard::Webhooks,
+        Guard::Named,
+        Guard::InTree(Adding::Patch),
+        Guard::InTree(Adding::Apply),
+    ];
     for round in 0..effort.rounds {
         for guard in guards {
             bench.put(guard)?;
@@ -168,6 +177,7 @@ impl<'w> Bench<'w> {
             Guard::Nothing => Vec::new(),
             Guard::Retinue => self.installed.clone(),
             Guard::Webhooks => self.installed.iter().filter(|it| !it["webhooks"].is_null()).cloned().collect(),
+            Guard::Named => self.installed.iter().cloned().map(|it| naming(it, &user)).collect(),
             Guard::InTree(adding) => intree::objects(&user, adding),
         };
         for object in objects {
@@ -201,16 +211,16 @@ impl<'w> Bench<'w> {
             let refused = |by: &str| answer.code != 201 && answer.body.contains(by);
             let right = match (guard, what) {
                 (Guard::Nothing, "good" | "bad") => answer.code == 201 && stamp.is_none(),
-                (Guard::Nothing | Guard::Webhooks | Guard::InTree(_), "forged by another")
+                (Guard::Nothing | Guard::Webhooks | Guard::Named | Guard::InTree(_), "forged by another")
                 | (Guard::Nothing, "forged") => answer.code == 201 && stamp == Some("forged"),
                 (Guard::InTree(adding), "good" | "forged") => answer.code == 201 && deadline == Some(adding.deadline()),
-                (Guard::Retinue | Guard::Webhooks, "good" | "forged") => {
+                (Guard::Retinue | Guard::Webhooks | Guard::Named, "good" | "forged") => {
                     answer.code == 201 && stamp.is_some_and(|stamp| stamp != "forged")
                 }
-                (Guard::Retinue | Guard::Webhooks, "bad") => refused("no template admits it"),
+                (Guard::Retinue | Guard::Webhooks | Guard::Named, "bad") => refused("no template admits it"),
                 (Guard::InTree(_), "bad") => refused("the image of main"),
                 (Guard::Retinue, _) => refused("retinue's floor"),
-                (Guard::Nothing | Guard::Webhooks | Guard::InTree(_), _) => false,
+                (Guard::Nothing | Guard::Webhooks | Guard::Named | Guard::InTree(_), _) => false,
             };
             if !right {
                 return Ok(Some(format!("{what}: {} {}", answer.code, answer.body)));
@@ -300,6 +310,18 @@ fn bare(kind: &str, item: Value) -> Value {
     bare
 }
 
+/// The same, with match conditions that ask for `user` and nothing else.
+fn naming(mut object: Value, user: &str) -> Value {
+    let condition = json!([{"name": "named", "expression": format!("request.userInfo.username == '{user}'")}]);
+    for webhook in object["webhooks"].as_array_mut().into_iter().flatten() {
+        webhook["matchConditions"] = condition.clone();
+    }
+    if object["spec"].get("matchConditions").is_some() {
+        object["spec"]["matchConditions"] = condition;
+    }
+    object
+}
+
 /// The stamp's master and deadline.
 fn labels(body: &str) -> Result<(Option<String>, Option<String>)> {
     let body: Value = serde_json::from_str(body)?;
@@ -367,7 +389,14 @@ fn table(arms: &[Arm], pod: &Pod, effort: Effort) -> Table {
             }
         }
     }
-    table.note("ratio: p50 over that of a, of d0 for d1; medians of the rounds. Every answer was checked, and retinue's count of reviews.");
+    if let [.., retinue, _, named] = arms
+        && let (Some(one), Some(many)) = (ratio(retinue, named, 0), ratio(retinue, named, 1))
+    {
+        table.note(format!(
+            "d1 / d3: {one:.2} with 1 in flight, {many:.2} with 8: what asking who is a master costs beyond asking anything"
+        ));
+    }
+    table.note("ratio: p50 over that of a, of d0 for the other d; medians of the rounds. Every answer was checked, and retinue's count of reviews.");
     table.note(format!(
         "{} rounds of {} and {} creates of a pod of {} bytes; CPU per create over all rounds.",
         effort.rounds,
