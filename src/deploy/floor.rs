@@ -283,6 +283,7 @@ fn strip(master: &str) -> [Value; 2] {
     };
     let mut patches = keys::STAMP_LABELS.map(|key| remove("labels", key)).to_vec();
     patches.push(remove("annotations", keys::ADMISSION));
+    let mutation = format!("({})\n? {}\n: []", within(master), within(&patches.join("\n+ ")));
     let spec = json!({
         "failurePolicy": "Fail",
         // Once, before webhooks: run again, it would take off what the webhook put there.
@@ -295,10 +296,9 @@ fn strip(master: &str) -> [Value; 2] {
                 "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*"], "operations": ["CREATE"], "scope": "*",
             }],
         },
-        "matchConditions": [{ "name": "masters", "expression": format!("{master}\n&& ({}\n  || {})",
-            one_of("object", "labels", &keys::STAMP_LABELS),
-            one_of("object", "annotations", &[keys::ADMISSION])) }],
-        "mutations": [{ "patchType": "JSONPatch", "jsonPatch": { "expression": patches.join("\n+ ") } }],
+        // Who is asked about here and not by a condition: what the webhook stamped comes by again, and a condition would be
+        // answered, with a copy of the object, before it is seen that nothing is to be done.
+        "mutations": [{ "patchType": "JSONPatch", "jsonPatch": { "expression": mutation } }],
     });
     [
         object("MutatingAdmissionPolicy", name, spec),
