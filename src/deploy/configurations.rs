@@ -5,33 +5,51 @@ use base64::engine::general_purpose::STANDARD;
 use policies::keys;
 use serde_json::{Value, json};
 
-use super::values::{FailurePolicy, Reach, Values};
+use super::values::{FailurePolicy, Floor, Reach, Values};
 use super::{CONFIGURATION, LINT_CONFIGURATION, WEBHOOK, labels, who};
 
 const API: &str = "admissionregistration.k8s.io/v1";
 
 pub(super) fn objects(values: &Values) -> Vec<Value> {
-    let mut mutating = judging(values, "mutate.retinue.fledged.io", "/mutate");
-    // Never called again for one request: a stamp does not depend on what other mutators add, and what they change
-    // after it is judged from scratch in the validating phase.
-    mutating["reinvocationPolicy"] = json!("Never");
     vec![
-        configuration("MutatingWebhookConfiguration", CONFIGURATION, mutating),
+        configuration("MutatingWebhookConfiguration", CONFIGURATION, &mutating(values)),
         configuration(
             "ValidatingWebhookConfiguration",
             CONFIGURATION,
-            judging(values, "validate.retinue.fledged.io", "/validate"),
+            &[judging(values, "validate.retinue.fledged.io", "/validate")],
         ),
-        configuration("ValidatingWebhookConfiguration", LINT_CONFIGURATION, linting(values)),
+        configuration("ValidatingWebhookConfiguration", LINT_CONFIGURATION, &[linting(values)]),
     ]
 }
 
-fn configuration(kind: &str, name: &str, webhook: Value) -> Value {
+/// Of creates, and of everything else.
+fn mutating(values: &Values) -> [Value; 2] {
+    let names = ["mutate.retinue.fledged.io", "changes.mutate.retinue.fledged.io"];
+    let [mut creates, mut changes] = names.map(|name| {
+        let mut webhook = judging(values, name, "/mutate");
+        // Never called again for one request: a stamp does not depend on what other mutators add, and what they change
+        // after it is judged from scratch in the validating phase.
+        webhook["reinvocationPolicy"] = json!("Never");
+        webhook
+    });
+    creates["rules"][0]["operations"] = json!(["CREATE"]);
+    changes["rules"][0]["operations"] = json!(["UPDATE", "DELETE", "CONNECT"]);
+    if values.floor == Floor::On {
+        // What was just stamped comes by again, as after every webhook that changed something: this tells it before the
+        // match condition is answered, with a copy of the object. What a master sends so labelled, the floor has stripped
+        // of it by then; what it has not gets no stamp and is refused in the validating phase.
+        creates["objectSelector"] =
+            json!({ "matchExpressions": [{ "key": keys::MASTER, "operator": "DoesNotExist" }] });
+    }
+    [creates, changes]
+}
+
+fn configuration(kind: &str, name: &str, webhooks: &[Value]) -> Value {
     json!({
         "apiVersion": API,
         "kind": kind,
         "metadata": { "name": name, "labels": labels() },
-        "webhooks": [webhook],
+        "webhooks": webhooks,
     })
 }
 
@@ -45,7 +63,7 @@ fn judging(values: &Values, name: &str, path: &str) -> Value {
             "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*/*"], "operations": ["*"], "scope": "*",
         }],
         "matchPolicy": "Equivalent",
-        // Empty, since labels are for callers to choose.
+        // Empty, since labels are for callers to choose (of creates, see `mutating`).
         "namespaceSelector": {},
         "objectSelector": {},
         "matchConditions": [{ "name": "masters", "expression": who::is_master(values) }],

@@ -246,7 +246,7 @@ fn runs_as_master(template: &Template, settings: &Settings, namespace: &str) -> 
     pod_accounts(&template.pattern).into_iter().find_map(|account| {
         let name = match account {
             Some(Pattern::Literal(value)) => value.as_str().filter(|name| of_master(name))?.to_owned(),
-            Some(Pattern::Text(text)) if text.parts == [Part::Hole(Hole::Given(Given::MasterName))] => {
+            Some(Pattern::Text(text)) if *text.parts == [Part::Hole(Hole::Given(Given::MasterName))] => {
                 "${master.name}".into()
             }
             None => Some("default").filter(|name| of_master(name))?.to_owned(),

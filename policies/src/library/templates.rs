@@ -72,7 +72,10 @@ impl Templates {
     pub fn of_kind<'a, 'k>(&'a self, kind: &'k Gvk) -> impl Iterator<Item = &'a Arc<Template>> + use<'a, 'k> {
         let known = self.kinds.iter().filter(move |(known, _)| **known == *kind);
         let shelves = known.filter_map(|(_, at)| self.shelves.get(*at));
-        shelves.flat_map(|shelf| self.read(shelf)).filter(move |template| template.kind == *kind)
+        shelves.flat_map(move |shelf| {
+            let alone = shelf.usable.len() == 1;
+            self.read(shelf).iter().filter(move |template| alone || template.kind == *kind)
+        })
     }
 
     /// All of them.

@@ -227,7 +227,7 @@ fn pruned(pattern: &Pattern, guesses: &Guesses) -> Pattern {
 /// A text with the values that were guessed in the places of their holes.
 fn spelled_out(text: &TextPattern, guesses: &Guesses) -> Pattern {
     let mut parts: Vec<Part> = Vec::new();
-    for part in &text.parts {
+    for part in text.parts.iter() {
         let known = match part {
             Part::Hole(Hole::Declared(index)) => match guesses.get(index) {
                 Some(Guess::Empty(value)) => text_of_value(value),

@@ -100,7 +100,7 @@ fn values(pattern: &Pattern, parameters: &Parameters) -> Option<Vec<serde_json::
         Pattern::Hole(Hole::Declared(position)) => {
             Some(parameters.all[*position].schema.allowed.clone()).filter(|allowed| !allowed.is_empty())
         }
-        Pattern::Text(text) => match text.parts.as_slice() {
+        Pattern::Text(text) => match &*text.parts {
             [Part::Hole(Hole::Declared(position))] => {
                 let allowed = &parameters.all[*position].schema.allowed;
                 let texts: Option<Vec<_>> = allowed.iter().map(|value| text_of_value(value).map(Into::into)).collect();

@@ -209,7 +209,7 @@ impl Reader<'_> {
                 return;
             }
             Pattern::Hole(hole) => Some(*hole),
-            Pattern::Text(text) => match text.parts.as_slice() {
+            Pattern::Text(text) => match &*text.parts {
                 [Part::Hole(hole)] => Some(*hole),
                 _ => None,
             },

@@ -49,7 +49,7 @@ fn plain_holes_are_typed_and_quoted_ones_text() {
     assert_eq!(spec.get("d"), Some(&Pattern::Literal(json!("${HOME}"))));
     assert_eq!(spec.get("e"), Some(&Pattern::Literal(json!("${day}"))));
     assert!(
-        matches!(spec.get("f"), Some(Pattern::Text(text)) if text.parts == [Part::Hole(Hole::Given(Given::PodIp))])
+        matches!(spec.get("f"), Some(Pattern::Text(text)) if *text.parts == [Part::Hole(Hole::Given(Given::PodIp))])
     );
 }
 

@@ -18,19 +18,21 @@ use crate::template::{Given, Hole};
 
 /// What texts are cut with: `${run}-${shard}` is alike in many.
 static MACHINES: LazyLock<Pool<cut::Machines>> = LazyLock::new(Pool::default);
+/// And what they are made of, `--run=${run}`.
+static PARTS: LazyLock<Pool<[Part]>> = LazyLock::new(Pool::default);
 
 /// Text with at least one hole.
 #[derive(Clone, Debug)]
 pub struct TextPattern {
     /// Literals and holes, in order; no two literals side by side, no empty literal.
-    pub parts: Vec<Part>,
+    pub parts: Arc<[Part]>,
     /// Compiled at first use, and only where more than one parameter has to be told apart. A pattern belongs to one
     /// template, thus to one set of parameters.
     machines: Arc<OnceLock<Result<Arc<cut::Machines>, String>>>,
 }
 
 /// A part of a text pattern.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
     /// Literal text.
     Literal(String),
@@ -73,7 +75,7 @@ enum Known<'a> {
 impl TextPattern {
     /// From its parts: no two literals side by side, no empty literal, at least one hole.
     pub fn new(parts: Vec<Part>) -> Self {
-        Self { parts, machines: Arc::default() }
+        Self { parts: PARTS.share(parts), machines: Arc::default() }
     }
 
     /// The declared parameters in it, in order, each once.
@@ -83,7 +85,7 @@ impl TextPattern {
 
     /// The one hole that is the whole text, if it is one.
     pub fn sole_hole(&self) -> Option<Hole> {
-        match self.parts.as_slice() {
+        match &*self.parts {
             [Part::Hole(hole)] => Some(*hole),
             _ => None,
         }
@@ -97,7 +99,7 @@ impl TextPattern {
     /// Forwards: the text, once every hole has a value.
     pub fn render(&self, bindings: &Bindings) -> Result<String, Unrendered> {
         let mut out = String::new();
-        for part in &self.parts {
+        for part in self.parts.iter() {
             match part {
                 Part::Literal(text) => out.push_str(text),
                 Part::Hole(hole @ Hole::Given(given)) => {
@@ -156,7 +158,7 @@ impl TextPattern {
         parameters: &Parameters,
     ) -> Result<Vec<(usize, &'t str)>, TextMismatch> {
         let mut known = Vec::with_capacity(self.parts.len());
-        for part in &self.parts {
+        for part in self.parts.iter() {
             known.push(match part {
                 Part::Literal(literal) => Known::Text(literal),
                 Part::Hole(Hole::Given(name)) => Known::Text(given.get(name).ok_or(TextMismatch::Unknown(*name))?),

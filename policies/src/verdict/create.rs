@@ -10,6 +10,7 @@ use crate::accept::{self, Row};
 use crate::caller::Caller;
 use crate::difference::{Difference, Expected, Got, Path};
 use crate::lifetime::Lifetime;
+use crate::object::Gvk;
 use crate::parameter::Bindings;
 use crate::recognise::{self, Context, Marked, Miss, Prepared, Recognition};
 use crate::request::{Phase, Request};
@@ -288,7 +289,7 @@ impl Grant<'_> {
         inspect::bound(template, &self.bindings)?;
         let namespace = request.namespace.as_deref().unwrap_or_default();
         inspect::accounts(object, namespace, set, caller, &situation.masters)?;
-        self.collectable(situation, namespace)?;
+        self.collectable(&request.kind, situation, namespace)?;
         if let Some(most) = set.max_dependents
             && situation.live_dependents.get(&set.name).copied().unwrap_or(0) >= most
         {
@@ -328,9 +329,9 @@ impl Grant<'_> {
     }
 
     /// Refuses what the collector is known to have no right to delete, where that may be its part.
-    fn collectable(&self, situation: &Situation, namespace: &str) -> Result<(), Refusal> {
+    fn collectable(&self, kind: &Gvk, situation: &Situation, namespace: &str) -> Result<(), Refusal> {
         let Candidate { set, template } = self.candidate;
-        let Some(lack) = situation.collector.lack(&template.kind, [namespace]) else { return Ok(()) };
+        let Some(lack) = situation.collector.lack(kind, [namespace]) else { return Ok(()) };
         if !collectable::concerns(template) {
             return Ok(());
         }

@@ -102,18 +102,20 @@ impl Installation {
     /// Whether the configurations that judge masters send the API server to the same server as the one that lints, which
     /// is the one that was asked whether it answers.
     pub(super) fn same_server(&self) -> Option<Finding> {
-        let client = |(kind, name): (&str, &str)| {
-            let client = &self.configuration(kind, name)?["webhooks"][0]["clientConfig"];
+        let client = |webhook: &Value| {
+            let client = &webhook["clientConfig"];
             let url = client["url"].as_str().and_then(|url| url.rsplit_once('/')).map(|(server, _)| server);
-            Some(json!([
+            json!([
                 url,
                 client["service"]["namespace"],
                 client["service"]["name"],
                 client["service"]["port"],
                 client["caBundle"]
-            ]))
+            ])
         };
-        let clients: Vec<Value> = CONFIGURATIONS.into_iter().filter_map(client).collect();
+        let found = CONFIGURATIONS.into_iter().filter_map(|(kind, name)| self.configuration(kind, name));
+        let webhooks = found.filter_map(|configuration| configuration["webhooks"].as_array()).flatten();
+        let clients: Vec<Value> = webhooks.map(client).collect();
         let (last, others) = clients.split_last()?;
         (!others.iter().all(|other| other == last)).then(|| {
             Finding::new(

@@ -14,6 +14,8 @@ mod additions;
 mod contrast;
 mod plan;
 mod remembered;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 use std::sync::{Arc, OnceLock};

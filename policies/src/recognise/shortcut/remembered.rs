@@ -31,7 +31,7 @@ static REMEMBERED: LazyLock<Pool<Remembered>> = LazyLock::new(Pool::default);
 
 /// What was added to one pod.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Remembered {
+pub(super) struct Remembered {
     form: Form,
     /// The facts that this depends on, and no other.
     facts: OfPod,
@@ -74,6 +74,12 @@ impl Memory {
     fn slot(&self, form: Form) -> &RwLock<Option<Arc<Remembered>>> {
         let [first, second] = &self.last;
         if form == Form::Validating { second } else { first }
+    }
+
+    /// What was added last.
+    #[cfg(test)]
+    pub(super) fn last(&self, form: Form) -> Option<Arc<Remembered>> {
+        self.slot(form).read().ok()?.clone()
     }
 
     /// Whether the `extras` places where `object` has more than the plan are what injectors add to it. If not, they are

@@ -75,8 +75,8 @@ impl Effort {
     };
     /// As BENCHMARKS.md tells.
     pub const FULL: Self = Self {
-        rounds: 9,
-        creates: 200,
+        rounds: 15,
+        creates: 120,
         starts: 9,
         templates: 10_000,
         load: 5_000,

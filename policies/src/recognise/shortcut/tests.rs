@@ -1,0 +1,87 @@
+#![allow(clippy::unwrap_used, clippy::panic, clippy::allow_attributes, reason = "tests")]
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::plan::{Node, Plan};
+use super::walk::find;
+use super::*;
+use crate::recognise::Form;
+use crate::render::render;
+use crate::tables::{Facts, complete, inject_into};
+use crate::template::{Given, compile};
+
+fn template(name: &str) -> Template {
+    let text = format!(
+        "apiVersion: v1
+kind: Pod
+metadata:
+  name: {name}-${{run}}
+spec:
+  securityContext: {{runAsNonRoot: true}}
+  containers:
+  - name: work
+    image: registry.example.com/{name}:1.0
+    args: [\"--run=${{run}}\"]
+    env: [{{name: LOG_LEVEL, value: info}}]
+  volumes: [{{name: scratch, emptyDir: {{}}}}]
+"
+    );
+    let parameters = crate::parameter::Parameters::parse("run: {type: string, pattern: '[0-9]{8}'}\n").unwrap();
+    let compiled = compile("pod.yaml", &text, &Arc::new(parameters));
+    assert_eq!(compiled.errors, []);
+    compiled.templates.into_iter().next().unwrap()
+}
+
+fn at<'n>(plan: &'n Plan, way: &[&str]) -> &'n Node {
+    way.iter().fold(&plan.root, |node, step| match node {
+        Node::Map(entries) => find(entries, step).unwrap(),
+        Node::List(list) => &list.elements[step.parse::<usize>().unwrap()],
+        _ => panic!("{step}"),
+    })
+}
+
+#[test]
+fn what_two_templates_say_alike_is_kept_once() {
+    let (one, other) = (template("one"), template("other"));
+    let plans = [&one, &other].map(|template| Plan::of(template).unwrap());
+    let is_shared = |way: &[&str]| {
+        let [one, other] = plans.each_ref().map(|plan| at(plan, way));
+        one == other
+    };
+    assert!(is_shared(&["spec", "securityContext"]));
+    assert!(is_shared(&["spec", "volumes"]));
+    assert!(is_shared(&["spec", "containers", "0", "env"]));
+    assert!(is_shared(&["spec", "restartPolicy"]), "what completing adds too");
+    assert!(!is_shared(&["spec", "containers", "0", "image"]));
+    assert!(!is_shared(&["spec", "containers", "0", "args"]), "a hole is its template's own");
+    assert!(!is_shared(&["spec"]));
+}
+
+#[test]
+fn what_injectors_add_to_pods_of_two_templates_is_kept_once() {
+    let facts = Facts::from_objects(&[json!({
+        "apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"namespace": "desk", "name": "default"},
+    })]);
+    let given = BTreeMap::from([(Given::MasterNamespace, "desk".to_owned())]);
+    let context = Context { form: Form::Mutating, namespace: "desk", given: &given, facts: &facts };
+    let remembered = ["one", "other"].map(|name| {
+        let template = template(name);
+        let bindings = Bindings { declared: vec![Some("20261120".into())], given: given.clone() };
+        let mut object = render(&template, &bindings).unwrap();
+        complete(&template.kind, &mut object, &facts);
+        // Each gets a token volume with a name of its own.
+        let token = format!("kube-api-access-{}", if name == "one" { "bcdfg" } else { "hjklm" });
+        let mut shown = object.clone();
+        shown["spec"]["volumes"] = json!([{"name": "scratch"}, {"name": token}]);
+        let mount = json!({"name": token, "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"});
+        shown["spec"]["containers"][0]["volumeMounts"] = json!([mount]);
+        inject_into(&template.kind, &mut object, &shown, Form::Mutating, "desk", &facts).unwrap();
+        assert!(shortcut(&template, &object, &context, Marked::No).is_ok(), "{object}");
+        let plan = template.shortcut.0.get().unwrap().clone().unwrap();
+        plan.memory.as_ref().unwrap().last(Form::Mutating).unwrap()
+    });
+    let [one, other] = remembered;
+    assert!(Arc::ptr_eq(&one, &other), "{one:?} {other:?}");
+}
