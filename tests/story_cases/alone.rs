@@ -10,8 +10,12 @@ const VALIDATING: &str = "validate.retinue.fledged.io";
 
 /// An installation without floor, so that the webhooks alone are what refuses, and a master in it.
 fn installation() -> (Installation, Master) {
+    installed(&["--no-floor"])
+}
+
+fn installed(arguments: &[&str]) -> (Installation, Master) {
     let cluster: ControlPlane = Options::api_only().start().unwrap();
-    let installation = Installation::installed(cluster, binary(), &["--no-floor"]).unwrap();
+    let installation = Installation::installed(cluster, binary(), arguments).unwrap();
     installation.collects(&[("", &["secrets"])]).unwrap();
     installation.start_webhook().unwrap();
     installation.cluster.namespace_named("trading").unwrap();
@@ -24,7 +28,8 @@ fn installation() -> (Installation, Master) {
 /// Lets the mutating webhook see only this API group.
 fn mutate_only(installation: &Installation, groups: &Value) {
     let path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/retinue";
-    let patch = json!([{"op": "replace", "path": "/webhooks/0/rules/0/apiGroups", "value": groups}]);
+    let replace = |webhook: usize| json!({"op": "replace", "path": format!("/webhooks/{webhook}/rules/0/apiGroups"), "value": groups});
+    let patch = json!([replace(0), replace(1)]);
     let reply = installation.cluster.asker().patch(path, &patch).unwrap();
     assert!(reply.success(), "{}", reply.message());
 }
@@ -94,6 +99,42 @@ fn without_the_mutating_phase_the_validating_one_refuses_everything_that_lacks_i
     cases.refused_by(VALIDATING, "status", &status, &["pods/status"]);
     mutate_only(&installation, &json!(["*"]));
     until("the old configuration", || Some(send(&master, Way::Post, &report, "")).filter(Reply::success));
+    cases.finish();
+}
+
+#[test]
+fn threat_35_a_create_that_comes_with_the_stamp_s_label_gets_a_stamp_of_ours_or_is_refused() {
+    let (installation, master) = installed(&[]);
+    let forged = |name: &str| {
+        let labels = json!({"fledged.io/master": "forged", "fledged.io/template": "forged"});
+        with(&object(&manifests::report(name, "10m")), "/metadata/labels", labels)
+    };
+    let stamped = send(&master, Way::Post, &forged("stripped"), "");
+    assert!(stamped.success(), "{}", stamped.message());
+    assert_eq!(stamped.body["metadata"]["labels"]["fledged.io/master"], "trading.eod", "stripped, then stamped");
+    // The mutating webhook is not asked about what carries the label; what should have taken it off is gone.
+    let strip = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies/retinue-strip";
+    let gone = installation.cluster.asker().delete(strip, None).unwrap();
+    assert!(gone.success(), "{}", gone.message());
+    until("the policy is gone, and the others hold", || {
+        let reply = send(&master, Way::Post, &forged("left"), "?dryRun=All");
+        reply.message().contains("retinue-dependents").then_some(())
+    });
+    let mut cases = Cases::default();
+    for way in [Way::Post, Way::Apply, Way::LastApplied] {
+        let bare = send(&master, way, &forged("left"), "");
+        cases.refused_by("retinue-dependents", &format!("labels by {way:?}"), &bare, &["no stamp of retinue"]);
+        let whole = with(&forged("left"), "/metadata/annotations/fledged.io~1admission", json!("{}"));
+        let whole = send(&master, way, &whole, "");
+        cases.refused_by(
+            VALIDATING,
+            &format!("a whole stamp by {way:?}"),
+            &whole,
+            &["retinue refuses", "fledged.io/admission"],
+        );
+    }
+    let plain = send(&master, Way::Post, &object(&manifests::report("plain", "10m")), "");
+    cases.admitted("without the label", &plain);
     cases.finish();
 }
 
