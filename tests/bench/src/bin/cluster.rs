@@ -21,6 +21,9 @@ struct Args {
     /// Of collecting: with so many dependents alone
     #[arg(long, value_enum, value_name = "MANY")]
     dependents: Option<Many>,
+    /// Of collecting: only what is due at once, nothing spread over time
+    #[arg(long)]
+    at_once: bool,
     /// How to print
     #[arg(short, long, value_enum, default_value = "table")]
     output: Output,
@@ -50,6 +53,7 @@ fn measure(args: &Args) -> anyhow::Result<()> {
     let binary = binary.canonicalize()?;
     let effort = if args.quick { Effort::QUICK } else { Effort::FULL };
     let effort = args.dependents.map_or(effort, |many| effort.collecting(many));
+    let effort = if args.at_once { effort.at_once() } else { effort };
     let parts = if args.only.is_empty() { &Part::USUAL[..] } else { &args.only };
     let mut told = Vec::new();
     for part in parts {

@@ -70,7 +70,8 @@ pub(super) fn run(world: &World, effort: Effort) -> Result<Vec<Table>> {
     for count in effort.collected {
         eprintln!("{count} dependents: a bare client deletes them");
         let mut bare = vec![made.bare(world, *count)?];
-        for spread in [Duration::ZERO, effort.spread * u32::try_from(*count / 1_000).unwrap_or(u32::MAX) / 10] {
+        let spread = effort.spread * u32::try_from(*count / 1_000).unwrap_or(u32::MAX) / 10;
+        for spread in [Duration::ZERO, spread].into_iter().take(if effort.at_once { 1 } else { 2 }) {
             let name = if spread.is_zero() {
                 format!("{count} at once")
             } else {

@@ -215,7 +215,10 @@ impl<'w> Bench<'w> {
                 (Guard::Nothing | Guard::Webhooks | Guard::Named | Guard::InTree(_), "forged by another")
                 | (Guard::Nothing, "forged") => answer.code == 201 && stamp == Some("forged"),
                 (Guard::InTree(adding), "good" | "forged") => answer.code == 201 && deadline == Some(adding.deadline()),
-                (Guard::Retinue | Guard::Webhooks | Guard::Named, "good" | "forged") => {
+                // Without the floor nothing strips it, and the mutating webhook is not asked about it.
+                (Guard::Webhooks, "forged") => refused("retinue refuses"),
+                (Guard::Retinue | Guard::Webhooks | Guard::Named, "good")
+                | (Guard::Retinue | Guard::Named, "forged") => {
                     answer.code == 201 && stamp.is_some_and(|stamp| stamp != "forged")
                 }
                 (Guard::Retinue | Guard::Webhooks | Guard::Named, "bad") => refused("no template admits it"),

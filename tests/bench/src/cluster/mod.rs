@@ -58,6 +58,8 @@ pub struct Effort {
     collected: &'static [usize],
     /// and over how long 10,000 of them become due.
     spread: Duration,
+    /// Of collecting: only what is due at once.
+    at_once: bool,
 }
 
 impl Effort {
@@ -72,6 +74,7 @@ impl Effort {
         paced: 8,
         collected: &[10_000],
         spread: Duration::from_secs(60),
+        at_once: false,
     };
     /// As BENCHMARKS.md tells.
     pub const FULL: Self = Self {
@@ -84,6 +87,7 @@ impl Effort {
         paced: 30,
         collected: &[10_000, 100_000],
         spread: Duration::from_secs(60),
+        at_once: false,
     };
 }
 
@@ -96,6 +100,12 @@ impl Effort {
             Many::HundredThousand => &[100_000],
         };
         Self { collected, ..self }
+    }
+
+    /// With nothing collected but what is due at once.
+    #[must_use]
+    pub fn at_once(self) -> Self {
+        Self { at_once: true, ..self }
     }
 }
 
