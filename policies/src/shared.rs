@@ -7,14 +7,14 @@ use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::collections::hash_map::{DefaultHasher, Entry};
 use std::hash::{Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
 /// How many values a pool holds before it looks for those that nobody has any more.
 const FEW: usize = 512;
 
 /// Values of one type, each kept for as long as somebody has it.
 #[derive(Debug)]
-pub(crate) struct Pool<T: ?Sized>(Mutex<Kept<T>>);
+pub(crate) struct Pool<T: ?Sized>(LazyLock<Mutex<Kept<T>>>);
 
 #[derive(Debug)]
 struct Kept<T: ?Sized> {
@@ -25,13 +25,12 @@ struct Kept<T: ?Sized> {
     full: usize,
 }
 
-impl<T: ?Sized> Default for Pool<T> {
-    fn default() -> Self {
-        Self(Mutex::new(Kept { by_hash: HashMap::new(), count: 0, full: FEW }))
-    }
-}
-
 impl<T: ?Sized + Eq + Hash> Pool<T> {
+    /// An empty one.
+    pub(crate) const fn new() -> Self {
+        Self(LazyLock::new(|| Mutex::new(Kept { by_hash: HashMap::new(), count: 0, full: FEW })))
+    }
+
     /// The one that equals `value`; `value` itself if there is none yet.
     pub(crate) fn share<V: Borrow<T> + Into<Arc<T>>>(&self, value: V) -> Arc<T> {
         let mut hasher = DefaultHasher::new();
@@ -66,7 +65,7 @@ mod tests {
 
     #[test]
     fn what_is_equal_is_kept_once_and_as_long_as_somebody_has_it() {
-        let pool = Pool::<str>::default();
+        let pool = Pool::<str>::new();
         let one = pool.share("one");
         assert!(Arc::ptr_eq(&one, &pool.share("one")));
         assert!(!Arc::ptr_eq(&one, &pool.share("two")));

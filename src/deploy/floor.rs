@@ -114,11 +114,10 @@ fn creates(values: &Values, master: &str) -> Policy {
     );
     let tries = "(request.?subResource.orValue('') == ''\n  && request.?dryRun.orValue(false))";
     let labelled = present("object", "labels", &[keys::MASTER]);
-    let mut variables = vec![("master", master.to_owned()), ("probe", is_probe(values))];
+    let probing = is_probe(values);
     // Who passes the condition pays for three more copies of the object, for validations, messages and audit annotations:
     // so what passes is refused, unless its sender may write stamps, which is one question more than an expression may
     // ask (a million of cost, of which each takes a third).
-    let probing = is_probe(values);
     let writers = writers(values, "master");
     let suspects = [
         format!(
@@ -131,6 +130,7 @@ fn creates(values: &Values, master: &str) -> Policy {
     ];
     let suspects = suspects.map(|suspect| within(&suspect)).join("\n  || ");
     let suspect = format!("[{}]\n.exists(master,\n  {suspects})", within(master));
+    let mut variables = vec![("master", master.to_owned()), ("probe", probing)];
     let stamps = stamps(values, master);
     variables.extend(stamps.variables.into_iter().filter(|(name, _)| *name != "master"));
     let mut validations = vec![

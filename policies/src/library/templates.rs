@@ -1,7 +1,7 @@
 //! The templates of one ConfigMap: read and checked when it is loaded, then kept as text, and compiled anew when
 //! somebody first asks for their kind. What nobody uses costs its text.
 
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use crate::object::Gvk;
 use crate::parameter::Parameters;
@@ -9,7 +9,7 @@ use crate::shared::Pool;
 use crate::template::{self, Before, Template};
 
 /// The kinds that there are templates of.
-static KINDS: LazyLock<Pool<Gvk>> = LazyLock::new(Pool::default);
+static KINDS: Pool<Gvk> = Pool::new();
 
 /// The templates of one ConfigMap, by kind, each kind's in order of key.
 #[derive(Clone, Debug, Default)]

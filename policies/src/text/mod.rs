@@ -8,7 +8,7 @@ mod automaton;
 mod cut;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
@@ -17,9 +17,9 @@ use crate::shared::Pool;
 use crate::template::{Given, Hole};
 
 /// What texts are cut with: `${run}-${shard}` is alike in many.
-static MACHINES: LazyLock<Pool<cut::Machines>> = LazyLock::new(Pool::default);
+static MACHINES: Pool<cut::Machines> = Pool::new();
 /// And what they are made of, `--run=${run}`.
-static PARTS: LazyLock<Pool<[Part]>> = LazyLock::new(Pool::default);
+static PARTS: Pool<[Part]> = Pool::new();
 
 /// Text with at least one hole.
 #[derive(Clone, Debug)]

@@ -2,10 +2,11 @@
 
 use std::cell::Cell;
 use std::hash::{Hash, Hasher};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::additions::{Keep, is_without_holes};
 use super::remembered::Memory;
 use crate::keys;
 use crate::parameter::{Bindings, Parameters, Schema};
@@ -67,7 +68,7 @@ pub(super) struct Plan {
 
 /// Part of it. What has no hole in it is kept once, whatever templates say it: a walk would otherwise read a cluster's
 /// plans from memory that is cold.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) enum Node {
     Literal(Arc<Literal>),
     /// In the order of the names.
@@ -79,10 +80,10 @@ pub(super) enum Node {
 /// The fields of a map, by name.
 pub(super) type Entries = [(Arc<str>, Node)];
 
-static NAMES: LazyLock<Pool<str>> = LazyLock::new(Pool::default);
-static LITERALS: LazyLock<Pool<Literal>> = LazyLock::new(Pool::default);
-static MAPS: LazyLock<Pool<Entries>> = LazyLock::new(Pool::default);
-static LISTS: LazyLock<Pool<List>> = LazyLock::new(Pool::default);
+static NAMES: Pool<str> = Pool::new();
+static LITERALS: Pool<Literal> = Pool::new();
+static MAPS: Pool<Entries> = Pool::new();
+static LISTS: Pool<List> = Pool::new();
 
 /// By identity: what is equal is kept once, and a hole is its template's own.
 impl PartialEq for Node {
@@ -111,22 +112,13 @@ impl Hash for Node {
 
 impl Node {
     fn map(entries: Vec<(Arc<str>, Self)>) -> Self {
-        let kept = entries.iter().all(|(_, node)| node.is_without_holes());
+        let kept = entries.iter().all(|(_, node)| is_without_holes(node, &Keep::All));
         Self::Map(if kept { MAPS.share(entries) } else { entries.into() })
     }
 
     fn list(list: List) -> Self {
-        let kept = list.many.is_none() && list.elements.iter().all(Self::is_without_holes);
+        let kept = list.many.is_none() && list.elements.iter().all(|node| is_without_holes(node, &Keep::All));
         Self::List(if kept { LISTS.share(list) } else { list.into() })
-    }
-
-    fn is_without_holes(&self) -> bool {
-        match self {
-            Self::Literal(_) => true,
-            Self::Map(entries) => entries.iter().all(|(_, node)| node.is_without_holes()),
-            Self::List(list) => list.many.is_none() && list.elements.iter().all(Self::is_without_holes),
-            Self::Hole(_) => false,
-        }
     }
 }
 
@@ -151,7 +143,7 @@ pub(super) struct List {
 }
 
 /// A place of a hole.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Place {
     /// [`Pattern::Text`] or [`Pattern::Hole`].
     pub(super) pattern: Pattern,

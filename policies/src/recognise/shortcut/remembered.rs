@@ -7,7 +7,7 @@
 //!
 //! Without these two names, the same is added to the pods of many templates: it is kept once.
 
-use std::sync::{Arc, LazyLock, RwLock};
+use std::sync::{Arc, RwLock};
 
 use serde_json::{Map, Value};
 
@@ -27,7 +27,7 @@ pub(super) struct Memory {
     last: [RwLock<Option<Arc<Remembered>>>; 2],
 }
 
-static REMEMBERED: LazyLock<Pool<Remembered>> = LazyLock::new(Pool::default);
+static REMEMBERED: Pool<Remembered> = Pool::new();
 
 /// What was added to one pod.
 #[derive(Debug, PartialEq, Eq, Hash)]
