@@ -82,7 +82,7 @@ impl Row {
         if matches!(difference.expected, Expected::Described(_)) || says::says(template, difference.path.steps()) {
             return None;
         }
-        let row = Self { kind: template.kind.clone(), path: difference.path.clone(), value: value.clone() };
+        let row = Self { kind: Gvk::clone(&template.kind), path: difference.path.clone(), value: value.clone() };
         row.refused().is_none().then_some(row)
     }
 
@@ -226,7 +226,7 @@ impl Accepted {
     /// `object` without what is accepted of objects of `template`; none where it has nothing of that. What the
     /// template itself says stays.
     pub fn without(&self, template: &Template, object: &Value, facts: &Facts) -> Option<Value> {
-        let rows = self.0.iter().filter(|row| row.kind == template.kind && !says::says(template, row.path.steps()));
+        let rows = self.0.iter().filter(|row| row.kind == *template.kind && !says::says(template, row.path.steps()));
         let mut bare: Option<Value> = None;
         for row in rows {
             if let Some(less) = take(row, bare.as_ref().unwrap_or(object), facts) {

@@ -8,8 +8,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
-use crate::library::{Problem, TemplateSet};
+use crate::library::{self, Problem, TemplateSet};
 use crate::lifetime::Lifetime;
 use crate::object::Gvk;
 use crate::template::{Pattern, Template};
@@ -28,9 +29,9 @@ const NAMED: usize = 5;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Need {
     /// The kind.
-    pub kind: Gvk,
+    pub kind: Arc<Gvk>,
     /// Where they make it.
-    pub namespaces: BTreeSet<String>,
+    pub namespaces: Arc<BTreeSet<String>>,
     /// The templates: key (`job.yaml#2`), and line of the manifest within the key's text. Never empty.
     pub templates: Vec<(String, usize)>,
 }
@@ -38,15 +39,18 @@ pub struct Need {
 /// What the collector must be able to delete, so that each of these templates of a ConfigMap can be used; in order of
 /// kind.
 pub(crate) fn needs(set: &TemplateSet, templates: &[Template]) -> Vec<Need> {
-    let mut needs: BTreeMap<&Gvk, Need> = BTreeMap::new();
+    let mut needs: BTreeMap<&Arc<Gvk>, (BTreeSet<String>, Vec<_>)> = BTreeMap::new();
     for template in templates.iter().filter(|template| concerns(template)) {
-        let kind = &template.kind;
-        let nothing = || Need { kind: kind.clone(), namespaces: BTreeSet::new(), templates: Vec::new() };
-        let need = needs.entry(kind).or_insert_with(nothing);
-        need.namespaces.extend(set.places(template));
-        need.templates.push((template.key.clone(), template.line));
+        let (namespaces, of_kind) = needs.entry(&template.kind).or_default();
+        namespaces.extend(set.places(template));
+        of_kind.push((template.key.clone(), template.line));
     }
-    needs.into_values().collect()
+    let needs = needs.into_iter().map(|(kind, (namespaces, templates))| Need {
+        kind: Arc::clone(kind),
+        namespaces: library::alike(namespaces),
+        templates: templates.into_boxed_slice().into(),
+    });
+    needs.collect::<Box<[_]>>().into()
 }
 
 /// Whether what this template makes may be the collector's to delete.
@@ -92,7 +96,7 @@ pub enum Known {
 impl Rights {
     /// Nothing could be found out about these.
     pub fn unknown(needs: &[Need], reason: &str) -> Self {
-        let kinds = needs.iter().map(|need| (need.kind.clone(), Known::Unknown(reason.to_owned())));
+        let kinds = needs.iter().map(|need| (Gvk::clone(&need.kind), Known::Unknown(reason.to_owned())));
         Self { account: String::new(), kinds: kinds.collect() }
     }
 
@@ -178,7 +182,7 @@ fn problem(need: &Need, rights: &Rights) -> Option<Problem> {
     // The data key: later documents of it have a number.
     let key = key.split_once('#').map_or(key.as_str(), |(key, _)| key);
     let kind = &need.kind;
-    match rights.kinds.get(kind)? {
+    match rights.kinds.get(&**kind)? {
         Known::Missing { .. } => {
             let lack = rights.lack(kind, need.namespaces.iter().map(String::as_str))?;
             let others = others.iter().map(|(key, _)| key.clone());

@@ -20,13 +20,28 @@ use crate::accept::Accepted;
 use crate::collectable::Need;
 use crate::lifetime::Lifetime;
 use crate::object::NamespacedName;
+use crate::shared::Pool;
 use crate::template::Template;
+
+/// The sets of namespaces that there are.
+static NAMESPACES: Pool<BTreeSet<String>> = Pool::new();
+
+/// These namespaces, kept once for all that have the same.
+pub(crate) fn alike(namespaces: BTreeSet<String>) -> Arc<BTreeSet<String>> {
+    NAMESPACES.share(namespaces)
+}
 
 /// Every template ConfigMap that is known, at one instant.
 #[derive(Clone, Debug, Default)]
 pub struct Library {
     /// By name.
-    pub sets: HashMap<NamespacedName, Arc<TemplateSet>>,
+    pub sets: HashMap<Arc<NamespacedName>, Arc<TemplateSet>>,
+}
+
+impl FromIterator<Arc<TemplateSet>> for Library {
+    fn from_iter<I: IntoIterator<Item = Arc<TemplateSet>>>(sets: I) -> Self {
+        Self { sets: sets.into_iter().map(|set| (Arc::new(set.name.clone()), set)).collect() }
+    }
 }
 
 /// One template ConfigMap, compiled.
@@ -55,7 +70,7 @@ pub struct TemplateSet {
     /// The templates that can be used.
     pub templates: Templates,
     /// The namespaces in which they may make something.
-    pub namespaces: BTreeSet<String>,
+    pub namespaces: Arc<BTreeSet<String>>,
     /// What the collector must be able to delete of what they make.
     pub needs: Vec<Need>,
     /// What did not compile, and warnings.
@@ -91,7 +106,7 @@ pub enum Masters {
     /// No annotation: the masters of its own namespace.
     OwnNamespace,
     /// The accounts named.
-    Named(BTreeSet<NamespacedName>),
+    Named(Arc<BTreeSet<NamespacedName>>),
 }
 
 impl Masters {

@@ -83,7 +83,7 @@ pub fn roles<'a>(
             let resource = tables::plural_with(&template.kind, facts).ok_or_else(|| RbacError::UnknownKind {
                 config_map: set.name.clone(),
                 key: template.key.clone(),
-                kind: template.kind.clone(),
+                kind: Gvk::clone(&template.kind),
             })?;
             let group = template.kind.group.clone();
             rules.entry((group.clone(), resource.to_owned())).or_default().extend(VERBS);

@@ -209,16 +209,16 @@ impl<'a> Renderer<'a> {
             },
             Pattern::Map(entries) => {
                 let mut out = Map::new();
-                for (key, pattern) in entries {
+                for (key, pattern) in entries.iter() {
                     if let Some(value) = self.value(pattern) {
-                        out.insert(key.clone(), value);
+                        out.insert(key.to_string(), value);
                     }
                 }
                 Some(Value::Object(out))
             }
             Pattern::List(elements) => {
                 let mut out = Vec::with_capacity(elements.len());
-                for element in elements {
+                for element in elements.iter() {
                     match element {
                         Element::One(pattern) => out.extend(self.value(pattern)),
                         Element::Many(index) => match self.bound(*index) {

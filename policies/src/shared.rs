@@ -5,7 +5,7 @@
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
-use std::collections::hash_map::{DefaultHasher, Entry};
+use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
@@ -18,17 +18,16 @@ pub(crate) struct Pool<T: ?Sized>(LazyLock<Mutex<Kept<T>>>);
 
 #[derive(Debug)]
 struct Kept<T: ?Sized> {
-    by_hash: HashMap<u64, Vec<Weak<T>>>,
-    /// How many there are, those that nobody has among them.
-    count: usize,
-    /// At how many these are sought.
+    /// Two that have one hash are not both in it: the second one is not shared.
+    by_hash: HashMap<u64, Weak<T>>,
+    /// With how many those that nobody has are sought.
     full: usize,
 }
 
 impl<T: ?Sized + Eq + Hash> Pool<T> {
     /// An empty one.
     pub(crate) const fn new() -> Self {
-        Self(LazyLock::new(|| Mutex::new(Kept { by_hash: HashMap::new(), count: 0, full: FEW })))
+        Self(LazyLock::new(|| Mutex::new(Kept { by_hash: HashMap::new(), full: FEW })))
     }
 
     /// The one that equals `value`; `value` itself if there is none yet.
@@ -36,25 +35,18 @@ impl<T: ?Sized + Eq + Hash> Pool<T> {
         let mut hasher = DefaultHasher::new();
         value.borrow().hash(&mut hasher);
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Kept { by_hash, count, full } = &mut *kept;
-        let alike = match by_hash.entry(hasher.finish()) {
-            Entry::Occupied(alike) => alike.into_mut(),
-            Entry::Vacant(none) => none.insert(Vec::with_capacity(1)),
-        };
-        if let Some(known) = alike.iter().filter_map(Weak::upgrade).find(|known| **known == *value.borrow()) {
-            return known;
+        let Kept { by_hash, full } = &mut *kept;
+        let hash = hasher.finish();
+        if let Some(known) = by_hash.get(&hash).and_then(Weak::upgrade) {
+            return if *known == *value.borrow() { known } else { value.into() };
+        }
+        if by_hash.len() >= *full {
+            by_hash.retain(|_, value| value.strong_count() > 0);
+            // What nobody has keeps its memory until then: at most a quarter.
+            *full = by_hash.len() + FEW.max(by_hash.len() / 4);
         }
         let shared: Arc<T> = value.into();
-        alike.push(Arc::downgrade(&shared));
-        *count += 1;
-        if *count >= *full {
-            by_hash.retain(|_, alike| {
-                alike.retain(|value| value.strong_count() > 0);
-                !alike.is_empty()
-            });
-            *count = by_hash.values().map(Vec::len).sum();
-            *full = FEW.max(*count * 2);
-        }
+        by_hash.insert(hash, Arc::downgrade(&shared));
         shared
     }
 }
@@ -73,8 +65,8 @@ mod tests {
             drop(pool.share(number.to_string()));
         }
         assert!(Arc::ptr_eq(&one, &pool.share("one")));
-        let kept = |pool: &Pool<str>| pool.0.lock().unwrap_or_else(PoisonError::into_inner).count;
-        assert!(kept(&pool) <= FEW, "{}", kept(&pool));
+        let kept = |pool: &Pool<str>| pool.0.lock().unwrap_or_else(PoisonError::into_inner).by_hash.len();
+        assert!(kept(&pool) <= FEW + 1, "{}", kept(&pool));
         let all: Vec<_> = (0..10 * FEW).map(|number| pool.share(number.to_string())).collect();
         assert!((all.len()..=all.len() + FEW).contains(&kept(&pool)), "{}", kept(&pool));
     }

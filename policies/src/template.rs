@@ -5,21 +5,22 @@ mod coincide;
 mod compile;
 mod holes;
 mod metadata;
+mod pattern;
 mod rules;
 
 #[cfg(test)]
 mod tests;
 
-use serde_json::Value;
-
 pub(crate) use compile::{Before, read};
 pub use compile::{Compiled, TemplateError, compile};
 pub(crate) use holes::split;
 pub use holes::{Mention, mentions};
+pub use pattern::{Element, Field, Pattern};
+
+use std::sync::Arc;
 
 use crate::object::Gvk;
 use crate::parameter::Parameters;
-use crate::text::TextPattern;
 
 /// A hole: a declared parameter by its position in [`Parameters`], or a value given by the caller's identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -65,105 +66,6 @@ impl Given {
     }
 }
 
-impl Pattern {
-    /// The value, where there is no hole in it.
-    pub fn literal(&self) -> Option<Value> {
-        match self {
-            Self::Literal(value) => Some(value.clone()),
-            Self::Text(_) | Self::Hole(_) => None,
-            Self::Map(entries) => entries
-                .iter()
-                .map(|(key, value)| Some((key.clone(), value.literal()?)))
-                .collect::<Option<serde_json::Map<_, _>>>()
-                .map(Value::Object),
-            Self::List(elements) => elements
-                .iter()
-                .map(|element| match element {
-                    Element::One(pattern) => pattern.literal(),
-                    Element::Many(_) => None,
-                })
-                .collect::<Option<Vec<_>>>()
-                .map(Value::Array),
-        }
-    }
-
-    /// The pattern of a key, where this is a map that has it.
-    pub fn get(&self, key: &str) -> Option<&Pattern> {
-        match self {
-            Self::Map(entries) => entries.iter().find(|(name, _)| name == key).map(|(_, pattern)| pattern),
-            _ => None,
-        }
-    }
-
-    /// The text, where this is literal text.
-    pub fn as_str(&self) -> Option<&str> {
-        match self {
-            Self::Literal(value) => value.as_str(),
-            _ => None,
-        }
-    }
-
-    /// Every hole in it, in order, with repetitions.
-    pub fn holes(&self) -> Vec<Hole> {
-        let mut found = Vec::new();
-        self.gather(&mut found);
-        found
-    }
-
-    /// Whether there is any hole in it.
-    pub fn has_holes(&self) -> bool {
-        match self {
-            Self::Literal(_) => false,
-            Self::Hole(_) | Self::Text(_) => true,
-            Self::Map(entries) => entries.iter().any(|(_, pattern)| pattern.has_holes()),
-            Self::List(elements) => elements.iter().any(|element| match element {
-                Element::One(pattern) => pattern.has_holes(),
-                Element::Many(_) => true,
-            }),
-        }
-    }
-
-    fn gather(&self, found: &mut Vec<Hole>) {
-        match self {
-            Self::Literal(_) => {}
-            Self::Hole(hole) => found.push(*hole),
-            Self::Text(text) => found.extend(text.parts.iter().filter_map(|part| match part {
-                crate::text::Part::Hole(hole) => Some(*hole),
-                crate::text::Part::Literal(_) => None,
-            })),
-            Self::Map(entries) => entries.iter().for_each(|(_, pattern)| pattern.gather(found)),
-            Self::List(elements) => elements.iter().for_each(|element| match element {
-                Element::One(pattern) => pattern.gather(found),
-                Element::Many(position) => found.push(Hole::Declared(*position)),
-            }),
-        }
-    }
-}
-
-/// A manifest's tree, literal but for its holes.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Pattern {
-    /// A literal scalar: null, boolean, number or text.
-    Literal(Value),
-    /// Text with at least one hole inside, or one quoted hole: always a string.
-    Text(TextPattern),
-    /// A plain `${name}` as the whole value: takes the parameter's type.
-    Hole(Hole),
-    /// A map; keys are literal and unique, in the order written.
-    Map(Vec<(String, Pattern)>),
-    /// A list.
-    List(Vec<Element>),
-}
-
-/// An element of a list pattern.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Element {
-    /// One element (or none, where it is an optional hole).
-    One(Pattern),
-    /// A list-typed hole written as an element: any number of elements, each valid against its `items`.
-    Many(usize),
-}
-
 /// Who owns what this template makes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Owner {
@@ -193,14 +95,14 @@ pub struct Template {
     /// Line of the manifest's first line inside the key's text, from 1.
     pub line: usize,
     /// Kind of the objects.
-    pub kind: Gvk,
+    pub kind: Arc<Gvk>,
     /// The whole manifest (with apiVersion, kind, metadata.name), without retinue's instructions and without
     /// `metadata.namespace`, which is [`Template::placement`].
     pub pattern: Pattern,
     /// Where its objects may live.
     pub placement: Placement,
     /// The parameters declared in the ConfigMap; bound per object.
-    pub parameters: std::sync::Arc<Parameters>,
+    pub parameters: Arc<Parameters>,
     /// `fledged.io/owner`.
     pub owner: Owner,
     /// `fledged.io/duration` of the manifest: a literal duration (`none` included) or a hole.

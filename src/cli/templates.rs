@@ -1,6 +1,6 @@
 //! Template ConfigMaps from files, one template of them, and what it makes of parameters.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -91,8 +91,7 @@ fn line(problem: &policies::library::Problem) -> String {
 
 /// As a library.
 pub fn library(sets: &[Arc<TemplateSet>]) -> Library {
-    let sets: HashMap<_, _> = sets.iter().map(|set| (set.name.clone(), Arc::clone(set))).collect();
-    Library { sets }
+    sets.iter().map(Arc::clone).collect()
 }
 
 /// Which template, and its parameters.

@@ -110,7 +110,7 @@ impl Templates {
     }
 
     async fn take_in(&self, mut changes: mpsc::Receiver<News<Value>>) {
-        let mut known: HashMap<NamespacedName, Compiled> = HashMap::new();
+        let mut known: HashMap<Arc<NamespacedName>, Compiled> = HashMap::new();
         let mut listing = Listing::default();
         // Since when something is known that is not published.
         let mut held: Option<Instant> = None;
@@ -136,7 +136,7 @@ impl Templates {
                             compiling.await
                         }
                     };
-                    known.insert(name, compiled);
+                    known.insert(name.into(), compiled);
                     held.get_or_insert_with(Instant::now);
                 }
                 Change::Removed(object) => {
@@ -156,12 +156,12 @@ impl Templates {
     /// Publishes `known`, but for `without`, as what the server is known to have said at `at`.
     fn publish(
         &self,
-        known: &HashMap<NamespacedName, Compiled>,
+        known: &HashMap<Arc<NamespacedName>, Compiled>,
         without: Option<&NamespacedName>,
         at: Option<Instant>,
     ) {
-        let stand = known.iter().filter(|(name, _)| Some(*name) != without);
-        let sets = stand.map(|(name, compiled)| (name.clone(), Arc::clone(&compiled.set))).collect();
+        let stand = known.iter().filter(|(name, _)| Some(&***name) != without);
+        let sets = stand.map(|(name, compiled)| (Arc::clone(name), Arc::clone(&compiled.set))).collect();
         self.current.store(Arc::new(Snapshot::of(Library { sets })));
         if let Some(at) = at {
             self.pulse.beat(at);
@@ -173,12 +173,12 @@ impl Templates {
 /// A list that is being read, its ConfigMaps compiled several at once.
 #[derive(Default)]
 struct Listing {
-    done: HashMap<NamespacedName, Compiled>,
+    done: HashMap<Arc<NamespacedName>, Compiled>,
     under_way: JoinSet<(NamespacedName, Compiled)>,
 }
 
 impl Listing {
-    async fn add(&mut self, object: Value, known: &HashMap<NamespacedName, Compiled>) {
+    async fn add(&mut self, object: Value, known: &HashMap<Arc<NamespacedName>, Compiled>) {
         while self.under_way.len() >= AT_ONCE {
             self.one().await;
         }
@@ -193,7 +193,7 @@ impl Listing {
     async fn one(&mut self) {
         match self.under_way.join_next().await {
             Some(Ok((name, compiled))) => {
-                self.done.insert(name, compiled);
+                self.done.insert(name.into(), compiled);
             }
             // Compiling catches its own panics; this one is of the code around it.
             Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
@@ -201,7 +201,7 @@ impl Listing {
         }
     }
 
-    async fn complete(mut self) -> HashMap<NamespacedName, Compiled> {
+    async fn complete(mut self) -> HashMap<Arc<NamespacedName>, Compiled> {
         while !self.under_way.is_empty() {
             self.one().await;
         }
@@ -253,14 +253,14 @@ fn broken(name: NamespacedName, metadata: &Value) -> TemplateSet {
         uid: text("uid"),
         version: text("resourceVersion"),
         hash: String::new(),
-        masters: Masters::Named(BTreeSet::new()),
+        masters: Masters::Named(Arc::default()),
         duration: None,
         max_dependents: None,
         allow: BTreeSet::new(),
         allow_masters: false,
         accepted: Accepted::default(),
         templates: LoadedTemplates::default(),
-        namespaces: BTreeSet::new(),
+        namespaces: Arc::default(),
         needs: Vec::new(),
         problems: vec![Problem {
             severity: Severity::Error,

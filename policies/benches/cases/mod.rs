@@ -191,7 +191,7 @@ fn situation(sets: &[Arc<TemplateSet>]) -> Situation {
     };
     Situation {
         caller: Ok(caller),
-        library: Arc::new(Library { sets: sets.iter().map(|set| (set.name.clone(), Arc::clone(set))).collect() }),
+        library: Arc::new(sets.iter().map(Arc::clone).collect::<Library>()),
         facts: Arc::new(facts),
         masters: Arc::new([NamespacedName::new("trading", "eod")].into()),
         seed: [7; 32],

@@ -12,7 +12,7 @@ fn says_at(pattern: &Pattern, steps: &[Step]) -> bool {
     let Some((step, rest)) = steps.split_first() else { return true };
     match (pattern, step) {
         (Pattern::Map(entries), Step::Key(key)) => {
-            entries.iter().any(|(name, pattern)| name == key && says_at(pattern, rest))
+            entries.iter().any(|(name, pattern)| **name == **key && says_at(pattern, rest))
         }
         (Pattern::List(elements), Step::Index(index)) => match elements.get(*index) {
             Some(Element::One(pattern)) => says_at(pattern, rest),

@@ -72,7 +72,7 @@ impl Facts<'_> {
                     verbs.entry(question.namespace).or_default().push(question.verb);
                 }
             }
-            kinds.insert(need.kind.clone(), Known::Missing { resource: resource.clone(), verbs });
+            kinds.insert(Gvk::clone(&need.kind), Known::Missing { resource: resource.clone(), verbs });
         }
         let account = format!("system:serviceaccount:{}:{}", self.account.namespace, self.account.name);
         Rights { account, kinds }

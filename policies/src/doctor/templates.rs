@@ -42,7 +42,7 @@ pub fn named(sets: &[TemplateSet], asking: Option<&[Asking]>) -> BTreeMap<Namesp
     }
     for set in sets {
         if let Masters::Named(names) = &set.masters {
-            for name in names {
+            for name in names.iter() {
                 named.entry(name.clone()).or_insert_with(|| format!("ConfigMap {} names it", set.name));
             }
         }

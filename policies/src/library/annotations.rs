@@ -9,6 +9,7 @@ use crate::accept::Accepted;
 use crate::keys;
 use crate::lifetime::{self, Lifetime};
 use crate::object::NamespacedName;
+use crate::shared::Pool;
 
 /// Subresources that no ConfigMap can allow: they change what was admitted, or hand out identities.
 const NEVER_ALLOWED: [&str; 4] = ["status", "binding", "ephemeralcontainers", "token"];
@@ -86,6 +87,9 @@ pub(super) fn read(annotations: &Map<String, Value>, namespace: &str, problems: 
     settings
 }
 
+/// The sets of masters that there are: the ConfigMaps of a namespace have the same, mostly.
+static MASTERS: Pool<BTreeSet<NamespacedName>> = Pool::new();
+
 fn masters(text: &str, namespace: &str) -> Result<Masters, String> {
     let names: BTreeSet<_> = namespaced_names(text, namespace, "a ServiceAccount")?.into_iter().collect();
     if names.is_empty() {
@@ -95,7 +99,7 @@ fn masters(text: &str, namespace: &str) -> Result<Masters, String> {
                 .into(),
         );
     }
-    Ok(Masters::Named(names))
+    Ok(Masters::Named(MASTERS.share(names)))
 }
 
 /// `name` or `ns/name`, comma-separated.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::annotations::{self, Settings};
-use super::{Masters, Problem, Severity, TemplateSet, Templates};
+use super::{Masters, Problem, Severity, TemplateSet, Templates, alike};
 use crate::collectable;
 use crate::keys;
 use crate::object::NamespacedName;
@@ -44,13 +44,13 @@ pub(super) fn load(config_map: &Value) -> TemplateSet {
         allow_masters: settings.allow_masters,
         accepted: settings.accepted.clone(),
         templates: Templates::with(data.get(keys::PARAMETERS_KEY).copied()),
-        namespaces: BTreeSet::new(),
+        namespaces: Arc::default(),
         needs: Vec::new(),
         problems,
     };
     if set.errors().next().is_none() {
         let compiled = compile(&mut set, &settings, &data, &parameters);
-        set.namespaces = compiled.iter().flat_map(|template| namespaces(&set, template)).collect();
+        set.namespaces = alike(compiled.iter().flat_map(|template| namespaces(&set, template)).collect());
         set.needs = collectable::needs(&set, &compiled);
         uncounted(&mut set, &compiled);
         unmet(&mut set);
@@ -175,13 +175,14 @@ fn compile(
             match runs_as_master(&template, settings, &set.name.namespace) {
                 Some(message) => set.problems.push(Problem::error(Some(key), Some(template.line), message)),
                 None => {
-                    usable.push((template.kind.clone(), template.key.as_str().into()));
+                    usable.push((Arc::clone(&template.kind), template.key.as_str().into()));
                     all.push(template);
                 }
             }
         }
         set.templates.put(key, text, usable);
     }
+    set.templates.complete();
     if set.problems.iter().all(|problem| problem.severity != Severity::Error) {
         unused(&all, parameters, &mut set.problems);
     }
@@ -271,7 +272,7 @@ fn pod_accounts(pattern: &Pattern) -> Vec<Option<&Pattern>> {
             found.extend(entries.iter().flat_map(|(_, value)| pod_accounts(value)));
         }
         Pattern::List(elements) => {
-            for element in elements {
+            for element in elements.iter() {
                 if let Element::One(pattern) = element {
                     found.extend(pod_accounts(pattern));
                 }

@@ -1,6 +1,7 @@
 //! The templates of one ConfigMap: read and checked when it is loaded, then kept as text, and compiled anew when
 //! somebody first asks for their kind. What nobody uses costs its text.
 
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
 use crate::object::Gvk;
@@ -8,49 +9,117 @@ use crate::parameter::Parameters;
 use crate::shared::Pool;
 use crate::template::{self, Before, Template};
 
-/// The kinds that there are templates of.
-static KINDS: Pool<Gvk> = Pool::new();
+static PARAMETERS: Pool<Declared> = Pool::new();
+static SHELVES: Pool<Shelf> = Pool::new();
 
 /// The templates of one ConfigMap, by kind, each kind's in order of key.
 #[derive(Clone, Debug, Default)]
 pub struct Templates {
-    /// What is under the key `parameters`.
-    parameters: Option<Box<str>>,
-    declared: OnceLock<Arc<Parameters>>,
-    shelves: Vec<Shelf>,
+    parameters: Arc<Declared>,
+    shelves: Vec<Arc<Shelf>>,
     /// Each kind of each shelf, once, in their order.
     kinds: Vec<(Arc<Gvk>, usize)>,
 }
 
-/// The templates of one `data` key.
-#[derive(Clone, Debug)]
+/// What is under the key `parameters`, and what it says; many ConfigMaps have the same.
+#[derive(Debug, Default)]
+struct Declared {
+    /// Empty where there is no such key.
+    text: Box<str>,
+    read: OnceLock<Arc<Parameters>>,
+}
+
+impl PartialEq for Declared {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Declared {}
+
+impl Hash for Declared {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
+impl Declared {
+    fn read(&self) -> &Arc<Parameters> {
+        // Read without an error when the ConfigMap was loaded, or there are no templates.
+        self.read.get_or_init(|| Parameters::parse(&self.text).unwrap_or_default().into())
+    }
+}
+
+/// The templates of one `data` key; where several namespaces have the same ones, they have them together.
+#[derive(Debug)]
 struct Shelf {
+    source: Source,
+    compiled: OnceLock<Box<[Arc<Template>]>>,
+}
+
+/// What the templates of a key follow from.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Source {
     key: Box<str>,
     text: Box<str>,
     /// Kind and key (`job.yaml#2`) of those that can be used.
-    usable: Vec<(Arc<Gvk>, Box<str>)>,
-    compiled: OnceLock<Vec<Arc<Template>>>,
+    usable: Box<[(Arc<Gvk>, Box<str>)]>,
+    parameters: Arc<Declared>,
+}
+
+impl Shelf {
+    fn read(&self) -> &[Arc<Template>] {
+        let Source { key, text, usable, parameters } = &self.source;
+        self.compiled.get_or_init(|| {
+            let read = template::read(key, text, parameters.read(), Before::Checked).templates;
+            // Those that were refused then are read now too: they stay out by not being named.
+            let is_usable = |template: &Template| usable.iter().any(|(_, key)| **key == template.key);
+            read.into_iter().filter(is_usable).map(Arc::new).collect()
+        })
+    }
+}
+
+impl PartialEq for Shelf {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+}
+
+impl Eq for Shelf {}
+
+impl Hash for Shelf {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.source.hash(state);
+    }
 }
 
 impl Templates {
     /// None yet, with these parameters.
     pub(super) fn with(parameters: Option<&str>) -> Self {
-        Self { parameters: parameters.map(Into::into), ..Self::default() }
+        let text = parameters.unwrap_or_default().into();
+        Self { parameters: PARAMETERS.share(Declared { text, read: OnceLock::new() }), ..Self::default() }
     }
 
     /// Adds those of one key; keys come in their order.
-    pub(super) fn put(&mut self, key: &str, text: &str, usable: Vec<(Gvk, Box<str>)>) {
+    pub(super) fn put(&mut self, key: &str, text: &str, usable: Vec<(Arc<Gvk>, Box<str>)>) {
         if !usable.is_empty() {
-            let (key, text) = (key.into(), text.into());
-            let usable: Vec<_> = usable.into_iter().map(|(kind, key)| (KINDS.share(kind), key)).collect();
+            let usable = usable.into_boxed_slice();
             for (kind, _) in &usable {
                 let here = (Arc::clone(kind), self.shelves.len());
                 if !self.kinds.contains(&here) {
                     self.kinds.push(here);
                 }
             }
-            self.shelves.push(Shelf { key, text, usable, compiled: OnceLock::new() });
+            let (key, text, parameters) = (key.into(), text.into(), Arc::clone(&self.parameters));
+            let source = Source { key, text, usable, parameters };
+            self.shelves.push(SHELVES.share(Shelf { source, compiled: OnceLock::new() }));
         }
+    }
+
+    /// All are in.
+    pub(super) fn complete(&mut self) {
+        self.shelves.shrink_to_fit();
+        self.kinds.shrink_to_fit();
     }
 
     /// Whether there is none.
@@ -60,7 +129,7 @@ impl Templates {
 
     /// The kind of every template. Compiles nothing.
     pub fn kinds(&self) -> impl Iterator<Item = &Gvk> {
-        self.shelves.iter().flat_map(|shelf| shelf.usable.iter().map(|(kind, _)| &**kind))
+        self.shelves.iter().flat_map(|shelf| shelf.source.usable.iter().map(|(kind, _)| &**kind))
     }
 
     /// Whether there is one of this kind. Compiles nothing.
@@ -73,43 +142,18 @@ impl Templates {
         let known = self.kinds.iter().filter(move |(known, _)| **known == *kind);
         let shelves = known.filter_map(|(_, at)| self.shelves.get(*at));
         shelves.flat_map(move |shelf| {
-            let alone = shelf.usable.len() == 1;
-            self.read(shelf).iter().filter(move |template| alone || template.kind == *kind)
+            let alone = shelf.source.usable.len() == 1;
+            shelf.read().iter().filter(move |template| alone || *template.kind == *kind)
         })
     }
 
     /// All of them.
     pub fn all(&self) -> impl Iterator<Item = &Arc<Template>> {
-        self.shelves.iter().flat_map(|shelf| self.read(shelf))
-    }
-
-    /// The same, with nothing compiled.
-    #[must_use]
-    pub fn as_text(&self) -> Self {
-        let cold = |shelf: &Shelf| Shelf { compiled: OnceLock::new(), ..shelf.clone() };
-        Self {
-            parameters: self.parameters.clone(),
-            declared: OnceLock::new(),
-            shelves: self.shelves.iter().map(cold).collect(),
-            kinds: self.kinds.clone(),
-        }
+        self.shelves.iter().flat_map(|shelf| shelf.read())
     }
 
     /// How many keys are compiled.
     pub fn compiled(&self) -> usize {
         self.shelves.iter().filter(|shelf| shelf.compiled.get().is_some()).count()
-    }
-
-    fn read<'a>(&'a self, shelf: &'a Shelf) -> &'a [Arc<Template>] {
-        shelf.compiled.get_or_init(|| {
-            let declared = self.declared.get_or_init(|| {
-                // They were read without an error when the ConfigMap was loaded, or there were no templates.
-                self.parameters.as_deref().and_then(|text| Parameters::parse(text).ok()).unwrap_or_default().into()
-            });
-            let read = template::read(&shelf.key, &shelf.text, declared, Before::Checked).templates.into_iter();
-            // Those that were refused then are read now too: they stay out by not being named.
-            let is_usable = |template: &Template| shelf.usable.iter().any(|(_, key)| **key == template.key);
-            read.filter(is_usable).map(Arc::new).collect()
-        })
     }
 }

@@ -34,7 +34,7 @@ fn a_whole_config_map_is_read() {
     let masters = ["trading/eod", "other/eod"].map(|name| name.split_once('/').unwrap());
     assert_eq!(
         set.masters,
-        Masters::Named(masters.iter().map(|(namespace, name)| NamespacedName::new(*namespace, *name)).collect())
+        Masters::Named(Arc::new(masters.map(|(namespace, name)| NamespacedName::new(namespace, name)).into()))
     );
     assert_eq!((set.duration, set.max_dependents), (Some(Lifetime::Seconds(3600)), Some(20)));
     assert!(set.allow.contains(&("pods".into(), "exec".into())) && set.allow.len() == 2 && set.allow_masters);
@@ -56,22 +56,53 @@ fn what_was_refused_when_it_was_loaded_stays_out_when_its_key_is_compiled() {
     let pods: Vec<_> = set.templates.of_kind(&Gvk::new("", "v1", "Pod")).map(|it| it.key.as_str()).collect();
     assert_eq!(pods, ["all.yaml#3", "b.yaml"]);
     assert!(set.templates.has(&Gvk::new("batch", "v1", "Job")) && !set.templates.has(&Gvk::new("apps", "v1", "Job")));
-    assert_eq!(set.namespaces, ["trading".to_owned()].into());
+    assert_eq!(*set.namespaces, ["trading".to_owned()].into());
 }
 
 #[test]
 fn a_template_is_compiled_once_and_only_if_somebody_asks_for_its_kind() {
     let set = TemplateSet::load(&config_map(
         json!({}),
-        json!({"parameters": "run: {type: string}", "job.yaml": JOB, "pod.yaml": pod("worker")}),
+        // Not as another test has them, which would have compiled them.
+        json!({"parameters": "run: {type: string, maxLength: 7}", "job.yaml": JOB, "pod.yaml": pod("worker")}),
     ));
     assert_eq!(set.templates.compiled(), 0);
     let job = Gvk::new("batch", "v1", "Job");
     let first = Arc::as_ptr(set.templates.of_kind(&job).next().unwrap());
     assert_eq!(first, Arc::as_ptr(set.templates.of_kind(&job).next().unwrap()));
     assert_eq!(set.templates.compiled(), 1);
-    assert_eq!(set.templates.as_text().compiled(), 0);
-    assert_eq!(set.templates.as_text().all().count(), 2);
+    assert_eq!(set.templates.all().count(), 2);
+}
+
+#[test]
+fn config_maps_that_say_the_same_have_their_templates_together() {
+    let load = |parameters: &str, text: &str| {
+        let data = json!({"parameters": parameters, "job.yaml": text});
+        TemplateSet::load(&config_map(json!({}), data))
+    };
+    let first = |set: &TemplateSet| Arc::clone(set.templates.all().next().unwrap());
+    let one = load("run: {type: string, maxLength: 8}", JOB);
+    assert!(Arc::ptr_eq(&first(&one), &first(&load("run: {type: string, maxLength: 8}", JOB))));
+    // What bounds a hole is part of it, and so is every letter of the text.
+    let other = load("run: {type: string, maxLength: 9}", JOB);
+    assert!(!Arc::ptr_eq(&first(&one), &first(&other)));
+    assert!(!Arc::ptr_eq(&first(&one).parameters, &first(&other).parameters));
+    let other = load("run: {type: string, maxLength: 8}", &JOB.replace("post", "pre"));
+    assert!(!Arc::ptr_eq(&first(&one), &first(&other)));
+    assert!(Arc::ptr_eq(&first(&one).parameters, &first(&other).parameters));
+}
+
+#[test]
+fn what_one_config_map_may_not_use_it_does_not_get_from_another_that_may() {
+    let data = json!({"pod.yaml": pod("eod"), "job.yaml": JOB.replace("${run}", "x")});
+    let may = TemplateSet::load(&config_map(
+        json!({"fledged.io/masters": "eod", "fledged.io/allow-masters": "true"}),
+        data.clone(),
+    ));
+    let may_not = TemplateSet::load(&config_map(json!({"fledged.io/masters": "eod"}), data));
+    let keys = |set: &TemplateSet| set.templates.all().map(|template| template.key.clone()).collect::<Vec<_>>();
+    assert_eq!(keys(&may), ["job.yaml", "pod.yaml"]);
+    assert_eq!(keys(&may_not), ["job.yaml"]);
 }
 
 #[test]

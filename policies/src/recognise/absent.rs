@@ -124,7 +124,7 @@ fn candidates(template: &Template) -> Vec<(usize, Guess)> {
 fn empties(pattern: &Pattern, shape: Shape<'_>, parameters: &Parameters, found: &mut Vec<(usize, Guess)>) {
     match pattern {
         Pattern::Map(entries) => {
-            for (name, pattern) in entries {
+            for (name, pattern) in entries.iter() {
                 for (index, value) in filled(pattern, name, shape, parameters) {
                     let guess = (index, Guess::Empty(value));
                     if !found.contains(&guess) {
@@ -135,7 +135,7 @@ fn empties(pattern: &Pattern, shape: Shape<'_>, parameters: &Parameters, found: 
             }
         }
         Pattern::List(elements) => {
-            for element in elements {
+            for element in elements.iter() {
                 if let Element::One(pattern) = element {
                     empties(pattern, shape.element(), parameters, found);
                 }
@@ -205,7 +205,7 @@ fn pruned(pattern: &Pattern, guesses: &Guesses) -> Pattern {
     match pattern {
         Pattern::Map(entries) => {
             let kept = entries.iter().filter(|(_, pattern)| !is_absent(pattern, guesses));
-            Pattern::Map(kept.map(|(key, pattern)| (key.clone(), pruned(pattern, guesses))).collect())
+            Pattern::map(kept.map(|(key, pattern)| (key.clone(), pruned(pattern, guesses))).collect())
         }
         Pattern::List(elements) => {
             let kept = elements.iter().filter_map(|element| match element {
@@ -213,7 +213,7 @@ fn pruned(pattern: &Pattern, guesses: &Guesses) -> Pattern {
                 Element::One(pattern) => Some(Element::One(pruned(pattern, guesses))),
                 Element::Many(index) => (!guesses.contains_key(index)).then_some(Element::Many(*index)),
             });
-            Pattern::List(kept.collect())
+            Pattern::list(kept.collect())
         }
         Pattern::Hole(Hole::Declared(index)) => match guesses.get(index) {
             Some(Guess::Empty(value)) => Pattern::Literal(value.clone()),

@@ -18,7 +18,7 @@ use super::trail::{Spot, Trail};
 use crate::difference::Path;
 use crate::parameter::{Parameter, Parameters, Schema};
 use crate::tables::Shape;
-use crate::template::{Element, Given, Hole, Pattern, Template};
+use crate::template::{Element, Field, Given, Hole, Pattern, Template};
 use crate::text::{Part, TextMismatch, TextPattern};
 
 /// How sure a proposal is.
@@ -152,8 +152,8 @@ impl<'a> Binder<'a> {
     }
 
     /// `stringData` is what people write, `data` what the server keeps of it.
-    fn secret(&mut self, entries: &'a [(String, Pattern)], object: &'a Value, shape: Shape<'a>) {
-        for (key, pattern) in entries {
+    fn secret(&mut self, entries: &'a [(Field, Pattern)], object: &'a Value, shape: Shape<'a>) {
+        for (key, pattern) in entries.iter() {
             let texts = match pattern {
                 Pattern::Map(texts) if key == "stringData" => texts,
                 Pattern::Hole(hole) if key == "stringData" => {
@@ -161,15 +161,15 @@ impl<'a> Binder<'a> {
                     continue;
                 }
                 _ => {
-                    self.entry(key, pattern, object.get(key), shape);
+                    self.entry(key, pattern, object.get(&**key), shape);
                     continue;
                 }
             };
             self.trail.key("data");
             self.encoded = true;
-            for (name, pattern) in texts {
+            for (name, pattern) in texts.iter() {
                 self.trail.key(name);
-                let decoded = object.at("/data").and_then(|data| data.get(name)).map(decoded);
+                let decoded = object.at("/data").and_then(|data| data.get(&**name)).map(decoded);
                 self.decoded(pattern, decoded, shape);
                 self.trail.back();
             }
@@ -179,7 +179,7 @@ impl<'a> Binder<'a> {
     }
 
     /// A hole for all of `stringData` stands for what `data` has beside what the template writes there.
-    fn all_texts(&mut self, pattern: &'a Pattern, hole: Hole, entries: &'a [(String, Pattern)], object: &'a Value) {
+    fn all_texts(&mut self, pattern: &'a Pattern, hole: Hole, entries: &'a [(Field, Pattern)], object: &'a Value) {
         let written = entries.iter().find(|(key, _)| key == "data").map(|(_, pattern)| pattern);
         let is_written = |name: &str| match written {
             Some(Pattern::Map(data)) => data.iter().any(|(key, _)| key == name),
@@ -221,7 +221,7 @@ impl<'a> Binder<'a> {
             (Pattern::Map(entries), value) => {
                 // Pairing elements is dear, and where nothing is to be bound it is for nothing.
                 for (key, pattern) in entries.iter().filter(|(_, pattern)| pattern.has_holes()) {
-                    self.entry(key, pattern, value.and_then(|value| value.get(key)), shape);
+                    self.entry(key, pattern, value.and_then(|value| value.get(&**key)), shape);
                 }
             }
             (Pattern::List(elements), Some(Value::Array(values))) => self.list(elements, values, shape),
@@ -439,7 +439,7 @@ pub(super) fn plausible(binder: &Binder<'_>, pattern: &Pattern, value: &Value, s
             fit.is_some_and(|(value, fit)| agrees(binder, *index, &value, fit))
         }
         Pattern::Map(entries) => value.as_object().is_some_and(|object| {
-            entries.iter().all(|(key, pattern)| match object.get(key) {
+            entries.iter().all(|(key, pattern)| match object.get(&**key) {
                 Some(value) => {
                     plausible(binder, pattern, value, shape.field(key))
                         || may_be_replaced(binder.parameters, pattern, key, shape)
@@ -474,9 +474,9 @@ pub(super) fn exactly(
             }
         }
         Pattern::Map(entries) => {
-            for (key, pattern) in entries {
+            for (key, pattern) in entries.iter() {
                 let shape = shape.field(key);
-                match value.get(key) {
+                match value.get(&**key) {
                     Some(value) => exactly(binder, pattern, value, shape, bound),
                     // What the server drops.
                     None if droppable(binder.parameters, pattern) => {}

@@ -8,7 +8,7 @@ use super::bind::{Binder, droppable, fit, plausible};
 use super::joint;
 use crate::parameter::Schema;
 use crate::tables::{ListKind, Shape};
-use crate::template::{Element, Hole, Pattern};
+use crate::template::{Element, Field, Hole, Pattern};
 
 /// Cells of the alignment table; beyond, a list is paired by position.
 const CELLS: usize = 1 << 20;
@@ -371,7 +371,7 @@ impl List<'_> {
             return self.fits(row, at);
         };
         keys.iter().all(|key| {
-            let Some((_, pattern)) = entries.iter().find(|(name, _)| name == key) else {
+            let Some((_, pattern)) = entries.iter().find(|(name, _)| **name == **key) else {
                 return is_default(key, value);
             };
             let shape = self.shape.element().field(key);
@@ -407,7 +407,7 @@ impl<'k> Index<'k> {
             (Element::One(Pattern::Literal(literal)), Some(key)) => literal.get(key),
             (Element::One(Pattern::Map(entries)), Some(key)) => {
                 entries.iter().find_map(|(name, pattern)| match pattern {
-                    Pattern::Literal(literal) if name == key => Some(literal),
+                    Pattern::Literal(literal) if **name == **key => Some(literal),
                     _ => None,
                 })
             }
@@ -444,7 +444,7 @@ fn literal_keys(element: &Element, keys: &[String]) -> Option<usize> {
     match element {
         Element::One(Pattern::Literal(_)) => Some(usize::MAX),
         Element::One(Pattern::Map(entries)) => {
-            let named: Vec<_> = entries.iter().filter(|(name, _)| keys.contains(name)).collect();
+            let named: Vec<_> = entries.iter().filter(|(name, _)| keys.iter().any(|key| *name == **key)).collect();
             let literal = named.iter().all(|(_, pattern)| matches!(pattern, Pattern::Literal(_)));
             (literal && !named.is_empty()).then_some(named.len())
         }
@@ -453,9 +453,9 @@ fn literal_keys(element: &Element, keys: &[String]) -> Option<usize> {
 }
 
 /// How many keys only one of the two has: of several values that fit an element, the one that shows its keys is meant.
-fn unlike(entries: &[(String, Pattern)], value: &Value) -> usize {
+fn unlike(entries: &[(Field, Pattern)], value: &Value) -> usize {
     let Some(object) = value.as_object() else { return usize::MAX };
-    let shared = entries.iter().filter(|(key, _)| object.contains_key(key)).count();
+    let shared = entries.iter().filter(|(key, _)| object.contains_key(&**key)).count();
     entries.len() + object.len() - 2 * shared
 }
 

@@ -116,7 +116,7 @@ fn collect(pattern: &Pattern, found: &mut BTreeSet<usize>) {
         Pattern::Text(text) => found.extend(text.declared()),
         Pattern::Map(entries) => entries.iter().for_each(|(_, pattern)| collect(pattern, found)),
         Pattern::List(elements) => {
-            for element in elements {
+            for element in elements.iter() {
                 match element {
                     Element::One(pattern) => collect(pattern, found),
                     Element::Many(index) => {

@@ -16,8 +16,8 @@ fn template(parameters: &Parameters, entries: Vec<(&str, Pattern)>) -> Template 
     Template {
         key: "x.yaml".into(),
         line: 1,
-        kind: Gvk::new("", "v1", "ConfigMap"),
-        pattern: Pattern::Map(entries.into_iter().map(|(key, pattern)| (key.to_owned(), pattern)).collect()),
+        kind: Gvk::new("", "v1", "ConfigMap").into(),
+        pattern: Pattern::map(entries.into_iter().map(|(key, pattern)| (key.into(), pattern)).collect()),
         placement: Placement::MasterNamespace,
         parameters: parameters.clone().into(),
         owner: Owner::Workload,
@@ -93,7 +93,7 @@ fn holes_are_filled_lists_spliced_and_optional_keys_left_out() {
             ("uid", Pattern::Hole(Hole::Given(Given::PodUid))),
             (
                 "list",
-                Pattern::List(vec![
+                Pattern::list(vec![
                     Element::One(Pattern::Literal(json!("first"))),
                     Element::Many(parameters.position("args").unwrap()),
                     Element::One(Pattern::Hole(hole("label"))),
@@ -124,7 +124,7 @@ fn everything_that_is_missing_is_told_at_once() {
         vec![
             ("x", Pattern::Hole(hole("b"))),
             ("y", text(vec![Part::Literal("-".into()), Part::Hole(hole("a"))])),
-            ("z", Pattern::List(vec![Element::Many(2)])),
+            ("z", Pattern::list(vec![Element::Many(2)])),
         ],
     );
     let bindings = defaults(&parameters, &BTreeMap::new()).unwrap();

@@ -29,7 +29,7 @@ impl Walk<'_> {
     fn pattern(&mut self, pattern: &Pattern, path: &Path, shape: Shape<'_>) {
         match pattern {
             Pattern::Map(entries) => {
-                for (key, value) in entries {
+                for (key, value) in entries.iter() {
                     self.pattern(value, &path.key(key), shape.field(key));
                 }
             }

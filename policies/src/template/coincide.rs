@@ -2,7 +2,7 @@
 //!
 //! Errs on the side of "could": free text could be anything.
 
-use super::{Element, Hole, Pattern};
+use super::{Element, Field, Hole, Pattern};
 use crate::parameter::{self, MapSchema, Parameters, Schema, SchemaNode, text_of_value};
 use crate::tables::{ListKind, Shape};
 use crate::text::{Part, TextPattern};
@@ -56,7 +56,7 @@ fn patterns(one: &Pattern, other: &Pattern, parameters: &Parameters) -> bool {
     match (one, other) {
         (Pattern::Literal(one), Pattern::Literal(other)) => one == other,
         (Pattern::Map(entries), Pattern::Map(others)) => {
-            let has = |entries: &[(String, Pattern)], key: &str| entries.iter().any(|(name, _)| name == key);
+            let has = |entries: &[(Field, Pattern)], key: &str| entries.iter().any(|(name, _)| name == key);
             let droppable = |pattern: &Pattern| optional(pattern, parameters);
             entries.iter().all(|(key, pattern)| match other.get(key) {
                 Some(other) => patterns(pattern, other, parameters),
@@ -167,14 +167,17 @@ fn of_schema(pattern: &Pattern, schema: &Schema, parameters: &Parameters) -> boo
     }
 }
 
-fn of_map(entries: &[(String, Pattern)], map: &MapSchema, parameters: &Parameters) -> bool {
+fn of_map(entries: &[(Field, Pattern)], map: &MapSchema, parameters: &Parameters) -> bool {
     let named = entries.iter().all(|(key, pattern)| {
-        let schema = map.properties.get(key).map(|property| &property.schema).or(map.additional.as_deref());
+        let schema = map.properties.get(&**key).map(|property| &property.schema).or(map.additional.as_deref());
         match schema {
             Some(schema) => of_schema(pattern, schema, parameters),
             None => optional(pattern, parameters),
         }
     });
     named
-        && map.properties.iter().all(|(key, property)| property.optional || entries.iter().any(|(name, _)| name == key))
+        && map
+            .properties
+            .iter()
+            .all(|(key, property)| property.optional || entries.iter().any(|(name, _)| **name == **key))
 }

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use super::{Element, Hole, Pattern, Template, ambiguity, holes, metadata, rules};
+use super::{Element, Field, Hole, Pattern, Template, ambiguity, holes, metadata, rules};
 use crate::difference::Path;
 use crate::object::Gvk;
 use crate::parameter::Parameters;
 use crate::recognise::Shortcut;
+use crate::shared::Pool;
 use crate::text::{Part, TextPattern};
 use crate::yaml::{self, Content, Node, Style};
 
+/// The kinds that there are templates of.
+static KINDS: Pool<Gvk> = Pool::new();
 /// The most templates of one key.
 const MOST_TEMPLATES: usize = 1000;
 
@@ -118,7 +121,7 @@ fn template(
     Ok(Template {
         key,
         line: manifest.line,
-        kind,
+        kind: KINDS.share(kind),
         pattern: parts.pattern,
         placement: parts.placement,
         parameters: Arc::clone(parameters),
@@ -209,14 +212,14 @@ impl Compiler<'_> {
             Content::List(items) => {
                 let elements: Vec<_> =
                     items.iter().enumerate().map(|(index, item)| self.element(item, &path.index(index))).collect();
-                elements.into_iter().collect::<Option<_>>().map(Pattern::List)
+                elements.into_iter().collect::<Option<_>>().map(Pattern::list)
             }
             Content::Map(entries) => {
                 let mut patterns = Vec::with_capacity(entries.len());
                 let mut whole = true;
                 for entry in entries {
                     let key = match holes::split(&entry.key, self.parameters).as_slice() {
-                        [Part::Literal(key)] => key.clone(),
+                        [Part::Literal(key)] => Field::from(key.as_str()),
                         _ => {
                             let message = format!(
                                 "a hole in a key ({}): keys are literal; for free keys bind the whole map to one \
@@ -233,7 +236,7 @@ impl Compiler<'_> {
                         None => whole = false,
                     }
                 }
-                whole.then_some(Pattern::Map(patterns))
+                whole.then(|| Pattern::map(patterns))
             }
         }
     }

@@ -1,7 +1,7 @@
 //! A manifest's own metadata: instructions to retinue, the namespace, what the server owns.
 
 use super::compile::{Lines, TemplateError};
-use super::{Hole, Owner, Pattern, Placement};
+use super::{Field, Hole, Owner, Pattern, Placement};
 use crate::difference::Path;
 use crate::keys;
 use crate::lifetime::{self, Lifetime};
@@ -27,6 +27,15 @@ const NAMES: [&str; 3] = ["name", "generateName", "namespace"];
 
 fn says_nothing(pattern: &Pattern) -> bool {
     matches!(pattern, Pattern::Literal(value) if value.is_null() || value.as_str() == Some(""))
+}
+
+/// Changes the entries of a map; what is no map stays.
+fn edit(pattern: &mut Pattern, change: impl FnOnce(&mut Vec<(Field, Pattern)>)) {
+    if let Pattern::Map(entries) = pattern {
+        let mut entries = entries.to_vec();
+        change(&mut entries);
+        *pattern = Pattern::map(entries);
+    }
 }
 
 /// A manifest without what is not the object's.
@@ -55,7 +64,7 @@ pub(super) fn extract(
 ) -> Extracted {
     let mut reader = Reader { parameters, lines, errors };
     let mut out = Extracted {
-        pattern: Pattern::Map(Vec::new()),
+        pattern: Pattern::map(Vec::new()),
         placement: Placement::MasterNamespace,
         owner: Owner::default(),
         duration: None,
@@ -64,7 +73,7 @@ pub(super) fn extract(
         applied: None,
     };
     let mut entries = match pattern {
-        Pattern::Map(entries) => entries,
+        Pattern::Map(entries) => entries.to_vec(),
         other => {
             out.pattern = other;
             return out;
@@ -75,11 +84,13 @@ pub(super) fn extract(
     }
     let at = Path::root().key("metadata");
     match entries.iter_mut().find(|(key, _)| key == "metadata") {
-        Some((_, Pattern::Map(metadata))) => reader.metadata(metadata, &at, &mut out),
+        Some((_, metadata @ Pattern::Map(_))) => {
+            edit(metadata, |metadata| reader.metadata(metadata, &at, &mut out));
+        }
         Some(_) => reader.error(&at, "metadata is a map, with a name or a generateName"),
         None => reader.error(&Path::root(), "metadata is missing, with a name or a generateName"),
     }
-    out.pattern = Pattern::Map(entries);
+    out.pattern = Pattern::map(entries);
     out
 }
 
@@ -93,33 +104,34 @@ impl Reader<'_> {
         self.errors.push(TemplateError::new(self.lines.of(path), message));
     }
 
-    fn metadata(&mut self, metadata: &mut Vec<(String, Pattern)>, at: &Path, out: &mut Extracted) {
-        metadata.retain(|(key, _)| !SERVER_OWNED.contains(&key.as_str()));
-        metadata.retain(|(key, value)| !(NAMES.contains(&key.as_str()) && says_nothing(value)));
+    fn metadata(&mut self, metadata: &mut Vec<(Field, Pattern)>, at: &Path, out: &mut Extracted) {
+        metadata.retain(|(key, _)| !SERVER_OWNED.contains(&&**key));
+        metadata.retain(|(key, value)| !(NAMES.contains(&&**key) && says_nothing(value)));
         if let Some(position) = metadata.iter().position(|(key, _)| key == "namespace") {
             let (_, pattern) = metadata.remove(position);
             self.namespace(&pattern, &at.key("namespace"));
             out.placement = Placement::Named(pattern);
         }
         self.name(metadata, at);
-        if let Some((_, Pattern::Map(labels))) = metadata.iter_mut().find(|(key, _)| key == "labels") {
-            labels.retain(|(key, _)| !keys::STAMP_LABELS.contains(&key.as_str()));
+        if let Some((_, labels)) = metadata.iter_mut().find(|(key, _)| key == "labels") {
+            edit(labels, |labels| labels.retain(|(key, _)| !keys::STAMP_LABELS.contains(&&**key)));
         }
-        if let Some(position) = metadata.iter().position(|(key, _)| key == "annotations")
-            && let (_, Pattern::Map(annotations)) = &mut metadata[position]
-        {
+        let Some(position) = metadata.iter().position(|(key, _)| key == "annotations") else { return };
+        let mut empty = false;
+        edit(&mut metadata[position].1, |annotations| {
             self.instructions(annotations, &at.key("annotations"), out);
             // What kubectl recorded of an earlier apply is nothing that the manifest asks for.
             let applied = annotations.iter().find(|(key, _)| key == keys::LAST_APPLIED);
             out.applied = applied.and_then(|(_, pattern)| pattern.as_str()).map(str::to_owned);
             annotations.retain(|(key, _)| key != keys::ADMISSION && key != keys::LAST_APPLIED);
-            if annotations.is_empty() {
-                metadata.remove(position);
-            }
+            empty = annotations.is_empty();
+        });
+        if empty {
+            metadata.remove(position);
         }
     }
 
-    fn name(&mut self, metadata: &[(String, Pattern)], at: &Path) {
+    fn name(&mut self, metadata: &[(Field, Pattern)], at: &Path) {
         let mut found = false;
         for (key, pattern) in metadata.iter().filter(|(key, _)| key == "name" || key == "generateName") {
             found = true;
@@ -167,7 +179,7 @@ impl Reader<'_> {
         }
     }
 
-    fn instructions(&mut self, annotations: &mut Vec<(String, Pattern)>, at: &Path, out: &mut Extracted) {
+    fn instructions(&mut self, annotations: &mut Vec<(Field, Pattern)>, at: &Path, out: &mut Extracted) {
         let mut take = |key: &str| {
             let position = annotations.iter().position(|(name, _)| name == key)?;
             Some(annotations.remove(position).1)

@@ -74,9 +74,9 @@ impl Rules<'_> {
     fn walk(&mut self, pattern: &Pattern, path: &Path) {
         match pattern {
             Pattern::Map(entries) => {
-                for (key, value) in entries {
+                for (key, value) in entries.iter() {
                     let path = path.key(key);
-                    match key.as_str() {
+                    match &**key {
                         "serviceAccountName" | "serviceAccount" => {
                             self.author_only(value, &path, key);
                             self.given_account(value, &path);
@@ -122,7 +122,7 @@ impl Rules<'_> {
             let Some(Pattern::Map(entries)) = metadata.get(field) else { continue };
             let at = path.key(field);
             for (key, value) in entries.iter().filter(|(key, _)| keys::is_reserved(key)) {
-                if keys::STAMP_LABELS.contains(&key.as_str()) || key == keys::ADMISSION {
+                if keys::STAMP_LABELS.contains(&&**key) || key == keys::ADMISSION {
                     self.error(&at.key(key), format!("{key} is the stamp's, which only retinue writes: remove it"));
                 }
                 self.no_hole(value, &at.key(key), key);
@@ -136,7 +136,7 @@ impl Rules<'_> {
         match pattern.get("stringData") {
             None | Some(Pattern::Literal(serde_json::Value::Null)) => {}
             Some(Pattern::Map(entries)) => {
-                for (key, value) in entries {
+                for (key, value) in entries.iter() {
                     let text = match value {
                         Pattern::Literal(value) => value.is_string(),
                         Pattern::Text(_) => true,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::*;
-use crate::text::Part;
+use crate::text::{Part, TextPattern};
 
 const PARAMETERS: &str = r#"
 account: {type: string, enum: [batch, report]}

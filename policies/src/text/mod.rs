@@ -8,6 +8,7 @@ mod automaton;
 mod cut;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
@@ -26,10 +27,12 @@ static PARTS: Pool<[Part]> = Pool::new();
 pub struct TextPattern {
     /// Literals and holes, in order; no two literals side by side, no empty literal.
     pub parts: Arc<[Part]>,
-    /// Compiled at first use, and only where more than one parameter has to be told apart. A pattern belongs to one
-    /// template, thus to one set of parameters.
-    machines: Arc<OnceLock<Result<Arc<cut::Machines>, String>>>,
+    /// Compiled at first use, and only where more than one parameter has to be told apart; none elsewhere. A pattern
+    /// belongs to one template, thus to one set of parameters.
+    machines: Option<Arc<Cutting>>,
 }
+
+type Cutting = OnceLock<Result<Arc<cut::Machines>, String>>;
 
 /// A part of a text pattern.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -66,6 +69,14 @@ impl PartialEq for TextPattern {
     }
 }
 
+impl Eq for TextPattern {}
+
+impl Hash for TextPattern {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.parts.hash(state);
+    }
+}
+
 /// The known text of a part, or the parameter that it stands for.
 enum Known<'a> {
     Text(&'a str),
@@ -75,7 +86,10 @@ enum Known<'a> {
 impl TextPattern {
     /// From its parts: no two literals side by side, no empty literal, at least one hole.
     pub fn new(parts: Vec<Part>) -> Self {
-        Self { parts: PARTS.share(parts), machines: Arc::default() }
+        let mut declared = parts.iter().filter_map(declared);
+        let first = declared.next();
+        let machines = declared.any(|other| Some(other) != first).then(Arc::default);
+        Self { parts: PARTS.share(parts), machines }
     }
 
     /// The declared parameters in it, in order, each once.
@@ -180,8 +194,8 @@ impl TextPattern {
         if core.iter().all(|part| !matches!(part, Known::Parameter(index) if index != only)) {
             return cut_evenly(text, core, *only);
         }
-        let machines = self
-            .machines
+        let machines = self.machines.as_ref().ok_or(TextMismatch::Form)?;
+        let machines = machines
             .get_or_init(|| cut::Machines::compile(self.core(), parameters).map(|machines| MACHINES.share(machines)));
         let machines = machines.as_ref().map_err(|_| TextMismatch::Form)?;
         let pieces = machines.cut(text).ok_or(TextMismatch::Form)?;

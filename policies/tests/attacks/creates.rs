@@ -594,8 +594,8 @@ fn both_sides_consent_to_one_config_map_and_not_to_its_namesake() {
     let mut elsewhere = (*here).clone();
     elsewhere.name.namespace = "other".into();
     let mut both = base.clone();
-    let sets = [(here.name.clone(), here.clone()), (elsewhere.name.clone(), std::sync::Arc::new(elsewhere))];
-    both.library = std::sync::Arc::new(policies::library::Library { sets: sets.into() });
+    let sets = [here.clone(), std::sync::Arc::new(elsewhere)];
+    both.library = std::sync::Arc::new(sets.into_iter().collect());
     assert!(wishing(vec![("other", "templates")], &both).is_err());
     let stored = wishing(vec![("other", "templates"), ("trading", "templates")], &both).unwrap();
     let record: Value =

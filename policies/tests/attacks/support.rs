@@ -145,7 +145,7 @@ pub(crate) fn caller() -> Caller {
 pub(crate) fn situation(set: &Arc<TemplateSet>) -> Situation {
     let mut situation = Situation::unknown(NOW.parse().unwrap(), Unidentified::NoAccount(String::new()));
     situation.caller = Ok(caller());
-    situation.library = Arc::new(Library { sets: [(set.name.clone(), Arc::clone(set))].into() });
+    situation.library = Arc::new(Library::from_iter([Arc::clone(set)]));
     situation.facts = Arc::new(facts());
     situation.seed = [7; 32];
     situation

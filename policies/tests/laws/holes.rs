@@ -86,7 +86,7 @@ pub(crate) fn punch(dice: &mut Dice<'_>, manifest: &Value) -> Punched {
     let template = Template {
         key: "x.yaml".into(),
         line: 1,
-        kind,
+        kind: kind.into(),
         pattern,
         placement: Placement::MasterNamespace,
         parameters: parameters.into(),
@@ -129,7 +129,7 @@ impl Punch<'_, '_> {
             } else {
                 self.value(value)
             };
-            entries.push((key.clone(), pattern));
+            entries.push((key.as_str().into(), pattern));
         }
         if !root && self.dice.one_in(12) {
             // A key that is there or not; here it is not.
@@ -141,10 +141,10 @@ impl Punch<'_, '_> {
                 let schema = schemas[self.dice.roll(schemas.len())];
                 self.declared.push(Declared { schema: serde_json::from_str(schema).unwrap(), value: None });
                 let hole = Pattern::Hole(Hole::Declared(self.declared.len() - 1));
-                entries.push(((*key).to_owned(), hole));
+                entries.push(((*key).into(), hole));
             }
         }
-        Pattern::Map(entries)
+        Pattern::map(entries)
     }
 
     fn declare_optional(&mut self) -> usize {
@@ -192,10 +192,10 @@ impl Punch<'_, '_> {
                 let mut elements: Vec<_> = values[..from].iter().map(|value| Element::One(pattern_of(value))).collect();
                 elements.push(Element::Many(index));
                 elements.extend(values[to..].iter().map(|value| Element::One(pattern_of(value))));
-                return Pattern::List(elements);
+                return Pattern::list(elements);
             }
         }
-        Pattern::List(values.iter().map(|value| Element::One(self.value(value))).collect())
+        Pattern::list(values.iter().map(|value| Element::One(self.value(value))).collect())
     }
 
     /// A text with one hole or two, or a quoted hole; literal if it would be ambiguous.
@@ -252,8 +252,10 @@ impl Punch<'_, '_> {
 
 pub(crate) fn pattern_of(value: &Value) -> Pattern {
     match value {
-        Value::Object(map) => Pattern::Map(map.iter().map(|(key, value)| (key.clone(), pattern_of(value))).collect()),
-        Value::Array(values) => Pattern::List(values.iter().map(|value| Element::One(pattern_of(value))).collect()),
+        Value::Object(map) => {
+            Pattern::map(map.iter().map(|(key, value)| (key.as_str().into(), pattern_of(value))).collect())
+        }
+        Value::Array(values) => Pattern::list(values.iter().map(|value| Element::One(pattern_of(value))).collect()),
         scalar => Pattern::Literal(scalar.clone()),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use policies::object::Gvk;
 use policies::recognise::uses;
 use policies::tables::{Facts, ListKind, Shape, shape_of};
-use policies::template::{Element, Pattern, Template};
+use policies::template::{Element, Field, Pattern, Template};
 use serde_json::{Value, json};
 
 /// A template of which one literal thing is another.
@@ -59,33 +59,42 @@ impl Mutation {
             }
             Pattern::Text(_) | Pattern::Hole(_) => {}
             Pattern::Map(entries) => {
-                if self.here() {
-                    let key = ["unheardOf", "hostNetwork", "securityContext", "finalizers", "value"]
-                        [usize::from(self.how) % 5];
-                    if !entries.iter().any(|(name, _)| name == key) {
-                        let value = [json!(true), json!("x"), json!({"privileged": true}), json!(["x"]), json!(7)];
-                        let value = value[usize::from(self.how / 5) % 5].clone();
-                        self.did(format!("{path}.{key} is added"), loose);
-                        entries.push((key.to_owned(), super::holes::pattern_of(&value)));
-                        return;
-                    }
-                }
-                for index in 0..entries.len() {
-                    let path = format!("{path}.{}", entries[index].0);
-                    if self.here() {
-                        let (_, removed) = entries.remove(index);
-                        // A key with a hole may be one that the server drops, or that may be absent.
-                        let near = loose || has_hole(&removed);
-                        self.did(format!("{path} is removed"), near);
-                        return;
-                    }
-                    self.walk(&mut entries[index].1, &path, loose);
-                    if self.what.is_some() {
-                        return;
-                    }
-                }
+                let mut entries = entries.to_vec();
+                self.map(&mut entries, path, loose);
+                *pattern = Pattern::map(entries);
             }
-            Pattern::List(elements) => self.list(elements, path, loose),
+            Pattern::List(elements) => {
+                let mut elements = elements.to_vec();
+                self.list(&mut elements, path, loose);
+                *pattern = Pattern::list(elements);
+            }
+        }
+    }
+
+    fn map(&mut self, entries: &mut Vec<(Field, Pattern)>, path: &str, loose: bool) {
+        if self.here() {
+            let key = ["unheardOf", "hostNetwork", "securityContext", "finalizers", "value"][usize::from(self.how) % 5];
+            if !entries.iter().any(|(name, _)| name == key) {
+                let value = [json!(true), json!("x"), json!({"privileged": true}), json!(["x"]), json!(7)];
+                let value = value[usize::from(self.how / 5) % 5].clone();
+                self.did(format!("{path}.{key} is added"), loose);
+                entries.push((key.into(), super::holes::pattern_of(&value)));
+                return;
+            }
+        }
+        for index in 0..entries.len() {
+            let path = format!("{path}.{}", entries[index].0);
+            if self.here() {
+                let (_, removed) = entries.remove(index);
+                // A key with a hole may be one that the server drops, or that may be absent.
+                let near = loose || has_hole(&removed);
+                self.did(format!("{path} is removed"), near);
+                return;
+            }
+            self.walk(&mut entries[index].1, &path, loose);
+            if self.what.is_some() {
+                return;
+            }
         }
     }
 

@@ -106,7 +106,7 @@ impl Cluster {
     pub(super) async fn collector(&self, asker: &Asker) -> Looked {
         let account = NamespacedName::new(self.namespace.clone(), CONTROLLER);
         let facts = collector::Facts { sets: &self.sets, resources: &self.resources, account: &account };
-        let kinds: BTreeSet<&Gvk> = self.sets.iter().flat_map(|set| &set.needs).map(|need| &need.kind).collect();
+        let kinds: BTreeSet<&Gvk> = self.sets.iter().flat_map(|set| &set.needs).map(|need| &*need.kind).collect();
         let answers = asker.reviews(facts.questions()).await;
         let seen = format!("{} of templates may be deleted", counted(kinds.len(), "kind"));
         (seen, facts.examine(&answers))

@@ -83,7 +83,7 @@ impl Collectable {
         if self.collector.is_none() {
             return Rights::default();
         }
-        let wanted: Vec<_> = needs.iter().map(|need| (&need.kind, &need.namespaces)).collect();
+        let wanted: Vec<_> = needs.iter().map(|need| (&*need.kind, &*need.namespaces)).collect();
         match self.look(client, &wanted).await {
             Ok(rights) => rights,
             Err(reason) => Rights::unknown(needs, &reason),
@@ -251,9 +251,9 @@ fn allowed(status: &Value) -> Result<bool, String> {
 fn wanted(library: &Library) -> Wanted {
     let mut wanted = Wanted::new();
     for need in library.sets.values().flat_map(|set| &set.needs) {
-        match wanted.get_mut(&need.kind) {
+        match wanted.get_mut(&*need.kind) {
             Some(places) => places.extend(need.namespaces.iter().cloned()),
-            None => drop(wanted.insert(need.kind.clone(), need.namespaces.clone())),
+            None => drop(wanted.insert(Gvk::clone(&need.kind), BTreeSet::clone(&need.namespaces))),
         }
     }
     wanted
@@ -299,16 +299,15 @@ mod tests {
     #[test]
     fn one_kind_of_several_config_maps_is_wanted_wherever_they_make_it() {
         let set = |namespace: &str, manifest: &str| {
-            let set = TemplateSet::load(&json!({
+            Arc::new(TemplateSet::load(&json!({
                 "apiVersion": "v1", "kind": "ConfigMap", "data": {"it.yaml": manifest},
                 "metadata": {"name": "t", "namespace": namespace, "labels": {"fledged.io/templates": "true"}},
-            }));
-            (set.name.clone(), Arc::new(set))
+            })))
         };
         let secret = "{apiVersion: v1, kind: Secret, metadata: {name: a}}";
         let endless = "{apiVersion: v1, kind: Pod, metadata: {name: a, annotations: {fledged.io/duration: none}}, spec: {containers: [{name: a, image: b}]}}";
-        let sets = [set("trading", secret), set("risk", secret), set("lab", endless)].into();
+        let sets = [set("trading", secret), set("risk", secret), set("lab", endless)].into_iter().collect();
         let namespaces = ["risk", "trading"].map(str::to_owned).into();
-        assert_eq!(wanted(&Library { sets }), [(Gvk::new("", "v1", "Secret"), namespaces)].into());
+        assert_eq!(wanted(&sets), [(Gvk::new("", "v1", "Secret"), namespaces)].into());
     }
 }

@@ -235,7 +235,7 @@ impl<'t> Marks<'t> {
             Pattern::Literal(_) => Some(()),
             Pattern::Map(entries) => entries.iter().try_for_each(|(name, pattern)| {
                 let pods = name == "resources" && shape.is_pod_spec();
-                if pods || INJECTED.contains(&name.as_str()) {
+                if pods || INJECTED.contains(&&**name) {
                     return None;
                 }
                 self.place(pattern, shape.field(name), name)

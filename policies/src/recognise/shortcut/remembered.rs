@@ -1,4 +1,4 @@
-//! What injectors added to the last pod of a template, so that they are not asked again about the next.
+//! What injectors added to the last pods of a template, so that they are not asked again about the next.
 //!
 //! What they add depends on the part of the tree that they read, on what the object shows there, and on facts. Where no
 //! hole is in that part, the pods of a template that show the same additions differ there in two names alone, which the
@@ -23,9 +23,12 @@ use crate::tables::{self, DEFAULT_ACCOUNT, Facts, OfPod, VOLUME_PREFIX};
 pub(super) struct Memory {
     account: String,
     class: Option<String>,
-    /// Of the mutating phase, and of the validating one.
-    last: [RwLock<Option<Arc<Remembered>>>; 2],
+    /// Of the mutating phase, and of the validating one; the newest first.
+    last: [RwLock<Vec<Arc<Remembered>>>; 2],
 }
+
+/// How many are remembered: namespaces that have a template together may differ in their accounts.
+const REMEMBERED_AT_MOST: usize = 4;
 
 static REMEMBERED: Pool<Remembered> = Pool::new();
 
@@ -71,7 +74,7 @@ impl Memory {
         Some(Self { account, class, last: <[RwLock<_>; 2]>::default() })
     }
 
-    fn slot(&self, form: Form) -> &RwLock<Option<Arc<Remembered>>> {
+    fn slot(&self, form: Form) -> &RwLock<Vec<Arc<Remembered>>> {
         let [first, second] = &self.last;
         if form == Form::Validating { second } else { first }
     }
@@ -79,14 +82,14 @@ impl Memory {
     /// What was added last.
     #[cfg(test)]
     pub(super) fn last(&self, form: Form) -> Option<Arc<Remembered>> {
-        self.slot(form).read().ok()?.clone()
+        self.slot(form).read().ok()?.first().cloned()
     }
 
     /// Whether the `extras` places where `object` has more than the plan are what injectors add to it. If not, they are
     /// to be asked.
     pub(super) fn holds(&self, object: &Value, extras: usize, context: &Context<'_>) -> bool {
-        let last = self.slot(context.form).read().ok().and_then(|last| last.clone());
-        last.is_some_and(|last| {
+        let Ok(last) = self.slot(context.form).read() else { return false };
+        last.iter().any(|last| {
             last.form == context.form
                 && last.added.len() == extras
                 && context.facts.say(&last.facts, context.namespace, &self.account, self.class.as_deref())
@@ -121,7 +124,11 @@ impl Memory {
         if last.is_shown_by(object)
             && let Ok(mut slot) = self.slot(context.form).write()
         {
-            *slot = Some(REMEMBERED.share(last));
+            let last = REMEMBERED.share(last);
+            // Two pods may have asked at once.
+            slot.retain(|known| !Arc::ptr_eq(known, &last));
+            slot.insert(0, last);
+            slot.truncate(REMEMBERED_AT_MOST);
         }
     }
 }

@@ -85,3 +85,33 @@ fn what_injectors_add_to_pods_of_two_templates_is_kept_once() {
     let [one, other] = remembered;
     assert!(Arc::ptr_eq(&one, &other), "{one:?} {other:?}");
 }
+
+#[test]
+fn pods_of_one_template_in_namespaces_with_other_accounts_are_all_remembered() {
+    let template = template("both");
+    let bindings = Bindings { declared: vec![Some("20261120".into())], given: BTreeMap::new() };
+    let facts = Facts::from_objects(&["desk", "floor"].map(|namespace| {
+        json!({
+            "apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"namespace": namespace, "name": "default"},
+            "automountServiceAccountToken": false, "imagePullSecrets": [{"name": format!("pull-{namespace}")}],
+        })
+    }));
+    let shown = ["desk", "floor"].map(|namespace| {
+        let context = Context { form: Form::Mutating, namespace, given: &BTreeMap::new(), facts: &facts };
+        let mut object = render(&template, &bindings).unwrap();
+        complete(&template.kind, &mut object, &facts);
+        let mut shown = object.clone();
+        shown["spec"]["imagePullSecrets"] = json!([{"name": format!("pull-{namespace}")}]);
+        inject_into(&template.kind, &mut object, &shown, Form::Mutating, namespace, &facts).unwrap();
+        assert!(object.to_string().contains(&format!("pull-{namespace}")), "{object}");
+        assert!(shortcut(&template, &object, &context, Marked::No).is_ok(), "{object}");
+        object
+    });
+    let plan = template.shortcut.0.get().unwrap().clone().unwrap();
+    let holds = |namespace: &str, object: &serde_json::Value| {
+        let context = Context { form: Form::Mutating, namespace, given: &BTreeMap::new(), facts: &facts };
+        (1..=4).any(|extras| plan.memory.as_ref().unwrap().holds(object, extras, &context))
+    };
+    assert!(holds("desk", &shown[0]) && holds("floor", &shown[1]));
+    assert!(!holds("desk", &shown[1]) && !holds("floor", &shown[0]), "each by its own account");
+}

@@ -8,7 +8,7 @@ fn accepting(rows: &str) -> Situation {
     config_map["metadata"]["annotations"]["fledged.io/accept-defaults"] = rows.into();
     let set = set(&config_map.to_string());
     let mut situation = situation();
-    situation.library = Arc::new(Library { sets: [(set.name.clone(), set)].into() });
+    situation.library = Arc::new(Library::from_iter([set]));
     situation
 }
 

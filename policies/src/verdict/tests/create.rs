@@ -118,7 +118,7 @@ fn a_template_that_changed_between_the_phases_is_a_conflict() {
     let mut situation = situation();
     let stamped = patched(&job(), &admitted(&create(Phase::Mutating, &job()), &situation));
     let changed = set(&TEMPLATES.replace("\"42\"", "\"43\""));
-    situation.library = Arc::new(Library { sets: [(changed.name.clone(), changed)].into() });
+    situation.library = Arc::new(Library::from_iter([changed]));
     refused(&create(Phase::Validating, &stamped), &situation, Cause::Changed, &["changed while", "try again"]);
 }
 
@@ -206,7 +206,7 @@ fn dependents_do_not_run_under_a_masters_account() {
     // Without a list of masters the ConfigMap cannot know when it is loaded that eod is one.
     let open = TEMPLATES.replace("    fledged.io/masters: eod\n", "");
     let own = set(&open.replace("serviceAccountName: plain", "serviceAccountName: eod"));
-    situation.library = Arc::new(Library { sets: [(own.name.clone(), own)].into() });
+    situation.library = Arc::new(Library::from_iter([own]));
     let mut pod = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "notebook-", "namespace": "trading"},
         "spec": {
@@ -336,7 +336,7 @@ fn what_the_collector_could_not_delete_is_refused_with_the_rule_that_lets_it() {
     assert!(text.contains(name));
     text = text.replacen(name, &format!("{name}, annotations: {{fledged.io/duration: none}}"), 1);
     let set = set(&text);
-    situation.library = Arc::new(Library { sets: [(set.name.clone(), set)].into() });
+    situation.library = Arc::new(Library::from_iter([set]));
     admitted(&create(Phase::Mutating, &job()), &situation);
 }
 

@@ -128,7 +128,7 @@ pub(super) fn situation() -> Situation {
     let set = set(TEMPLATES);
     let mut situation = Situation::unknown(NOW.parse().unwrap(), Unidentified::NoAccount(String::new()));
     situation.caller = Ok(caller());
-    situation.library = Arc::new(Library { sets: [(set.name.clone(), set)].into() });
+    situation.library = Arc::new(Library::from_iter([set]));
     situation.seed = [7; 32];
     situation
 }

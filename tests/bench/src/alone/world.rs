@@ -113,11 +113,7 @@ impl World {
     /// When one of them does not compile.
     pub fn library(self) -> anyhow::Result<Library> {
         let config_maps = self.config_maps();
-        let sets = config_maps.iter().map(|config_map| {
-            let set = compile(config_map)?;
-            Ok((set.name.clone(), Arc::new(set)))
-        });
-        Ok(Library { sets: sets.collect::<anyhow::Result<_>>()? })
+        config_maps.iter().map(|config_map| compile(config_map).map(Arc::new)).collect()
     }
 
     /// Who asks, verified.
