@@ -61,6 +61,10 @@ pub(super) fn run(world: &World, effort: Effort) -> Result<Vec<Table>> {
         "From deadline to the end of the DELETE",
         &["p50 s", "p99 s", "most s", "a second", "bare a second", "ratio"],
     );
+    let mut costs = Table::new(
+        "Processor time of a deletion",
+        &["API server ms", "collector ms", "beside the bare client: API server ms"],
+    );
     let empty = {
         let controller = world.controller()?;
         settled(controller.process)?
@@ -99,7 +103,14 @@ pub(super) fn run(world: &World, effort: Effort) -> Result<Vec<Table>> {
             if spread.is_zero() {
                 bare.push(made.bare(world, *count)?);
             }
-            let bare = median(bare.clone()).filter(|_| spread.is_zero());
+            let milliseconds = |time: Duration| Some(time.as_secs_f64() * 1e3 / *count as f64);
+            let beside = median(bare.iter().map(|bare| bare.apiserver.as_secs_f64()).collect());
+            let beside = beside.filter(|_| spread.is_zero()).map(Duration::from_secs_f64);
+            costs.row(
+                &name,
+                &[milliseconds(round.cpu.apiserver), milliseconds(round.cpu.collector), beside.and_then(milliseconds)],
+            );
+            let bare = median(bare.iter().map(|bare| bare.rate).collect()).filter(|_| spread.is_zero());
             let [half, most_of, most] = [0.5, 0.99, 1.0].map(|part| Some(at(&round.late, part)));
             late.row(&name, &[half, most_of, most, Some(round.rate), bare, bare.map(|bare| round.rate / bare)]);
         }
@@ -109,7 +120,32 @@ pub(super) fn run(world: &World, effort: Effort) -> Result<Vec<Table>> {
     );
     asks.note("targets: one DELETE each, none idle but watches; a watch lasts a minute, and its next one is a request");
     late.note("targets: p99 under 1 s where deadlines are spread; ratio 0.8 at once, to the same number in flight by a bare client");
-    Ok(vec![holds, asks, late])
+    costs.note("etcd's is not in it; the bare client's own is a thread for each connection");
+    Ok(vec![holds, asks, late, costs])
+}
+
+/// What the bare client came to.
+struct Bare {
+    rate: f64,
+    /// Processor time of the API server.
+    apiserver: Duration,
+}
+
+/// Processor time used so far.
+#[derive(Clone, Copy)]
+struct Cpu {
+    apiserver: Duration,
+    collector: Duration,
+}
+
+impl Cpu {
+    fn now(world: &World, controller: &Retinue) -> Result<Self> {
+        Ok(Self { apiserver: world.apiserver()?.cpu()?, collector: controller.process.cpu()? })
+    }
+
+    fn since(self, before: Self) -> Self {
+        Self { apiserver: self.apiserver - before.apiserver, collector: self.collector - before.collector }
+    }
 }
 
 /// What one round of the collector came to.
@@ -121,6 +157,8 @@ struct Round {
     /// DELETEs that were answered 409.
     changed: usize,
     events: usize,
+    /// While they were deleted.
+    cpu: Cpu,
     /// Seconds, in order.
     late: Vec<f64>,
     rate: f64,
@@ -179,10 +217,12 @@ impl Made {
     }
 
     /// How many a bare client deletes in a second.
-    fn bare(&mut self, world: &World, count: usize) -> Result<f64> {
+    fn bare(&mut self, world: &World, count: usize) -> Result<Bare> {
         let (_, objects) = self.make(world, count, Duration::ZERO, Duration::from_secs(3_600))?;
         let next = AtomicUsize::new(0);
         let caller = world.controllers()?;
+        let apiserver = world.apiserver()?;
+        let before = apiserver.cpu()?;
         let begun = Instant::now();
         std::thread::scope(|scope| -> Result<()> {
             let hand = || -> Result<()> {
@@ -200,7 +240,8 @@ impl Made {
             let hands: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(hand)).collect();
             hands.into_iter().try_for_each(|hand| hand.join().map_err(|_| anyhow::anyhow!("a hand panicked"))?)
         })?;
-        Ok(count as f64 / begun.elapsed().as_secs_f64())
+        let rate = count as f64 / begun.elapsed().as_secs_f64();
+        Ok(Bare { rate, apiserver: apiserver.cpu()? - before })
     }
 
     /// Has the collector delete them.
@@ -214,7 +255,7 @@ impl Made {
         let idle = Timestamp::now();
         ensure!(idle + IDLE <= first, "the dependents took too long to make: those due first are due already");
         std::thread::sleep(IDLE);
-        let busy = Timestamp::now();
+        let (busy, before) = (Timestamp::now(), Cpu::now(world, &controller)?);
         let done = || -> Result<bool> {
             Ok(waiting()? == 0.0
                 && controller.metric("retinue_collector_deletions_total", "deleted")? as usize >= count)
@@ -226,9 +267,11 @@ impl Made {
             }
             std::thread::sleep(Duration::from_millis(200));
         }
+        let cpu = Cpu::now(world, &controller)?.since(before);
         // An audit event is written after the answer, and a last Event of Kubernetes after the last deletion.
         std::thread::sleep(Duration::from_secs(2));
-        let mut round = Round { held, idle: (0, 0), deletes: 0, changed: 0, events: 0, late: Vec::new(), rate: 0.0 };
+        let mut round =
+            Round { held, idle: (0, 0), deletes: 0, changed: 0, events: 0, cpu, late: Vec::new(), rate: 0.0 };
         let names: HashMap<&str, Timestamp> =
             objects.iter().map(|[path, ..]| path.as_str()).zip(deadlines.iter().copied()).collect();
         let mut seen = HashSet::new();
