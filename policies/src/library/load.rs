@@ -10,8 +10,9 @@ use super::annotations::{self, Settings};
 use super::{Masters, Problem, Severity, TemplateSet, Templates, alike};
 use crate::collectable;
 use crate::keys;
+use crate::lifetime::Lifetime;
 use crate::object::NamespacedName;
-use crate::parameter::Parameters;
+use crate::parameter::{Parameters, text_of_value};
 use crate::template::{self, Element, Given, Hole, Pattern, Placement, Template};
 use crate::text::Part;
 
@@ -53,6 +54,7 @@ pub(super) fn load(config_map: &Value) -> TemplateSet {
         set.namespaces = alike(compiled.iter().flat_map(|template| namespaces(&set, template)).collect());
         set.needs = collectable::needs(&set, &compiled);
         uncounted(&mut set, &compiled);
+        untimely(&mut set, &compiled);
         unmet(&mut set);
     }
     // Stable: what is wrong first, then what will be regretted, each in order of key and line.
@@ -76,6 +78,40 @@ fn uncounted(set: &mut TemplateSet, compiled: &[Template]) {
                 keys::MAX_DEPENDENTS
             ),
         ));
+    }
+}
+
+/// Notices that come as soon as there is something to notice. What a hole, or the pod that uses the template, will say is
+/// not known here.
+fn untimely(set: &mut TemplateSet, compiled: &[Template]) {
+    let said = |pattern: &Pattern| match pattern {
+        Pattern::Literal(value) => text_of_value(value).and_then(|text| Lifetime::parse(&text).ok()),
+        _ => None,
+    };
+    for template in compiled {
+        let own = match &template.duration {
+            Some(pattern) => match said(pattern) {
+                Some(Lifetime::Unlimited) | None => continue,
+                own => own,
+            },
+            None => None,
+        };
+        let life = match (own, set.duration) {
+            (Some(own), Some(cap)) => Some(own.shorter(cap)),
+            (own, cap) => own.or(cap),
+        };
+        let before = template.notify_before.as_ref().and_then(said);
+        if let (Some(Lifetime::Seconds(before)), Some(Lifetime::Seconds(life))) = (before, life)
+            && before >= life
+        {
+            let message = format!(
+                "{} is {before} s and what is made lives {life} s, so the notice comes as soon as it is made: shorten the \
+                 one or lengthen the other ({})",
+                keys::NOTIFY_BEFORE,
+                keys::DURATION
+            );
+            set.problems.push(Problem::warning(Some(&template.key), Some(template.line), message));
+        }
     }
 }
 

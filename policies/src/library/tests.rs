@@ -208,3 +208,34 @@ fn secrets_beside_a_bound_are_warned_of() {
     let unbounded = TemplateSet::load(&config_map(json!({}), data));
     assert!(unbounded.problems.is_empty(), "{:?}", unbounded.problems);
 }
+
+#[test]
+fn a_notice_that_comes_at_once_is_warned_of() {
+    let job = |instructions: &str| {
+        let annotations = format!("metadata: {{name: \"post-${{run}}\", annotations: {{{instructions}}}}}");
+        JOB.replace("metadata: {name: \"post-${run}\"}", &annotations)
+    };
+    let parameters = "run: {type: string}\nlife: {type: string, format: duration}\n";
+    for (cap, instructions, comes_at_once) in [
+        (Some("1h"), "fledged.io/notify-before: 2h", true),
+        (Some("1h"), "fledged.io/notify-before: 60m", true),
+        (Some("1h"), "fledged.io/notify-before: 5m", false),
+        (Some("1h"), "fledged.io/notify-before: 5m, fledged.io/duration: 3m", true),
+        (None, "fledged.io/notify-before: 5m, fledged.io/duration: 300", true),
+        (None, "fledged.io/notify-before: 5m, fledged.io/duration: 6m", false),
+        // Who uses it may say how long.
+        (None, "fledged.io/notify-before: 5m", false),
+        (Some("1m"), "fledged.io/notify-before: 5m, fledged.io/duration: \"${life}\"", false),
+        (Some("1m"), "fledged.io/notify-before: 5m, fledged.io/duration: none", false),
+    ] {
+        let annotations = cap.map_or(json!({}), |cap| json!({"fledged.io/duration": cap}));
+        let data = json!({"parameters": parameters, "job.yaml": job(instructions)});
+        let set = TemplateSet::load(&config_map(annotations, data));
+        assert!(set.usable(), "{:?}", set.problems);
+        let warned = set
+            .problems
+            .iter()
+            .any(|problem| problem.severity == Severity::Warning && problem.message.contains("as soon as it is made"));
+        assert_eq!(warned, comes_at_once, "{cap:?} {instructions}: {:?}", set.problems);
+    }
+}

@@ -212,7 +212,7 @@ impl Compiler<'_> {
             Content::List(items) => {
                 let elements: Vec<_> =
                     items.iter().enumerate().map(|(index, item)| self.element(item, &path.index(index))).collect();
-                elements.into_iter().collect::<Option<_>>().map(Pattern::list)
+                elements.into_iter().collect::<Option<_>>().map(|elements| self.list(elements))
             }
             Content::Map(entries) => {
                 let mut patterns = Vec::with_capacity(entries.len());
@@ -236,9 +236,18 @@ impl Compiler<'_> {
                         None => whole = false,
                     }
                 }
-                whole.then(|| Pattern::map(patterns))
+                whole.then(|| self.map(patterns))
             }
         }
+    }
+
+    /// What is compiled to be checked alone is dropped soon: it is not looked for among what is kept.
+    fn map(&self, entries: Vec<(Field, Pattern)>) -> Pattern {
+        if self.before == Before::Never { Pattern::Map(entries.into()) } else { Pattern::map(entries) }
+    }
+
+    fn list(&self, elements: Vec<Element>) -> Pattern {
+        if self.before == Before::Never { Pattern::List(elements.into()) } else { Pattern::list(elements) }
     }
 
     fn element(&mut self, node: &Node, path: &Path) -> Option<Element> {
