@@ -2,7 +2,8 @@
 //!
 //! No pod of a dependent may run under a master's account unless its template's author says so, or a master could
 //! make itself another one. What is asked about is every account of the namespaces in which templates make things,
-//! when they are loaded, when an account appears, and again once a minute; never a name that a caller sent.
+//! when they are loaded, when an account appears, and again once a minute; never a name that a caller sent. An API server
+//! that does not answer for a moment makes no master of an account that was none: the last answer stands a minute more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,9 +19,12 @@ use super::client::READ_DEADLINE;
 use super::facts::LiveFacts;
 use super::reviews::{self, Deed, User};
 use super::templates::Templates;
+use super::watch::STALE_AFTER;
 
 /// How old an answer may be before the account is asked about again: a new grant of `launch` is known within it.
 const REFRESH: Duration = Duration::from_secs(60);
+/// How old an answer may be that stands because the account could not be asked about again.
+const OLDEST: Duration = REFRESH.saturating_add(STALE_AFTER);
 /// How long until a question that failed is asked again.
 const RETRY: Duration = Duration::from_secs(2);
 /// How many questions are asked at once.
@@ -108,12 +112,16 @@ impl MasterAccounts {
                 let asked = futures::stream::iter(due)
                     .map(|account| async {
                         let answer = ask(&client, &account).await;
-                        (account, (answer, Instant::now()))
+                        (account, answer)
                     })
                     .buffer_unordered(AT_ONCE)
                     .collect::<Vec<_>>()
                     .await;
-                answers.extend(asked);
+                let now = Instant::now();
+                for (account, answer) in asked {
+                    let stands = standing(answers.get(&account).copied(), answer, now);
+                    answers.insert(account, stands);
+                }
                 answers.retain(|account, _| concerned.contains(account));
                 let masters = answers.iter().filter(|(_, (answer, _))| *answer != Answer::Ordinary);
                 let masters = Arc::new(masters.map(|(account, _)| account.clone()).collect());
@@ -140,6 +148,19 @@ fn is_due(answer: Option<&(Answer, Instant)>) -> bool {
     }
 }
 
+/// What counts after an account was asked about: the answer, or the one `before` where there was none and that is not
+/// too old.
+fn standing(before: Option<(Answer, Instant)>, answer: Answer, now: Instant) -> (Answer, Instant) {
+    match before {
+        Some((known, at))
+            if answer == Answer::Unknown && known != Answer::Unknown && now.duration_since(at) <= OLDEST =>
+        {
+            (known, at)
+        }
+        _ => (answer, now),
+    }
+}
+
 async fn ask(client: &Client, account: &NamespacedName) -> Answer {
     match may(client, account, "launch").await {
         Ok(false) => Answer::Ordinary,
@@ -153,7 +174,7 @@ async fn ask(client: &Client, account: &NamespacedName) -> Answer {
 }
 
 fn unknown(account: &NamespacedName, reason: &str) -> Answer {
-    tracing::warn!(%account, reason, "could not find out whether an account is a master; it counts as one");
+    tracing::warn!(%account, reason, "could not find out whether an account is a master; it counts as one, unless it was known to be none a minute ago");
     Answer::Unknown
 }
 
@@ -186,6 +207,21 @@ mod tests {
             namespaces: ["trading".to_owned()].into(),
         }));
         assert_eq!(*waiting.await.unwrap().unwrap(), [eod].into());
+    }
+
+    #[test]
+    fn a_question_that_fails_once_makes_no_master_of_an_account_that_was_none_a_minute_ago() {
+        let at = Instant::now();
+        let later = |seconds| at + Duration::from_secs(seconds);
+        let ordinary = Some((Answer::Ordinary, at));
+        // It keeps its age: it is asked about again, and does not stand for ever.
+        assert_eq!(standing(ordinary, Answer::Unknown, later(61)), (Answer::Ordinary, at));
+        assert_eq!(standing(ordinary, Answer::Unknown, later(120)), (Answer::Ordinary, at));
+        assert_eq!(standing(ordinary, Answer::Unknown, later(121)), (Answer::Unknown, later(121)));
+        assert_eq!(standing(ordinary, Answer::Master, later(61)), (Answer::Master, later(61)));
+        assert_eq!(standing(Some((Answer::Master, at)), Answer::Unknown, later(61)), (Answer::Master, at));
+        assert_eq!(standing(None, Answer::Unknown, at), (Answer::Unknown, at));
+        assert_eq!(standing(Some((Answer::Unknown, at)), Answer::Unknown, later(2)), (Answer::Unknown, later(2)));
     }
 
     #[test]
