@@ -58,8 +58,7 @@ pub(crate) fn needs(set: &TemplateSet, templates: &[Template]) -> Vec<Need> {
 /// Not where the admin wrote `fledged.io/duration: none`: nobody ends that, since it has neither deadline nor owner.
 /// Everything else may get a deadline, of the ConfigMap or of the pod that uses it, whoever its owner is.
 pub fn concerns(template: &Template) -> bool {
-    let none = |pattern: &Pattern| pattern.as_str().and_then(|text| Lifetime::parse(text).ok());
-    let endless = template.duration.as_ref().and_then(none) == Some(Lifetime::Unlimited);
+    let endless = template.duration.as_ref().and_then(Pattern::lifetime) == Some(Lifetime::Unlimited);
     followed(&template.kind) && !(endless && template.keep_finished.is_none())
 }
 

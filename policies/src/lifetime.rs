@@ -96,6 +96,11 @@ impl Lifetime {
         self.min(other)
     }
 
+    /// The shorter of what is known.
+    pub(crate) fn shortest(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        one.into_iter().chain(other).min()
+    }
+
     /// The deadline of something that begins at `start`; none for [`Lifetime::Unlimited`].
     pub fn deadline(self, start: Timestamp) -> Option<Timestamp> {
         match self {

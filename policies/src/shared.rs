@@ -7,7 +7,7 @@ use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, Weak};
 
 /// How many values a pool holds before it looks for those that nobody has any more.
 const FEW: usize = 512;
@@ -48,6 +48,34 @@ impl<T: ?Sized + Eq + Hash> Pool<T> {
         let shared: Arc<T> = value.into();
         by_hash.insert(hash, Arc::downgrade(&shared));
         shared
+    }
+}
+
+/// What is made of a source when it is first asked for. Equal where the sources are.
+#[derive(Debug, Default)]
+pub(crate) struct Made<S, T> {
+    pub(crate) source: S,
+    pub(crate) made: OnceLock<T>,
+}
+
+impl<S, T> Made<S, T> {
+    /// Not made yet.
+    pub(crate) fn of(source: S) -> Self {
+        Self { source, made: OnceLock::new() }
+    }
+}
+
+impl<S: PartialEq, T> PartialEq for Made<S, T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+}
+
+impl<S: Eq, T> Eq for Made<S, T> {}
+
+impl<S: Hash, T> Hash for Made<S, T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.source.hash(state);
     }
 }
 

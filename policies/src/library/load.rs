@@ -12,7 +12,7 @@ use crate::collectable;
 use crate::keys;
 use crate::lifetime::Lifetime;
 use crate::object::NamespacedName;
-use crate::parameter::{Parameters, text_of_value};
+use crate::parameter::Parameters;
 use crate::template::{self, Element, Given, Hole, Pattern, Placement, Template};
 use crate::text::Part;
 
@@ -84,23 +84,16 @@ fn uncounted(set: &mut TemplateSet, compiled: &[Template]) {
 /// Notices that come as soon as there is something to notice. What a hole, or the pod that uses the template, will say is
 /// not known here.
 fn untimely(set: &mut TemplateSet, compiled: &[Template]) {
-    let said = |pattern: &Pattern| match pattern {
-        Pattern::Literal(value) => text_of_value(value).and_then(|text| Lifetime::parse(&text).ok()),
-        _ => None,
-    };
     for template in compiled {
         let own = match &template.duration {
-            Some(pattern) => match said(pattern) {
+            Some(pattern) => match pattern.lifetime() {
                 Some(Lifetime::Unlimited) | None => continue,
                 own => own,
             },
             None => None,
         };
-        let life = match (own, set.duration) {
-            (Some(own), Some(cap)) => Some(own.shorter(cap)),
-            (own, cap) => own.or(cap),
-        };
-        let before = template.notify_before.as_ref().and_then(said);
+        let life = Lifetime::shortest(own, set.duration);
+        let before = template.notify_before.as_ref().and_then(Pattern::lifetime);
         if let (Some(Lifetime::Seconds(before)), Some(Lifetime::Seconds(life))) = (before, life)
             && before >= life
         {

@@ -1,12 +1,11 @@
 //! The templates of one ConfigMap: read and checked when it is loaded, then kept as text, and compiled anew when
 //! somebody first asks for their kind. What nobody uses costs its text.
 
-use std::hash::{Hash, Hasher};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::object::Gvk;
 use crate::parameter::Parameters;
-use crate::shared::Pool;
+use crate::shared::{Made, Pool};
 use crate::template::{self, Before, Template};
 
 static PARAMETERS: Pool<Declared> = Pool::new();
@@ -21,41 +20,18 @@ pub struct Templates {
     kinds: Vec<(Arc<Gvk>, usize)>,
 }
 
-/// What is under the key `parameters`, and what it says; many ConfigMaps have the same.
-#[derive(Debug, Default)]
-struct Declared {
-    /// Empty where there is no such key.
-    text: Box<str>,
-    read: OnceLock<Arc<Parameters>>,
-}
-
-impl PartialEq for Declared {
-    fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
-    }
-}
-
-impl Eq for Declared {}
-
-impl Hash for Declared {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.text.hash(state);
-    }
-}
+/// What is under the key `parameters` (empty where there is none), and what it says; many ConfigMaps have the same.
+type Declared = Made<Box<str>, Arc<Parameters>>;
 
 impl Declared {
     fn read(&self) -> &Arc<Parameters> {
         // Read without an error when the ConfigMap was loaded, or there are no templates.
-        self.read.get_or_init(|| Parameters::parse(&self.text).unwrap_or_default().into())
+        self.made.get_or_init(|| Parameters::parse(&self.source).unwrap_or_default().into())
     }
 }
 
 /// The templates of one `data` key; where several namespaces have the same ones, they have them together.
-#[derive(Debug)]
-struct Shelf {
-    source: Source,
-    compiled: OnceLock<Box<[Arc<Template>]>>,
-}
+type Shelf = Made<Source, Box<[Arc<Template>]>>;
 
 /// What the templates of a key follow from.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -70,7 +46,7 @@ struct Source {
 impl Shelf {
     fn read(&self) -> &[Arc<Template>] {
         let Source { key, text, usable, parameters } = &self.source;
-        self.compiled.get_or_init(|| {
+        self.made.get_or_init(|| {
             let read = template::read(key, text, parameters.read(), Before::Checked).templates;
             // Those that were refused then are read now too: they stay out by not being named.
             let is_usable = |template: &Template| usable.iter().any(|(_, key)| **key == template.key);
@@ -79,25 +55,11 @@ impl Shelf {
     }
 }
 
-impl PartialEq for Shelf {
-    fn eq(&self, other: &Self) -> bool {
-        self.source == other.source
-    }
-}
-
-impl Eq for Shelf {}
-
-impl Hash for Shelf {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.source.hash(state);
-    }
-}
-
 impl Templates {
     /// None yet, with these parameters.
     pub(super) fn with(parameters: Option<&str>) -> Self {
         let text = parameters.unwrap_or_default().into();
-        Self { parameters: PARAMETERS.share(Declared { text, read: OnceLock::new() }), ..Self::default() }
+        Self { parameters: PARAMETERS.share(Declared::of(text)), ..Self::default() }
     }
 
     /// Adds those of one key; keys come in their order.
@@ -112,7 +74,7 @@ impl Templates {
             }
             let (key, text, parameters) = (key.into(), text.into(), Arc::clone(&self.parameters));
             let source = Source { key, text, usable, parameters };
-            self.shelves.push(SHELVES.share(Shelf { source, compiled: OnceLock::new() }));
+            self.shelves.push(SHELVES.share(Shelf::of(source)));
         }
     }
 
@@ -154,6 +116,6 @@ impl Templates {
 
     /// How many keys are compiled.
     pub fn compiled(&self) -> usize {
-        self.shelves.iter().filter(|shelf| shelf.compiled.get().is_some()).count()
+        self.shelves.iter().filter(|shelf| shelf.made.get().is_some()).count()
     }
 }

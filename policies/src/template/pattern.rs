@@ -7,6 +7,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::Hole;
+use crate::lifetime::Lifetime;
+use crate::parameter::text_of_value;
 use crate::shared::Pool;
 use crate::text::{Part, TextPattern};
 
@@ -122,6 +124,14 @@ impl Pattern {
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Self::Literal(value) => value.as_str(),
+            _ => None,
+        }
+    }
+
+    /// The lifetime, where this is literally one: `90s`, `none`, a number of seconds.
+    pub(crate) fn lifetime(&self) -> Option<Lifetime> {
+        match self {
+            Self::Literal(value) => Lifetime::parse(&text_of_value(value)?).ok(),
             _ => None,
         }
     }

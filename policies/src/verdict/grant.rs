@@ -229,10 +229,7 @@ fn instruction(
 
 /// The cap on lifetime: the smaller of the ConfigMap's and the pod's.
 pub(crate) fn cap(set: &TemplateSet, caller: &Caller) -> Option<Lifetime> {
-    match (set.duration, caller.wish.duration) {
-        (Some(one), Some(other)) => Some(one.shorter(other)),
-        (one, other) => one.or(other),
-    }
+    Lifetime::shortest(set.duration, caller.wish.duration)
 }
 
 /// The granted lifetime: what is asked for, within the cap. `none` written by the admin stands, whatever the cap, since

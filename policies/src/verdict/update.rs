@@ -13,7 +13,7 @@ use crate::parameter::Bindings;
 use crate::recognise::{self, Context, Recognition};
 use crate::request::{Phase, Request};
 use crate::stamp::{Record, Stamp};
-use crate::template::Template;
+use crate::template::{Pattern, Template};
 
 use super::grant::{self, Candidate};
 use super::{Admission, Cause, Ground, Refusal, Situation, Subject, caller, create, delete, form, inspect, own};
@@ -173,16 +173,11 @@ fn renewed(
 
 /// The cap of a dependent, as the template and the pod say today.
 fn granted_today(candidate: &Candidate<'_>, caller: &Caller) -> Option<Lifetime> {
-    let written = match &candidate.template.duration {
-        Some(crate::template::Pattern::Literal(Value::String(text))) => Lifetime::parse(text).ok(),
-        Some(crate::template::Pattern::Literal(Value::Number(number))) => Lifetime::parse(&number.to_string()).ok(),
-        // Through a hole the master asked for less than it might have: the cap is what it might have asked for.
-        Some(_) | None => None,
-    };
+    // Through a hole the master asked for less than it might have: the cap is what it might have asked for.
+    let written = candidate.template.duration.as_ref().and_then(Pattern::lifetime);
     match (written, grant::cap(candidate.set, caller)) {
         (Some(Lifetime::Unlimited), _) => Some(Lifetime::Unlimited),
-        (Some(written), Some(cap)) => Some(written.shorter(cap)),
-        (written, cap) => written.or(cap),
+        (written, cap) => Lifetime::shortest(written, cap),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::recognise::bind::{is_hidden, is_secret};
 use crate::render::{Instead, Renderer};
 use crate::shared::Pool;
 use crate::tables::{self, Facts, SERVER_OWNED, Scalar, Shape};
-use crate::template::{Element, Hole, Pattern, Placement, Template};
+use crate::template::{Element, Field, Hole, Pattern, Placement, Template};
 
 /// What marks begin and end with; no template with it in a text has a plan.
 const MARK: char = '\u{1}';
@@ -78,9 +78,8 @@ pub(super) enum Node {
 }
 
 /// The fields of a map, by name.
-pub(super) type Entries = [(Arc<str>, Node)];
+pub(super) type Entries = [(Field, Node)];
 
-static NAMES: Pool<str> = Pool::new();
 static LITERALS: Pool<Literal> = Pool::new();
 static MAPS: Pool<Entries> = Pool::new();
 static LISTS: Pool<List> = Pool::new();
@@ -111,7 +110,7 @@ impl Hash for Node {
 }
 
 impl Node {
-    fn map(entries: Vec<(Arc<str>, Self)>) -> Self {
+    fn map(entries: Vec<(Field, Self)>) -> Self {
         let kept = entries.iter().all(|(_, node)| is_without_holes(node, &Keep::All));
         Self::Map(if kept { MAPS.share(entries) } else { entries.into() })
     }
@@ -319,7 +318,7 @@ impl<'t> Marks<'t> {
                             self.defaulted.set(true);
                         }
                     }
-                    Some((NAMES.share(name.as_str()), node))
+                    Some((Field::from(name.as_str()), node))
                 });
                 entries.collect::<Option<_>>().map(Node::map)
             }
@@ -383,7 +382,7 @@ impl<'t> Marks<'t> {
     }
 }
 
-const _: () = assert!(size_of::<(Arc<str>, Node)>() <= 40);
+const _: () = assert!(size_of::<(Field, Node)>() <= 40);
 
 fn is_structure(schema: &Schema) -> bool {
     schema.is_list() || schema.is_map()
