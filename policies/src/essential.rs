@@ -8,7 +8,8 @@
 //!
 //! A pod that is done is deleted; not so one of a Job, which would run the work again. That one has succeeded: first for
 //! its Job, which counts it, and only then for its node, which stops what still runs. The other way round a sidecar that does
-//! not end well when it is stopped would make a failure of it that its Job may see.
+//! not end well when it is stopped would make a failure of it that its Job may see. Where all its regular containers have
+//! ended well it needs nothing of this: then its node ends it, native sidecars included.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -166,12 +167,23 @@ pub fn judge(pod: &Pod<'_>) -> Judgement {
     if pod.terminating || settled {
         return Judgement::Leave;
     }
+    let ended_well = |container: &Container| {
+        let status = statuses().find(|status| status.name == container.name);
+        status.and_then(|status| status.state.terminated.as_ref()).is_some_and(|end| end.exit_code == 0)
+    };
+    let ends_by_itself = pod.of_job
+        && phase != "Failed"
+        && !pod.spec.containers.is_empty()
+        && pod.spec.containers.iter().all(ended_well);
     let named = match named(pod) {
         Ok(named) => named,
         Err(mistakes) => return Judgement::Mistaken(mistakes),
     };
     let ended = statuses().filter(|status| named.contains(status.name.as_str())).filter_map(completed);
     let Some(since) = ended.min_by_key(|at| at.unwrap_or(Timestamp::MAX)) else { return Judgement::Leave };
+    if ends_by_itself {
+        return Judgement::Leave;
+    }
     Judgement::Done { end, since }
 }
 

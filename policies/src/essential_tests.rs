@@ -170,6 +170,31 @@ fn a_jobs_pod_succeeds_for_its_job_and_then_for_its_node_and_is_never_deleted() 
 }
 
 #[test]
+fn a_jobs_pod_of_which_all_has_ended_well_but_native_sidecars_is_left_to_its_node() {
+    let labels = BTreeMap::from([("essential-containers".to_owned(), "main".to_owned())]);
+    let spec: Spec = serde_json::from_value(json!({
+        "containers": [{"name": "main"}],
+        "initContainers": [{"name": "proxy", "restartPolicy": "Always"}],
+    }))
+    .unwrap();
+    for (phase, state, of_job, expected) in [
+        ("Running", ended(0, "Completed"), true, None),
+        ("Succeeded", ended(0, "Completed"), true, None),
+        ("Running", ended(1, "Error"), true, None),
+        // Something else ended it, a deadline or its node: its work is done all the same.
+        ("Failed", ended(0, "Completed"), true, Some(End::Succeed)),
+        ("Running", ended(0, "Completed"), false, Some(End::Delete)),
+    ] {
+        let status = json!({"phase": phase, "containerStatuses": [{"name": "main", "state": state, "lastState": {}}]});
+        let status: Status = serde_json::from_value(status).unwrap();
+        let (finalizers, status) = (&[UNCOUNTED.to_owned()][..], Some(&status));
+        let pod = Pod { labels: &labels, of_job, finalizers, told: false, terminating: false, spec: &spec, status };
+        let expected = expected.map_or(Judgement::Leave, |end| Judgement::Done { end, since: at() });
+        assert_eq!(judge(&pod), expected, "{phase} {state} {of_job}");
+    }
+}
+
+#[test]
 fn any_other_pod_is_deleted_whatever_its_phase_unless_it_goes_already() {
     let labels = BTreeMap::from([("essential-container".to_owned(), "main".to_owned())]);
     let spec = spec();

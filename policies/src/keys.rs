@@ -42,8 +42,10 @@ pub const OWNER: &str = "fledged.io/owner";
 pub const KEEP_FINISHED: &str = "fledged.io/keep-finished";
 /// Annotation: how long before its deadline an Event on the object says so; a duration.
 pub const NOTIFY_BEFORE: &str = "fledged.io/notify-before";
+/// Annotation `"true"` of a Job or CronJob: the containers beside the essential one become native sidecars.
+pub const NATIVE_SIDECARS: &str = "fledged.io/native-sidecars";
 /// The annotations of a manifest that are instructions to retinue, not part of the object.
-pub const INSTRUCTIONS: [&str; 4] = [DURATION, OWNER, KEEP_FINISHED, NOTIFY_BEFORE];
+pub const INSTRUCTIONS: [&str; 5] = [DURATION, OWNER, KEEP_FINISHED, NOTIFY_BEFORE, NATIVE_SIDECARS];
 
 // The stamp.
 /// Label: the master, readable and label-safe.

@@ -34,6 +34,7 @@ pub mod request;
 pub mod run;
 pub mod sample;
 mod shared;
+pub mod sidecars;
 pub mod stamp;
 pub mod tables;
 pub mod template;

@@ -7,6 +7,7 @@ mod holes;
 mod metadata;
 mod pattern;
 mod rules;
+mod sidecars;
 
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 use crate::object::Gvk;
 use crate::parameter::Parameters;
+use crate::sidecars::Sidecars;
 
 /// A hole: a declared parameter by its position in [`Parameters`], or a value given by the caller's identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -97,7 +99,7 @@ pub struct Template {
     /// Kind of the objects.
     pub kind: Arc<Gvk>,
     /// The whole manifest (with apiVersion, kind, metadata.name), without retinue's instructions and without
-    /// `metadata.namespace`, which is [`Template::placement`].
+    /// `metadata.namespace`, which is [`Template::placement`]; its sidecars where they are stored.
     pub pattern: Pattern,
     /// Where its objects may live.
     pub placement: Placement,
@@ -111,6 +113,8 @@ pub struct Template {
     pub keep_finished: Option<Pattern>,
     /// `fledged.io/notify-before` of the manifest.
     pub notify_before: Option<Pattern>,
+    /// `fledged.io/native-sidecars` of the manifest: what was moved in [`Template::pattern`], which is what is stored.
+    pub sidecars: Option<Box<Sidecars>>,
     /// The annotation of `kubectl apply` that the manifest itself carries, as one that was exported does. It is not part
     /// of the pattern; an object may carry this very text, or what `kubectl apply` writes.
     pub applied: Option<String>,

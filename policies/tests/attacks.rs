@@ -20,6 +20,8 @@ mod patches;
 mod places;
 #[path = "attacks/remembered.rs"]
 mod remembered;
+#[path = "attacks/sidecars.rs"]
+mod sidecars;
 #[path = "attacks/support.rs"]
 mod support;
 #[path = "attacks/updates.rs"]

@@ -1,5 +1,6 @@
 //! Habits that an author will regret.
 
+use crate::keys;
 use crate::library::Problem;
 use crate::parameter::{Parameter, Parameters};
 use crate::template::{Given, Hole, mentions, split};
@@ -21,6 +22,7 @@ pub(super) fn of(key: &str, text: &str, parameters: &Parameters) -> Vec<Problem>
     for document in yaml::documents(text).unwrap_or_default() {
         habits.node(&document, None);
         habits.stateful_sets(&document);
+        habits.sidecars(&document);
     }
     habits.problems
 }
@@ -131,6 +133,38 @@ impl Habits<'_> {
                  {whenDeleted: Delete} if they should go with it",
             );
         }
+    }
+}
+
+impl Habits<'_> {
+    /// A Job whose sidecars the collector ends, though its node could.
+    fn sidecars(&mut self, document: &Node) {
+        for item in document.get("items").and_then(Node::items).unwrap_or_default() {
+            self.sidecars(item);
+        }
+        let way: &[&str] = match super::kind(document) {
+            "Job" => &["spec", "template"],
+            "CronJob" => &["spec", "jobTemplate", "spec", "template"],
+            _ => return,
+        };
+        let metadata = |node: &Node, map: &str| node.get("metadata").and_then(|it| it.get(map)).cloned();
+        let asks = metadata(document, "annotations").is_some_and(|all| all.get(keys::NATIVE_SIDECARS).is_some());
+        let Some(template) = way.iter().try_fold(document, |node, name| node.get(name)).filter(|_| !asks) else {
+            return;
+        };
+        let Some(labels) = metadata(template, "labels") else { return };
+        let containers = template.get("spec").and_then(|spec| spec.get("containers")?.items()).unwrap_or_default();
+        let names = keys::ESSENTIAL.iter().filter_map(|key| labels.get(key));
+        let one = |label: &&Node| label.as_str().is_some_and(|name| !name.contains('.'));
+        let Some(label) = names.into_iter().find(one).filter(|_| containers.len() > 1) else { return };
+        self.warn(
+            label.line,
+            format!(
+                "the collector ends the sidecars of this Job, and where it is late a Job of several pods may repeat work: \
+                 say {}: \"true\" in the annotations of the manifest, and its node ends them",
+                keys::NATIVE_SIDECARS
+            ),
+        );
     }
 }
 

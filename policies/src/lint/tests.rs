@@ -57,6 +57,13 @@ fn habits_are_warned_of_with_their_line() {
             16,
             "claims of this StatefulSet stay",
         ),
+        (
+            "k: {type: integer}",
+            "apiVersion: batch/v1\nkind: Job\nmetadata: {name: s}\nspec:\n  parallelism: ${k}\n  template:\n    metadata:\n      labels:\n        essential-container: main\n    spec: {containers: [{name: main}, {name: log}]}\n"
+                .into(),
+            18,
+            "fledged.io/native-sidecars",
+        ),
         ("k: {type: integer}\nm: {type: integer}", format!("{POD}  b: ${{k}}\n"), 9, "parameter m is not used"),
     ] {
         let text = file(parameters, &body);

@@ -62,6 +62,9 @@ pub(super) fn check(
         got: Got::Hidden,
     };
     let Some(manifest) = manifest(text) else { return Ok(Some(difference())) };
+    // It is the manifest as it was written, whose sidecars were moved since.
+    let moved = template.sidecars.as_ref().and_then(|sidecars| sidecars.moved(&manifest));
+    let manifest = moved.unwrap_or(manifest);
     let context = Context { form: Form::Submitted, ..*context };
     match recognise(template, &manifest, &context) {
         Recognition::Match(applied) if same(template, &applied, bindings) => Ok(None),
@@ -82,6 +85,7 @@ fn manifest(text: &str) -> Option<Value> {
             (keys::KEEP_FINISHED, is_duration),
             (keys::NOTIFY_BEFORE, is_duration),
             (keys::OWNER, |text| matches!(text, "workload" | "pod" | "none")),
+            (keys::NATIVE_SIDECARS, |text| matches!(text, "true" | "false")),
         ] {
             if let Some(value) = annotations.get(key) {
                 if !value.as_str().is_some_and(is_instruction) {

@@ -24,6 +24,7 @@ fn template(parameters: &Parameters, entries: Vec<(&str, Pattern)>) -> Template 
         duration: None,
         keep_finished: None,
         notify_before: None,
+        sidecars: None,
         applied: None,
         shortcut: Default::default(),
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Element, Field, Hole, Pattern, Template, ambiguity, holes, metadata, rules};
+use super::{Element, Field, Hole, Pattern, Template, ambiguity, holes, metadata, rules, sidecars};
 use crate::difference::Path;
 use crate::object::Gvk;
 use crate::parameter::Parameters;
@@ -115,6 +115,17 @@ fn template(
         rules::check(&kind, &parts.pattern, parameters, &lines, &mut errors);
         ambiguity::check(&kind, &parts.pattern, parameters, &lines, &mut errors);
     }
+    let moves = parts.native_sidecars && errors.is_empty();
+    let moved = moves.then(|| sidecars::moved(&kind, &parts.pattern, &lines, &mut errors)).flatten();
+    let (pattern, sidecars) = match moved {
+        Some((pattern, sidecars)) => {
+            if before == Before::Never {
+                ambiguity::check(&kind, &pattern, parameters, &lines, &mut errors);
+            }
+            (pattern, Some(Box::new(sidecars)))
+        }
+        None => (parts.pattern, None),
+    };
     if !errors.is_empty() {
         return Err(errors);
     }
@@ -122,13 +133,14 @@ fn template(
         key,
         line: manifest.line,
         kind: KINDS.share(kind),
-        pattern: parts.pattern,
+        pattern,
         placement: parts.placement,
         parameters: Arc::clone(parameters),
         owner: parts.owner,
         duration: parts.duration,
         keep_finished: parts.keep_finished,
         notify_before: parts.notify_before,
+        sidecars,
         applied: parts.applied,
         shortcut: Shortcut::default(),
     })

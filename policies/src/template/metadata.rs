@@ -46,6 +46,7 @@ pub(super) struct Extracted {
     pub(super) duration: Option<Pattern>,
     pub(super) keep_finished: Option<Pattern>,
     pub(super) notify_before: Option<Pattern>,
+    pub(super) native_sidecars: bool,
     pub(super) applied: Option<String>,
 }
 
@@ -70,6 +71,7 @@ pub(super) fn extract(
         duration: None,
         keep_finished: None,
         notify_before: None,
+        native_sidecars: false,
         applied: None,
     };
     let mut entries = match pattern {
@@ -186,12 +188,27 @@ impl Reader<'_> {
         };
         let (owner, duration) = (take(keys::OWNER), take(keys::DURATION));
         let (keep, notify) = (take(keys::KEEP_FINISHED), take(keys::NOTIFY_BEFORE));
+        let native = take(keys::NATIVE_SIDECARS);
         if let Some(owner) = owner {
             match owner.as_str() {
                 Some("workload") => out.owner = Owner::Workload,
                 Some("pod") => out.owner = Owner::Pod,
                 Some("none") => out.owner = Owner::None,
                 _ => self.error(&at.key(keys::OWNER), "fledged.io/owner is workload, pod or none, literally"),
+            }
+        }
+        if let Some(native) = native {
+            let said = match &native {
+                Pattern::Literal(value) => text_of_value(value),
+                _ => None,
+            };
+            match said.as_deref() {
+                Some("true") => out.native_sidecars = true,
+                Some("false") => {}
+                _ => {
+                    let message = format!("{} is \"true\" or \"false\", literally", keys::NATIVE_SIDECARS);
+                    self.error(&at.key(keys::NATIVE_SIDECARS), message);
+                }
             }
         }
         if let Some(pattern) = &duration {

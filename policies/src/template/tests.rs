@@ -260,3 +260,67 @@ fn elements_of_keyed_lists_that_could_be_the_same_are_refused_and_others_are_not
         assert!(compiled.errors.iter().all(|error| error.message.contains("nothing says")), "{:?}", compiled.errors);
     }
 }
+
+/// A Job whose sidecars are to be native, with this metadata of its pods and these containers.
+fn native(pods: &str, spec: &str) -> String {
+    format!(
+        "apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: j\n  annotations:\n    fledged.io/native-sidecars: \"true\"\nspec:\n  template:\n    metadata: {pods}\n    spec:\n{spec}"
+    )
+}
+
+#[test]
+fn sidecars_are_moved_behind_other_init_containers_in_the_order_written() {
+    let template = one(&native(
+        "{labels: {essential-container: main}}",
+        "      containers:\n      - {name: log, image: a}\n      - {name: main, image: \"${free}\"}\n      - name: proxy\n        image: ${other}\n      initContainers:\n      - {name: first, image: c}\n",
+    ));
+    assert_eq!(template.sidecars.as_ref().unwrap().names().collect::<Vec<_>>(), ["log", "proxy"]);
+    let spec = template.pattern.get("spec").and_then(|spec| spec.get("template")?.get("spec")).unwrap();
+    let list = |name: &str| {
+        let Some(Pattern::List(list)) = spec.get(name) else { panic!("{spec:?}") };
+        let texts = |element: &Element| match element {
+            Element::One(container) => ["name", "restartPolicy"]
+                .map(|key| container.get(key).and_then(Pattern::as_str).unwrap_or("-").to_owned())
+                .join(" "),
+            Element::Many(_) => "?".into(),
+        };
+        list.iter().map(texts).collect::<Vec<_>>()
+    };
+    assert_eq!(list("initContainers"), ["first -", "log Always", "proxy Always"]);
+    assert_eq!(list("containers"), ["main -"]);
+    assert!(
+        template.pattern.get("metadata").unwrap().get("annotations").is_none(),
+        "an instruction is not the object's"
+    );
+    // Said to be unwanted, and wanted where there is none to move.
+    let text = native("{labels: {essential-container: main}}", "      containers: [{name: main}, {name: log}]\n");
+    assert_eq!(one(&text.replace("\"true\"", "\"false\"")).sidecars, None);
+    let alone = one(&native("{labels: {essential-container: main}}", "      containers: [{name: main}]\n"));
+    assert_eq!(alone.sidecars.unwrap().names().count(), 0);
+}
+
+#[test]
+fn sidecars_that_cannot_be_moved_are_told_with_their_line() {
+    let labels = "{labels: {essential-containers: main}}";
+    let two = "      containers:\n      - name: main\n      - name: log\n";
+    for (text, line, message) in [
+        (native("{labels: {a: b}}", two), 10, "says which container is the work"),
+        (native("{labels: {essential-containers: main.log}}", two), 10, "names one container"),
+        (native("{labels: {essential-containers: main, essential-container: log}}", two), 10, "names one container"),
+        (native("{labels: {essential-containers: mian}}", two), 12, "not the name of one of its containers"),
+        (native(labels, "      containers: ${env}\n"), 10, "is written out"),
+        (native(labels, &format!("{two}      - ${{env}}\n")), 14, "each container is written out"),
+        (native(labels, &format!("{two}      - name: ${{account}}\n")), 14, "name is literal"),
+        (native(labels, &format!("{two}        restartPolicy: Never\n")), 13, "leave it out"),
+        (native(labels, &format!("{two}      initContainers: ${{env}}\n")), 14, "as one element of it"),
+        (native(labels, two).replace("\"true\"", "maybe"), 6, "\"true\" or \"false\""),
+        (native(labels, two).replace("\"true\"", "${free}"), 6, "\"true\" or \"false\""),
+        (native(labels, two).replace("kind: Job", "kind: Pod").replace("batch/v1", "v1"), 6, "for Jobs and CronJobs"),
+    ] {
+        let compiled = compile("t.yaml", &text, &parameters());
+        assert!(compiled.templates.is_empty(), "{text}");
+        let error = compiled.errors.first().unwrap_or_else(|| panic!("no error for {text}"));
+        assert!(error.message.contains(message), "{text}\ngave {error}");
+        assert_eq!(error.line, line, "{text}\ngave {error}");
+    }
+}

@@ -58,35 +58,54 @@ pub(crate) fn judge(request: &Request, situation: &Situation) -> Result<Admissio
         })
     };
     let candidates = candidates.into_iter().filter(named);
-    let admit = |candidate, bindings, instructed| {
+    let admit = |candidate: Candidate<'_>, bindings, instructed, moved: Option<Value>| {
         let grant = Grant { candidate, bindings, instructed, owner: accepted, stamp: stamp.as_ref() };
-        grant.admit(request, situation, caller, object)
+        let mut admission = grant.admit(request, situation, caller, moved.as_ref().unwrap_or(object))?;
+        if let (Some(sidecars), Some(moved), Some(patch)) = (&candidate.template.sidecars, &moved, &mut admission.patch)
+        {
+            patch.0.splice(0..0, sidecars.patch(moved));
+        }
+        Ok(admission)
     };
     let mut nearest = Nearest::default();
     let mut skipped = Vec::new();
     for (position, candidate) in candidates.enumerate() {
+        let moved = moved(request, &candidate, object);
+        let anew = moved.as_ref().map(|moved| attempted.of(moved));
+        let attempted = anew.as_ref().unwrap_or(&attempted);
         match attempted.by_shortcut(&candidate) {
             // Among many variants nearly all differ at first sight. In what is told only where none admits it.
             Err(Miss::Sure) => skipped.push((position, candidate)),
             bindings => match attempted.by(&candidate, bindings.ok())? {
-                Attempt::Matches(bindings, instructed) => return admit(candidate, bindings, instructed),
+                Attempt::Matches(bindings, instructed) => return admit(candidate, bindings, instructed, moved),
                 Attempt::Differs(differences) => nearest.consider(position, candidate, differences),
             },
         }
     }
     for (position, candidate) in skipped {
-        match attempted.by(&candidate, None)? {
-            Attempt::Matches(bindings, instructed) => return admit(candidate, bindings, instructed),
+        let moved = moved(request, &candidate, object);
+        let anew = moved.as_ref().map(|moved| attempted.of(moved));
+        match anew.as_ref().unwrap_or(&attempted).by(&candidate, None)? {
+            Attempt::Matches(bindings, instructed) => return admit(candidate, bindings, instructed, moved),
             Attempt::Differs(differences) => nearest.consider(position, candidate, differences),
         }
     }
     Err(match nearest.0 {
-        Some((_, candidate, differences)) => refused_by(&candidate, differences),
+        Some((_, candidate, differences)) => {
+            let moved = moved(request, &candidate, object).is_some();
+            refused_by(&candidate, differences, moved)
+        }
         None => Refusal::new(
             Cause::Stamp,
             "its stamp names a template that this pod may not use; only the mutating webhook writes stamps",
         ),
     })
+}
+
+/// The object as it will be stored, where a template moves sidecars of it. What comes to the validating phase was moved.
+pub(crate) fn moved(request: &Request, candidate: &Candidate<'_>, object: &Value) -> Option<Value> {
+    let sidecars = candidate.template.sidecars.as_ref().filter(|_| request.phase == Phase::Mutating)?;
+    sidecars.moved(object)
 }
 
 /// The template that differs least so far, the first of several: how much and its position, itself, where.
@@ -102,11 +121,12 @@ impl<'a> Nearest<'a> {
     }
 }
 
-/// The refusal by the nearest template.
-pub(crate) fn refused_by(candidate: &Candidate<'_>, differences: Vec<Difference>) -> Refusal {
+/// The refusal by the nearest template, of an object that was moved to be held against it, or was not.
+fn refused_by(candidate: &Candidate<'_>, differences: Vec<Difference>, moved: bool) -> Refusal {
     let (name, key) = (candidate.set.name.clone(), candidate.template.key.as_str());
     let reason = format!("no template admits it. The nearest is {key} of ConfigMap {name}:");
     let row = added(candidate.template, &differences);
+    let differences = if moved { as_sent(candidate.template, differences) } else { differences };
     let refusal = Refusal::new(Cause::Template, reason)
         .by_template(name.clone(), key, differences)
         .advise(&format!("Send what the template describes, or ask the admin of {name} to describe this."));
@@ -120,6 +140,14 @@ pub(crate) fn refused_by(candidate: &Candidate<'_>, differences: Vec<Difference>
             row.line()
         )),
     }
+}
+
+/// The differences at the places where the sender wrote what differs.
+pub(crate) fn as_sent(template: &Template, mut differences: Vec<Difference>) -> Vec<Difference> {
+    if let Some(sidecars) = &template.sidecars {
+        differences.iter_mut().for_each(|difference| difference.path = sidecars.as_sent(&difference.path));
+    }
+    differences
 }
 
 /// The first row that would be accepted, where there is nothing else: too much, and nothing that is wrong or missing.
@@ -201,7 +229,15 @@ struct Attempted<'a> {
     context: Context<'a>,
 }
 
-impl Attempted<'_> {
+impl<'a> Attempted<'a> {
+    /// The same for another form of the object.
+    fn of<'b>(&self, object: &'b Value) -> Attempted<'b>
+    where
+        'a: 'b,
+    {
+        Attempted { caller: self.caller, object, prepared: OnceCell::new(), context: self.context }
+    }
+
     fn by_shortcut(&self, candidate: &Candidate<'_>) -> Result<Bindings, Miss> {
         recognise::shortcut(candidate.template, self.object, &self.context, Marked::Maybe)
     }
@@ -216,7 +252,7 @@ impl Attempted<'_> {
         let Some(less) = accepted.without(candidate.template, self.object, self.context.facts) else {
             return Ok(attempt);
         };
-        let less = Attempted { caller: self.caller, object: &less, prepared: OnceCell::new(), context: self.context };
+        let less = self.of(&less);
         less.as_it_is(candidate, less.by_shortcut(candidate).ok())
     }
 

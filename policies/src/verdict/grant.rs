@@ -183,6 +183,12 @@ pub(crate) fn instructed(
     {
         differences.push(annotation_difference(keys::OWNER, Expected::Value(owner.into()), Some(sent)));
     }
+    let native = if template.sidecars.is_some() { "true" } else { "false" };
+    if let Some(sent) = sent_annotation(object, keys::NATIVE_SIDECARS)
+        && sent != native
+    {
+        differences.push(annotation_difference(keys::NATIVE_SIDECARS, Expected::Value(native.into()), Some(sent)));
+    }
     if !differences.is_empty() {
         return Err(differences);
     }

@@ -34,10 +34,22 @@ pub(crate) fn judge(request: &Request, situation: &Situation) -> Result<Admissio
     inspect::never(&request.kind, new)?;
     let candidate = current(situation, caller, &request.kind, &stamp)?;
     let renewed = guard_stamp(request, &candidate, caller, old, new, &stamp)?;
-    let change = Change { request, situation, caller, candidate, stamp: &stamp };
+    // Who applies the same manifest again writes sidecars beside what became of them.
+    let sidecars = candidate.template.sidecars.as_ref().filter(|_| request.phase == Phase::Mutating);
+    let moved = sidecars.and_then(|sidecars| Some((sidecars, sidecars.moved_again(old, new)?)));
+    let is_moved = moved.is_some();
+    let new = moved.as_ref().map_or(new, |(_, moved)| moved);
+    let change = Change { request, situation, caller, candidate, stamp: &stamp, is_moved };
     let parameters = change.recognised(old, new)?;
-    let ground = if parameters.is_none() { Ground::Renewal } else { Ground::Update };
-    let patch = change.record(parameters.as_ref(), old, new)?;
+    let ground = match parameters {
+        _ if unchanged(old, new) => Ground::Unchanged,
+        None => Ground::Renewal,
+        Some(_) => Ground::Update,
+    };
+    let mut patch = change.record(parameters.as_ref(), old, new)?;
+    if let Some((sidecars, moved)) = &moved {
+        patch.get_or_insert_default().0.splice(0..0, sidecars.patch(moved));
+    }
     let subject = Subject { deadline: renewed, ..delete::subject(stamp.clone()) };
     let mut admission = Admission::on(ground).about(subject);
     admission.patch = patch;
@@ -188,6 +200,8 @@ pub(crate) struct Change<'a> {
     pub(crate) caller: &'a Caller,
     pub(crate) candidate: Candidate<'a>,
     pub(crate) stamp: &'a Stamp,
+    /// Whether sidecars of the new object were moved.
+    pub(crate) is_moved: bool,
 }
 
 impl Change<'_> {
@@ -222,6 +236,7 @@ impl Change<'_> {
             Recognition::Differ(differences) => {
                 let name = &self.candidate.set.name;
                 let key = &template.key;
+                let differences = if self.is_moved { create::as_sent(template, differences) } else { differences };
                 let reason =
                     format!("{key} of ConfigMap {name}, which admitted the object, does not admit this change:");
                 return Err(Refusal::new(Cause::Template, reason)
@@ -305,7 +320,7 @@ pub(crate) fn judge_scale(
     scaled["spec"]["replicas"] = replicas;
     let kind = own::kind_of(stored);
     let candidate = current(situation, caller, &kind, stamp)?;
-    let change = Change { request, situation, caller, candidate, stamp };
+    let change = Change { request, situation, caller, candidate, stamp, is_moved: false };
     change.recognised(stored, &scaled)?;
     Ok(Admission::on(Ground::Subresource).about(delete::subject(stamp.clone())))
 }

@@ -94,6 +94,7 @@ pub(crate) fn punch(dice: &mut Dice<'_>, manifest: &Value) -> Punched {
         duration: None,
         keep_finished: None,
         notify_before: None,
+        sidecars: None,
         applied: None,
         shortcut: Default::default(),
     };

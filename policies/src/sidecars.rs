@@ -1,0 +1,153 @@
+//! Native sidecars at admission (`fledged.io/native-sidecars`): of a Job, the regular containers beside its essential one
+//! become init containers with `restartPolicy: Always` (KEP-753). Its node then ends each pod by itself when the essential
+//! container has completed, however the others end, and the Job counts it once.
+//!
+//! A template is compiled to what is stored ([`crate::template`]). What a master sends may be written as before: in the
+//! mutating phase it is moved here, and recognised as moved. Sent once more (`kubectl apply` writes its containers beside
+//! the init containers that are there) it is moved again, and nothing changes.
+
+use json_patch::jsonptr::PointerBuf;
+use json_patch::{AddOperation, PatchOperation, ReplaceOperation};
+use serde_json::{Map, Value};
+
+use crate::difference::{Path, Step};
+use crate::object::Gvk;
+use crate::tables::At;
+
+/// The restart policy that makes a native sidecar of an init container.
+pub(crate) const ALWAYS: &str = "Always";
+/// The restart policy of one container.
+pub(crate) const RESTART_POLICY: &str = "restartPolicy";
+/// Regular containers.
+pub(crate) const CONTAINERS: &str = "containers";
+/// Init containers, native sidecars among them.
+pub(crate) const INIT_CONTAINERS: &str = "initContainers";
+
+/// The containers that a template makes native sidecars.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sidecars {
+    /// Where the pod spec stands.
+    place: &'static str,
+    /// Their names, in the order in which they are started.
+    names: Box<[Box<str>]>,
+    /// How many other init containers come before them; none where that depends on holes.
+    before: Option<usize>,
+}
+
+/// Where the pod spec of a kind stands, if a Job makes its pods.
+pub(crate) fn place(kind: &Gvk) -> Option<&'static str> {
+    match (kind.group.as_str(), kind.kind.as_str()) {
+        ("batch", "Job") => Some("/spec/template/spec"),
+        ("batch", "CronJob") => Some("/spec/jobTemplate/spec/template/spec"),
+        _ => None,
+    }
+}
+
+impl Sidecars {
+    pub(crate) fn new(place: &'static str, names: Box<[Box<str>]>, before: Option<usize>) -> Self {
+        Self { place, names, before }
+    }
+
+    /// Their names, in the order in which they are started.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(|name| &**name)
+    }
+
+    /// `object`, which is new, with its sidecars moved; none where nothing is to be moved, or cannot be.
+    pub fn moved(&self, object: &Value) -> Option<Value> {
+        let before = self.inits(object);
+        let twice = |name: &str| before.iter().any(|container| name_of(container) == Some(name));
+        self.moved_where(object, |name| !twice(name))
+    }
+
+    /// `new` with those sidecars moved that are native in `old`: an object that was made before its template asked for it
+    /// stays as it is.
+    pub fn moved_again(&self, old: &Value, new: &Value) -> Option<Value> {
+        let stored = self.inits(old);
+        self.moved_where(new, |name| stored.iter().any(|container| is_native(container, name)))
+    }
+
+    fn moved_where(&self, object: &Value, is_meant: impl Fn(&str) -> bool) -> Option<Value> {
+        let moves = |container: &Value| {
+            name_of(container).is_some_and(|name| self.names().any(|other| other == name) && is_meant(name))
+                && container.get(RESTART_POLICY).is_none_or(|policy| policy == ALWAYS)
+        };
+        if !object.at(self.place)?.get(CONTAINERS)?.as_array()?.iter().any(moves) {
+            return None;
+        }
+        let mut object = object.clone();
+        let spec = object.at_mut(self.place)?.as_object_mut()?;
+        let (mut sent, regular): (Vec<_>, Vec<_>) = list(spec, CONTAINERS)?.into_iter().partition(moves);
+        for container in &mut sent {
+            container[RESTART_POLICY] = ALWAYS.into();
+        }
+        let is_sidecar = |container: &Value| self.names().any(|name| is_native(container, name));
+        let (native, mut inits): (Vec<_>, Vec<_>) = list(spec, INIT_CONTAINERS)?.into_iter().partition(is_sidecar);
+        for name in self.names() {
+            let of_name = |all: &[Value]| -> Vec<Value> {
+                all.iter().filter(|container| name_of(container) == Some(name)).cloned().collect()
+            };
+            // The newest wish counts, all of it: what is there twice is refused, not chosen from.
+            let sent = of_name(&sent);
+            inits.extend(if sent.is_empty() { of_name(&native) } else { sent });
+        }
+        spec.insert(CONTAINERS.into(), Value::Array(regular));
+        spec.insert(INIT_CONTAINERS.into(), Value::Array(inits));
+        Some(object)
+    }
+
+    /// What makes `moved` of the object that it was moved from.
+    pub(crate) fn patch(&self, moved: &Value) -> Vec<PatchOperation> {
+        let path = |name: &str| PointerBuf::from_tokens(self.place.split('/').skip(1).chain([name]));
+        let value = |name: &str| moved.at(self.place).and_then(|spec| spec.get(name)).cloned().unwrap_or_default();
+        vec![
+            PatchOperation::Replace(ReplaceOperation { path: path(CONTAINERS), value: value(CONTAINERS) }),
+            PatchOperation::Add(AddOperation { path: path(INIT_CONTAINERS), value: value(INIT_CONTAINERS) }),
+        ]
+    }
+
+    /// Where something stands in an object as it was sent, of which `path` was moved.
+    pub(crate) fn as_sent(&self, path: &Path) -> Path {
+        let place = self.place.split('/').skip(1).map(|name| Step::Key(name.to_owned()));
+        let above: Vec<Step> = place.chain([Step::Key(INIT_CONTAINERS.to_owned())]).collect();
+        let Some([element, below @ ..]) = path.steps().strip_prefix(above.as_slice()) else { return path.clone() };
+        let name = match element {
+            Step::Element(element) => self.names().find(|name| element.strip_prefix("name=") == Some(*name)),
+            // One that is missing.
+            Step::Index(index) => self.before.and_then(|before| self.names().nth(index.checked_sub(before)?)),
+            Step::Key(_) => None,
+        };
+        let Some(name) = name else { return path.clone() };
+        let mut steps = above;
+        steps.pop();
+        steps.extend([Step::Key(CONTAINERS.to_owned()), Step::Element(format!("name={name}"))]);
+        steps.extend_from_slice(below);
+        Path::from_steps(steps)
+    }
+
+    fn inits<'a>(&self, object: &'a Value) -> &'a [Value] {
+        let inits = object.at(self.place).and_then(|spec| spec.get(INIT_CONTAINERS)?.as_array());
+        inits.map_or(&[], Vec::as_slice)
+    }
+}
+
+fn name_of(container: &Value) -> Option<&str> {
+    container.get("name")?.as_str()
+}
+
+fn is_native(container: &Value, name: &str) -> bool {
+    name_of(container) == Some(name) && container.get(RESTART_POLICY).is_some_and(|policy| policy == ALWAYS)
+}
+
+/// A list, taken out; empty where there is none.
+fn list(spec: &mut Map<String, Value>, name: &str) -> Option<Vec<Value>> {
+    match spec.remove(name) {
+        None | Some(Value::Null) => Some(Vec::new()),
+        Some(Value::Array(list)) => Some(list),
+        Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+#[path = "sidecars_tests.rs"]
+mod tests;
