@@ -31,6 +31,8 @@ mod refused;
 mod runs;
 #[path = "story_cases/runs_of_masters.rs"]
 mod runs_of_masters;
+#[path = "story_cases/sidecars.rs"]
+mod sidecars;
 #[path = "story_cases/startup.rs"]
 mod startup;
 #[path = "story_cases/updates.rs"]

@@ -10,7 +10,7 @@ use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, PatchOperation, ReplaceOperation};
 use serde_json::{Map, Value};
 
-use crate::difference::{Path, Step};
+use crate::difference::{Difference, Expected, Got, Path, Step};
 use crate::object::Gvk;
 use crate::tables::At;
 
@@ -30,8 +30,6 @@ pub struct Sidecars {
     place: &'static str,
     /// Their names, in the order in which they are started.
     names: Box<[Box<str>]>,
-    /// How many other init containers come before them; none where that depends on holes.
-    before: Option<usize>,
 }
 
 /// Where the pod spec of a kind stands, if a Job makes its pods.
@@ -44,8 +42,8 @@ pub(crate) fn place(kind: &Gvk) -> Option<&'static str> {
 }
 
 impl Sidecars {
-    pub(crate) fn new(place: &'static str, names: Box<[Box<str>]>, before: Option<usize>) -> Self {
-        Self { place, names, before }
+    pub(crate) fn new(place: &'static str, names: Box<[Box<str>]>) -> Self {
+        Self { place, names }
     }
 
     /// Their names, in the order in which they are started.
@@ -70,7 +68,6 @@ impl Sidecars {
     fn moved_where(&self, object: &Value, is_meant: impl Fn(&str) -> bool) -> Option<Value> {
         let moves = |container: &Value| {
             name_of(container).is_some_and(|name| self.names().any(|other| other == name) && is_meant(name))
-                && container.get(RESTART_POLICY).is_none_or(|policy| policy == ALWAYS)
         };
         if !object.at(self.place)?.get(CONTAINERS)?.as_array()?.iter().any(moves) {
             return None;
@@ -78,8 +75,9 @@ impl Sidecars {
         let mut object = object.clone();
         let spec = object.at_mut(self.place)?.as_object_mut()?;
         let (mut sent, regular): (Vec<_>, Vec<_>) = list(spec, CONTAINERS)?.into_iter().partition(moves);
-        for container in &mut sent {
-            container[RESTART_POLICY] = ALWAYS.into();
+        for container in sent.iter_mut().filter_map(Value::as_object_mut) {
+            // What says otherwise stays, to be refused.
+            container.entry(RESTART_POLICY).or_insert_with(|| ALWAYS.into());
         }
         let is_sidecar = |container: &Value| self.names().any(|name| is_native(container, name));
         let (native, mut inits): (Vec<_>, Vec<_>) = list(spec, INIT_CONTAINERS)?.into_iter().partition(is_sidecar);
@@ -106,23 +104,37 @@ impl Sidecars {
         ]
     }
 
-    /// Where something stands in an object as it was sent, of which `path` was moved.
-    pub(crate) fn as_sent(&self, path: &Path) -> Path {
-        let place = self.place.split('/').skip(1).map(|name| Step::Key(name.to_owned()));
-        let above: Vec<Step> = place.chain([Step::Key(INIT_CONTAINERS.to_owned())]).collect();
-        let Some([element, below @ ..]) = path.steps().strip_prefix(above.as_slice()) else { return path.clone() };
-        let name = match element {
-            Step::Element(element) => self.names().find(|name| element.strip_prefix("name=") == Some(*name)),
-            // One that is missing.
-            Step::Index(index) => self.before.and_then(|before| self.names().nth(index.checked_sub(before)?)),
-            Step::Key(_) => None,
-        };
-        let Some(name) = name else { return path.clone() };
-        let mut steps = above;
-        steps.pop();
-        steps.extend([Step::Key(CONTAINERS.to_owned()), Step::Element(format!("name={name}"))]);
-        steps.extend_from_slice(below);
-        Path::from_steps(steps)
+    /// Differences of an object that was moved, told where its sender wrote what differs.
+    pub(crate) fn as_sent(&self, moved: &Value, mut differences: Vec<Difference>) -> Vec<Difference> {
+        let inits = self.inits(moved);
+        let missing: Vec<&str> =
+            self.names().filter(|name| inits.iter().all(|init| name_of(init) != Some(name))).collect();
+        if !missing.is_empty() {
+            // Init containers are compared by position: behind one that is missing everything differs.
+            let list = self.list_at(INIT_CONTAINERS);
+            differences.retain(|difference| !list.contains(&difference.path));
+        }
+        differences.iter_mut().for_each(|difference| difference.path = self.place_as_sent(&difference.path));
+        differences.extend(missing.into_iter().map(|name| Difference {
+            path: self.list_at(CONTAINERS).element(format!("name={name}")),
+            expected: Expected::Described("the container that the template has there".into()),
+            got: Got::Nothing,
+        }));
+        differences
+    }
+
+    fn list_at(&self, list: &str) -> Path {
+        self.place.split('/').skip(1).chain([list]).fold(Path::root(), |path, name| path.key(name))
+    }
+
+    fn place_as_sent(&self, path: &Path) -> Path {
+        let above = self.list_at(INIT_CONTAINERS);
+        let Some([element, below @ ..]) = path.steps().strip_prefix(above.steps()) else { return path.clone() };
+        let Step::Element(key) = element else { return path.clone() };
+        if !self.names().any(|name| key.strip_prefix("name=") == Some(name)) {
+            return path.clone();
+        }
+        below.iter().fold(self.list_at(CONTAINERS).element(key.as_str()), |path, step| path.then(step.clone()))
     }
 
     fn inits<'a>(&self, object: &'a Value) -> &'a [Value] {

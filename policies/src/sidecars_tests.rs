@@ -3,7 +3,7 @@ use super::*;
 use serde_json::json;
 
 fn sidecars() -> Sidecars {
-    Sidecars::new("/spec/template/spec", ["log".into(), "proxy".into()].into(), Some(1))
+    Sidecars::new("/spec/template/spec", ["log".into(), "proxy".into()].into())
 }
 
 fn job(containers: &Value, inits: &Value) -> Value {
@@ -47,7 +47,7 @@ fn what_is_sent_is_moved_whole_in_the_templates_order_and_once() {
         (
             json!([main, log, {"name": "proxy", "restartPolicy": "Never"}]),
             Value::Null,
-            Some((json!([main, {"name": "proxy", "restartPolicy": "Never"}]), json!([native("log", "l")]))),
+            Some((json!([main]), json!([native("log", "l"), {"name": "proxy", "restartPolicy": "Never"}]))),
         ),
         // Twice, in one list or in both: nothing is chosen from.
         (json!([main, log, log]), Value::Null, Some((json!([main]), json!([native("log", "l"), native("log", "l")])))),
@@ -97,17 +97,29 @@ fn an_update_moves_only_what_was_moved_before() {
 fn differences_are_told_where_they_were_written() {
     let at = |list: &str| Path::root().key("spec").key("template").key("spec").key(list);
     let image = |path: Path| path.key("image");
+    let other = |path: Path| Difference { path, expected: Expected::Value("a".into()), got: Got::Value("b".into()) };
+    let (main, inits) = (json!([{"name": "main"}]), json!([{"name": "first"}, {"name": "log"}, {"name": "proxy"}]));
     for (path, expected) in [
         (image(at("initContainers").element("name=log")), image(at("containers").element("name=log"))),
         (at("initContainers").element("name=proxy"), at("containers").element("name=proxy")),
         (image(at("initContainers").element("name=first")), image(at("initContainers").element("name=first"))),
-        (at("initContainers").index(2), at("containers").element("name=proxy")),
-        (at("initContainers").index(0), at("initContainers").index(0)),
         (at("initContainers").index(3), at("initContainers").index(3)),
         (at("initContainers"), at("initContainers")),
         (image(at("containers").element("name=main")), image(at("containers").element("name=main"))),
         (Path::root().key("spec"), Path::root().key("spec")),
     ] {
-        assert_eq!(sidecars().as_sent(&path), expected);
+        assert_eq!(sidecars().as_sent(&job(&main, &inits), vec![other(path)]), [other(expected)]);
     }
+    // One is missing, and what is behind it moved up.
+    let inits = json!([{"name": "first"}, {"name": "proxy"}]);
+    let found = [at("initContainers").element("name=log").key("name"), image(at("containers").element("name=main"))];
+    let told = sidecars().as_sent(&job(&main, &inits), found.map(other).to_vec());
+    let told: Vec<String> = told.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "spec.template.spec.containers[name=main].image: expected \"a\", got \"b\"",
+            "spec.template.spec.containers[name=log]: expected the container that the template has there, got nothing",
+        ]
+    );
 }

@@ -75,8 +75,6 @@ fn read(kind: &Gvk, pattern: &Pattern) -> Result<(Pattern, Sidecars), Wrong> {
             return Err((at(INIT_CONTAINERS, 0), message.into()));
         }
     };
-    let all_there = inits.iter().all(|init| matches!(init, Element::One(Pattern::Map(_))));
-    let before = all_there.then_some(inits.len());
     let pattern = with(pattern, &names, |spec| {
         let kept = spec.iter().filter(|(name, _)| name != CONTAINERS && name != INIT_CONTAINERS).cloned();
         let mut fields: Vec<_> = kept.collect();
@@ -87,7 +85,7 @@ fn read(kind: &Gvk, pattern: &Pattern) -> Result<(Pattern, Sidecars), Wrong> {
         fields.push((Field::from(CONTAINERS), Pattern::list(regular)));
         fields
     });
-    Ok((pattern, Sidecars::new(place, moved_names.into(), before)))
+    Ok((pattern, Sidecars::new(place, moved_names.into())))
 }
 
 /// The one container that the labels of a pod template name.

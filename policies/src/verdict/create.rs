@@ -92,8 +92,8 @@ pub(crate) fn judge(request: &Request, situation: &Situation) -> Result<Admissio
     }
     Err(match nearest.0 {
         Some((_, candidate, differences)) => {
-            let moved = moved(request, &candidate, object).is_some();
-            refused_by(&candidate, differences, moved)
+            let moved = moved(request, &candidate, object);
+            refused_by(&candidate, differences, moved.as_ref())
         }
         None => Refusal::new(
             Cause::Stamp,
@@ -122,11 +122,11 @@ impl<'a> Nearest<'a> {
 }
 
 /// The refusal by the nearest template, of an object that was moved to be held against it, or was not.
-fn refused_by(candidate: &Candidate<'_>, differences: Vec<Difference>, moved: bool) -> Refusal {
+fn refused_by(candidate: &Candidate<'_>, differences: Vec<Difference>, moved: Option<&Value>) -> Refusal {
     let (name, key) = (candidate.set.name.clone(), candidate.template.key.as_str());
     let reason = format!("no template admits it. The nearest is {key} of ConfigMap {name}:");
     let row = added(candidate.template, &differences);
-    let differences = if moved { as_sent(candidate.template, differences) } else { differences };
+    let differences = as_sent(candidate.template, moved, differences);
     let refusal = Refusal::new(Cause::Template, reason)
         .by_template(name.clone(), key, differences)
         .advise(&format!("Send what the template describes, or ask the admin of {name} to describe this."));
@@ -142,12 +142,12 @@ fn refused_by(candidate: &Candidate<'_>, differences: Vec<Difference>, moved: bo
     }
 }
 
-/// The differences at the places where the sender wrote what differs.
-pub(crate) fn as_sent(template: &Template, mut differences: Vec<Difference>) -> Vec<Difference> {
-    if let Some(sidecars) = &template.sidecars {
-        differences.iter_mut().for_each(|difference| difference.path = sidecars.as_sent(&difference.path));
+/// The differences of an object that was perhaps moved, where its sender wrote what differs.
+pub(crate) fn as_sent(template: &Template, moved: Option<&Value>, differences: Vec<Difference>) -> Vec<Difference> {
+    match (&template.sidecars, moved) {
+        (Some(sidecars), Some(moved)) => sidecars.as_sent(moved, differences),
+        _ => differences,
     }
-    differences
 }
 
 /// The first row that would be accepted, where there is nothing else: too much, and nothing that is wrong or missing.

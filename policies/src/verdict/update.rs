@@ -37,9 +37,8 @@ pub(crate) fn judge(request: &Request, situation: &Situation) -> Result<Admissio
     // Who applies the same manifest again writes sidecars beside what became of them.
     let sidecars = candidate.template.sidecars.as_ref().filter(|_| request.phase == Phase::Mutating);
     let moved = sidecars.and_then(|sidecars| Some((sidecars, sidecars.moved_again(old, new)?)));
-    let is_moved = moved.is_some();
     let new = moved.as_ref().map_or(new, |(_, moved)| moved);
-    let change = Change { request, situation, caller, candidate, stamp: &stamp, is_moved };
+    let change = Change { request, situation, caller, candidate, stamp: &stamp, is_moved: moved.is_some() };
     let parameters = change.recognised(old, new)?;
     let ground = match parameters {
         _ if unchanged(old, new) => Ground::Unchanged,
@@ -236,7 +235,7 @@ impl Change<'_> {
             Recognition::Differ(differences) => {
                 let name = &self.candidate.set.name;
                 let key = &template.key;
-                let differences = if self.is_moved { create::as_sent(template, differences) } else { differences };
+                let differences = create::as_sent(template, self.is_moved.then_some(new), differences);
                 let reason =
                     format!("{key} of ConfigMap {name}, which admitted the object, does not admit this change:");
                 return Err(Refusal::new(Cause::Template, reason)

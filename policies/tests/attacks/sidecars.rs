@@ -109,8 +109,9 @@ fn what_differs_is_refused_where_it_was_written() {
             json!({"name": "log", "image": "evil:1", "restartPolicy": "Always"}),
             "ontainers",
         ),
-        ("another end", "/containers/0/restartPolicy", json!("Never"), "ontainers"),
-        ("one less", "/containers/2", Value::Null, "proxy"),
+        ("another end", "/containers/0/restartPolicy", json!("Never"), "containers[name=log].restartPolicy"),
+        ("one less", "/containers/2", Value::Null, "containers[name=proxy]: expected the container"),
+        ("the first less", "/containers/0", Value::Null, "containers[name=log]: expected the container"),
     ] {
         let mut object = sent();
         change(&mut object, &at(pointer), value);
