@@ -9,7 +9,7 @@ use crate::house::{Room, room};
 
 /// The spec of a pod whose container `main` writes a line each time that it runs, and does `steps`; beside it a sidecar
 /// that never ends by itself.
-fn spec(runs: &Runs, restart: &str, name: &str, steps: &str, sidecar: &str) -> String {
+pub(crate) fn spec(runs: &Runs, restart: &str, name: &str, steps: &str, sidecar: &str) -> String {
     format!(
         r#"{{restartPolicy: {restart}, terminationGracePeriodSeconds: 10,
   containers: [
@@ -36,17 +36,17 @@ fn job(name: &str, more: &str, spec: &str) -> String {
 }
 
 /// Where each run of a container leaves a line.
-struct Runs(PathBuf);
+pub(crate) struct Runs(PathBuf);
 
 impl Runs {
-    fn of(room: &Room) -> Self {
+    pub(crate) fn of(room: &Room) -> Self {
         let folder = room.house.machine.folder().join(format!("runs-{}", room.namespace));
         std::fs::create_dir(&folder).unwrap();
         Self(folder)
     }
 
     /// How often `name` ran.
-    fn count(&self, name: &str) -> usize {
+    pub(crate) fn count(&self, name: &str) -> usize {
         std::fs::read_to_string(self.0.join(name)).unwrap().lines().count()
     }
 }

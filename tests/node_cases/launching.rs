@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use node::IMAGE;
 use policies::{keys, lifetime};
 
+use crate::essential::{Runs, spec};
 use crate::house::{account, room};
 
 /// What a dependent's end may take after its deadline: one request of the collector, and a kubelet that has much to do.
@@ -129,4 +130,51 @@ fn a_master_launches_with_its_mounted_token_a_job_that_completes_and_one_that_en
     // The master and what is not over yet are left alone.
     assert_eq!(room.get("job/short")["status"]["succeeded"], 1);
     assert_eq!(room.get("deployment/eod")["status"]["readyReplicas"], 1);
+}
+
+/// A Job of several pods with an essential container, whose sidecar ends with another code than 0 when it is told to.
+fn many(runs: &Runs) -> String {
+    let spec = spec(runs, "Never", "many", "sleep, '1'", "linger, 1500ms, then, pause");
+    format!(
+        r#"apiVersion: batch/v1
+kind: Job
+metadata:
+  name: many
+  annotations: {{fledged.io/native-sidecars: "true"}}
+spec:
+  backoffLimit: 0
+  completions: 6
+  parallelism: 3
+  template:
+    metadata: {{labels: {{essential-container: main}}}}
+    spec: {}
+"#,
+        spec.replace('\n', " ")
+    )
+}
+
+#[test]
+fn a_masters_job_whose_sidecars_became_native_runs_each_work_once_and_needs_no_collector() {
+    let Some(room) = room() else { return };
+    let runs = Runs::of(&room);
+    let job = many(&runs);
+    let indented: String = job.lines().map(|line| format!("    {line}\n")).collect();
+    room.apply(&rights().replace("  job.yaml: |\n", &format!("  many.yaml: |\n{indented}  job.yaml: |\n")));
+    room.apply(&master(&[("many", job)]));
+    room.wait("job/many", "create");
+    room.wait("job/many", "condition=Complete");
+    let live = room.get("job/many");
+    let status = &live["status"];
+    assert_eq!((status["succeeded"].as_u64(), status["failed"].as_u64()), (Some(6), None), "{status}");
+    let pod = &live["spec"]["template"]["spec"];
+    let (inits, regular) = (&pod["initContainers"], &pod["containers"]);
+    assert_eq!((inits[0]["name"].as_str(), inits[0]["restartPolicy"].as_str()), (Some("side"), Some("Always")));
+    assert_eq!((regular[0]["name"].as_str(), regular.as_array().map(Vec::len)), (Some("main"), Some(1)));
+    assert_eq!(runs.count("many"), 6, "{}", room.house.told(&room.namespace));
+    // The nodes ended the pods: nobody else wrote on them.
+    let pods = room.kubectl(&["get", "pods", "--selector", "job-name=many", "-o", "json"]);
+    assert_eq!(pods.matches("\"phase\": \"Succeeded\"").count(), 6, "{pods}");
+    assert!(!pods.contains(keys::ESSENTIAL_COMPLETED), "{pods}");
+    let events = room.kubectl(&["get", "events", "-o", "jsonpath={.items[*].reason}"]);
+    assert!(!events.contains("EssentialContainer"), "{events}");
 }

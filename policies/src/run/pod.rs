@@ -24,7 +24,7 @@ pub struct Pod {
     /// When its node took it on (`status.startTime`).
     #[serde(serialize_with = "super::maybe_written")]
     pub started: Option<Timestamp>,
-    /// How many containers are ready.
+    /// How many containers are ready, native sidecars among them, as kubectl counts.
     pub ready: usize,
     /// Of how many.
     pub containers: usize,
@@ -34,7 +34,7 @@ pub struct Pod {
     pub reason: Option<String>,
     /// More of that, in the words of whoever says it.
     pub message: Option<String>,
-    /// The containers that ended otherwise than with exit code 0.
+    /// The containers that ended otherwise than with exit code 0, but for native sidecars that were stopped at the end.
     pub exits: Vec<Exit>,
     /// Whether it is being deleted.
     pub terminating: bool,
@@ -84,9 +84,19 @@ impl Pod {
     pub fn read(pod: &Value) -> Self {
         let own = |pointer| text(pod, pointer).unwrap_or_default().to_owned();
         let phase = text(pod, "/status/phase").unwrap_or("Pending").to_owned();
-        let statuses: Vec<&Value> =
-            list(pod, "/status/initContainerStatuses").chain(list(pod, "/status/containerStatuses")).collect();
-        let (reason, message) = why(pod, &statuses).unzip();
+        let (inits, regular) =
+            (|| list(pod, "/status/initContainerStatuses"), || list(pod, "/status/containerStatuses"));
+        let statuses: Vec<&Value> = inits().chain(regular()).collect();
+        let natives: Vec<&Value> = list(pod, "/spec/initContainers")
+            .filter(|container| container["restartPolicy"] == "Always")
+            .map(|container| &container["name"])
+            .collect();
+        let is_native = |status: &&Value| natives.contains(&&status["name"]);
+        // When the others have ended, native sidecars are stopped: how says nothing.
+        let ended = regular().count() > 0 && regular().all(|status| !status["state"]["terminated"].is_null());
+        let telling: Vec<&Value> = statuses.iter().copied().filter(|status| !(ended && is_native(status))).collect();
+        let (reason, message) = why(pod, &telling).unzip();
+        let is_ready = |status: &&Value| status["ready"] == true;
         let terminating = !pod["metadata"]["deletionTimestamp"].is_null();
         let over = matches!(phase.as_str(), "Succeeded" | "Failed");
         Self {
@@ -94,12 +104,12 @@ impl Pod {
             uid: own("/metadata/uid"),
             node: text(pod, "/spec/nodeName").map(Into::into),
             started: time(pod, "/status/startTime"),
-            ready: list(pod, "/status/containerStatuses").filter(|status| status["ready"] == true).count(),
-            containers: list(pod, "/spec/containers").count(),
+            ready: regular().chain(inits().filter(is_native)).filter(is_ready).count(),
+            containers: list(pod, "/spec/containers").count() + natives.len(),
             restarts: statuses.iter().map(|status| number(status, "/restartCount")).sum(),
             reason,
             message: message.flatten().map(|text: String| text.chars().take(MESSAGE).collect()),
-            exits: statuses.iter().copied().filter_map(exit).collect(),
+            exits: telling.iter().copied().filter_map(exit).collect(),
             terminating,
             gone: false,
             created: time(pod, "/metadata/creationTimestamp"),

@@ -93,6 +93,42 @@ fn a_pod_is_read_whole() {
 }
 
 #[test]
+fn native_sidecars_count_as_containers_and_how_they_are_stopped_says_nothing() {
+    let read = |main: &Value, side: &Value, phase: &str| {
+        Pod::read(&json!({
+            "metadata": {"name": "p"},
+            "spec": {"containers": [{"name": "main"}],
+                     "initContainers": [{"name": "first"}, {"name": "side", "restartPolicy": "Always"}]},
+            "status": {
+                "phase": phase,
+                "initContainerStatuses": [
+                    {"name": "first", "ready": true, "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}},
+                    {"name": "side", "ready": side["running"].is_object(), "state": side},
+                ],
+                "containerStatuses": [{"name": "main", "ready": main["running"].is_object(), "state": main}],
+            },
+        }))
+    };
+    let (runs, stopped) = (json!({"running": {}}), json!({"terminated": {"exitCode": 143, "reason": "Error"}}));
+    let completed = json!({"terminated": {"exitCode": 0, "reason": "Completed"}});
+    let failed = json!({"terminated": {"exitCode": 1, "reason": "Error"}});
+    for (main, side, phase, ready, exits) in [
+        (&runs, &runs, "Running", 2, &[][..]),
+        (&completed, &runs, "Running", 1, &[]),
+        (&completed, &stopped, "Running", 0, &[]),
+        (&completed, &stopped, "Succeeded", 0, &[]),
+        (&failed, &stopped, "Failed", 0, &["main"]),
+        // It is started again.
+        (&runs, &stopped, "Running", 1, &["side"]),
+    ] {
+        let pod = read(main, side, phase);
+        assert_eq!((pod.ready, pod.containers), (ready, 2), "{main} {side}");
+        assert_eq!(pod.exits.iter().map(|exit| exit.container.as_str()).collect::<Vec<_>>(), exits, "{main} {side}");
+        assert_eq!(pod.reason.is_some(), !exits.is_empty(), "{main} {side}: {:?}", pod.reason);
+    }
+}
+
+#[test]
 fn a_container_that_will_be_started_again_is_not_over() {
     let crashing = a_pod("p", container(json!({"waiting": {"reason": "CrashLoopBackOff"}})));
     assert!(crashing.runs[0].began && !crashing.runs[0].over && !crashing.runs[0].running);
