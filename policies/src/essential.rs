@@ -167,24 +167,25 @@ pub fn judge(pod: &Pod<'_>) -> Judgement {
     if pod.terminating || settled {
         return Judgement::Leave;
     }
-    let ended_well = |container: &Container| {
-        let status = statuses().find(|status| status.name == container.name);
-        status.and_then(|status| status.state.terminated.as_ref()).is_some_and(|end| end.exit_code == 0)
-    };
-    let ends_by_itself = pod.of_job
-        && phase != "Failed"
-        && !pod.spec.containers.is_empty()
-        && pod.spec.containers.iter().all(ended_well);
     let named = match named(pod) {
         Ok(named) => named,
         Err(mistakes) => return Judgement::Mistaken(mistakes),
     };
     let ended = statuses().filter(|status| named.contains(status.name.as_str())).filter_map(completed);
     let Some(since) = ended.min_by_key(|at| at.unwrap_or(Timestamp::MAX)) else { return Judgement::Leave };
-    if ends_by_itself {
+    // Its phase is then Succeeded as soon as its native sidecars are stopped; unless something else has called it Failed.
+    if pod.of_job && phase != "Failed" && all_ended_well(pod) {
         return Judgement::Leave;
     }
     Judgement::Done { end, since }
+}
+
+/// Whether each regular container has ended well; whatever runs still is a native sidecar.
+fn all_ended_well(pod: &Pod<'_>) -> bool {
+    let statuses = || pod.status.iter().flat_map(|status| &status.container_statuses);
+    let ended = |name: &str| statuses().find(|status| status.name == name)?.state.terminated.as_ref();
+    let mut containers = pod.spec.containers.iter();
+    !pod.spec.containers.is_empty() && containers.all(|it| ended(&it.name).is_some_and(|end| end.exit_code == 0))
 }
 
 /// The containers that the labels name; none where there is no label.
