@@ -117,8 +117,20 @@ fn policy(namespace: &str, name: &str, group: &str, resource: &str, expression: 
     house().installation.cluster.apply(&of("MutatingAdmissionPolicyBinding", json!({"policyName": name}))).unwrap();
 }
 
-const JOB: &str = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: \"post-${run}\"}\nspec:\n  template:\n    spec:\n      \
-    restartPolicy: Never\n      containers: [{name: main, image: \"registry.example/post:1\", args: [\"${run}\"]}]\n";
+/// Its sidecar is stored as a native one, and so is that of its sample.
+const JOB: &str = r#"
+apiVersion: batch/v1
+kind: Job
+metadata: {name: "post-${run}", annotations: {fledged.io/native-sidecars: "true"}}
+spec:
+  template:
+    metadata: {labels: {essential-containers: main}}
+    spec:
+      restartPolicy: Never
+      containers:
+      - {name: main, image: "registry.example/post:1", args: ["${run}"]}
+      - {name: log, image: "registry.example/log:1", args: ["${run}"]}
+"#;
 const RUN: &str = "run: {type: string, pattern: '[0-9]{8}'}";
 
 fn job(run: &str) -> Value {
