@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::accept::{self, Row};
 use crate::difference::{Difference, Expected, Got, Path};
 use crate::library::TemplateSet;
+use crate::object::Gvk;
 use crate::parameter::Bindings;
 use crate::recognise::uses;
 use crate::render::{RenderError, render};
@@ -50,7 +51,26 @@ pub fn sample(template: &Template, namespace: &str) -> Result<Value, NoSample> {
             None => return Err(NoSample::Value(parameter.name.clone())),
         }
     }
-    Ok(render(template, &Bindings { declared, given: given(namespace) })?)
+    let mut sample = render(template, &Bindings { declared, given: given(namespace) })?;
+    own_labels(&template.kind, &mut sample);
+    Ok(sample)
+}
+
+/// Writes out the labels that the API server gives to a Job without any: those of its pods (`SetDefaults_Job` in
+/// pkg/apis/batch/v1/defaults.go), and not a copy but the same map. What is generated for the pods (`generateSelector` in
+/// pkg/registry/batch/job/strategy.go) then shows on the Job too, unless something changes the object on its way, as the
+/// stamp does to what a master creates.
+fn own_labels(kind: &Gvk, sample: &mut Value) {
+    if (kind.group.as_str(), kind.kind.as_str()) != ("batch", "Job") {
+        return;
+    }
+    let of_pods = sample.pointer("/spec/template/metadata/labels").filter(|labels| labels.is_object()).cloned();
+    let says = |labels: &Value| labels.as_object().is_some_and(|labels| !labels.is_empty());
+    if let (Some(labels), Some(metadata)) = (of_pods, sample.get_mut("metadata").and_then(Value::as_object_mut))
+        && !metadata.get("labels").is_some_and(says)
+    {
+        metadata.insert("labels".into(), labels);
+    }
 }
 
 /// A master that is none: nothing refers to it, since a sample is never stored.

@@ -158,3 +158,17 @@ fn what_is_another_each_time_can_be_no_row() {
     assert_eq!(steady(&seen("1", false), Vec::new()), []);
     assert_eq!(steady(&[], seen("1", false)), [], "seen once is not seen");
 }
+
+#[test]
+fn a_job_says_the_labels_that_it_would_be_given() {
+    let job = |own: &str, pods: &str| {
+        let manifest = format!(
+            "apiVersion: batch/v1\nkind: Job\nmetadata: {{name: j{own}}}\nspec:\n  template:\n    metadata: {{{pods}}}\n    spec: {{restartPolicy: Never, containers: [{{name: a, image: b}}]}}\n"
+        );
+        sample(&one(&set(&json!({}), "", &manifest)), "trading").unwrap()["metadata"]["labels"].clone()
+    };
+    assert_eq!(job("", "labels: {app: a}"), json!({"app": "a"}));
+    assert_eq!(job(", labels: {}", "labels: {app: a}"), json!({"app": "a"}));
+    assert_eq!(job(", labels: {mine: b}", "labels: {app: a}"), json!({"mine": "b"}));
+    assert_eq!(job("", "annotations: {app: a}"), Value::Null);
+}
