@@ -102,6 +102,13 @@ pub struct Pod<'a> {
     pub status: Option<&'a Status>,
 }
 
+impl<'a> Pod<'a> {
+    /// Of its regular containers.
+    fn statuses(&self) -> impl Iterator<Item = &'a ContainerStatus> {
+        self.status.into_iter().flat_map(|status| &status.container_statuses)
+    }
+}
+
 /// How a pod that is done ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -149,7 +156,6 @@ pub enum Mistake {
 /// Judges a pod.
 pub fn judge(pod: &Pod<'_>) -> Judgement {
     let phase = pod.status.and_then(|status| status.phase.as_deref()).unwrap_or("Pending");
-    let statuses = || pod.status.iter().flat_map(|status| &status.container_statuses);
     let end = match (pod.of_job, pod.finalizers.iter().any(|it| it == UNCOUNTED)) {
         (false, _) => End::Delete,
         (true, true) => End::Succeed,
@@ -160,7 +166,7 @@ pub fn judge(pod: &Pod<'_>) -> Judgement {
         End::Succeed => phase == "Succeeded",
         // Whatever its phase becomes when all has ended, it has been counted.
         End::Stop => {
-            let ended = statuses().all(|status| status.state.terminated.is_some());
+            let ended = pod.statuses().all(|status| status.state.terminated.is_some());
             phase == "Failed" || (phase == "Succeeded" && (pod.told || ended))
         }
     };
@@ -171,7 +177,7 @@ pub fn judge(pod: &Pod<'_>) -> Judgement {
         Ok(named) => named,
         Err(mistakes) => return Judgement::Mistaken(mistakes),
     };
-    let ended = statuses().filter(|status| named.contains(status.name.as_str())).filter_map(completed);
+    let ended = pod.statuses().filter(|status| named.contains(status.name.as_str())).filter_map(completed);
     let Some(since) = ended.min_by_key(|at| at.unwrap_or(Timestamp::MAX)) else { return Judgement::Leave };
     // Its phase is then Succeeded as soon as its native sidecars are stopped; unless something else has called it Failed.
     if pod.of_job && phase != "Failed" && all_ended_well(pod) {
@@ -182,10 +188,14 @@ pub fn judge(pod: &Pod<'_>) -> Judgement {
 
 /// Whether each regular container has ended well; whatever runs still is a native sidecar.
 fn all_ended_well(pod: &Pod<'_>) -> bool {
-    let statuses = || pod.status.iter().flat_map(|status| &status.container_statuses);
-    let ended = |name: &str| statuses().find(|status| status.name == name)?.state.terminated.as_ref();
+    let ended = |name: &str| pod.statuses().find(|status| status.name == name)?.state.terminated.as_ref();
     let mut containers = pod.spec.containers.iter();
     !pod.spec.containers.is_empty() && containers.all(|it| ended(&it.name).is_some_and(|end| end.exit_code == 0))
+}
+
+/// The names in the value of a label; one that is missing is empty.
+pub(crate) fn listed(value: &str) -> impl Iterator<Item = &str> {
+    value.split('.').map(str::trim)
 }
 
 /// The containers that the labels name; none where there is no label.
@@ -194,7 +204,7 @@ fn named<'a>(pod: &Pod<'a>) -> Result<BTreeSet<&'a str>, Vec<Mistake>> {
     let mut mistakes = Vec::new();
     for label in keys::ESSENTIAL {
         let Some(value) = pod.labels.get(label) else { continue };
-        let listed: Vec<&str> = value.split('.').map(str::trim).collect();
+        let listed: Vec<&str> = listed(value).collect();
         if listed.contains(&"") {
             mistakes.push(Mistake::Nothing(label));
         }

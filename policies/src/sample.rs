@@ -10,11 +10,10 @@ use serde_json::Value;
 use crate::accept::{self, Row};
 use crate::difference::{Difference, Expected, Got, Path};
 use crate::library::TemplateSet;
-use crate::object::Gvk;
 use crate::parameter::Bindings;
 use crate::recognise::uses;
 use crate::render::{RenderError, render};
-use crate::tables::{CouldNotTell, Facts, Form, compare, complete, inject};
+use crate::tables::{CouldNotTell, Facts, Form, compare, complete, inject, labels_of_template};
 use crate::template::{Given, Placement, Template};
 
 /// Why there is no sample of a template.
@@ -52,25 +51,15 @@ pub fn sample(template: &Template, namespace: &str) -> Result<Value, NoSample> {
         }
     }
     let mut sample = render(template, &Bindings { declared, given: given(namespace) })?;
-    own_labels(&template.kind, &mut sample);
-    Ok(sample)
-}
-
-/// Writes out the labels that the API server gives to a Job without any: those of its pods (`SetDefaults_Job` in
-/// pkg/apis/batch/v1/defaults.go), and not a copy but the same map. What is generated for the pods (`generateSelector` in
-/// pkg/registry/batch/job/strategy.go) then shows on the Job too, unless something changes the object on its way, as the
-/// stamp does to what a master creates.
-fn own_labels(kind: &Gvk, sample: &mut Value) {
-    if (kind.group.as_str(), kind.kind.as_str()) != ("batch", "Job") {
-        return;
-    }
-    let of_pods = sample.pointer("/spec/template/metadata/labels").filter(|labels| labels.is_object()).cloned();
-    let says = |labels: &Value| labels.as_object().is_some_and(|labels| !labels.is_empty());
-    if let (Some(labels), Some(metadata)) = (of_pods, sample.get_mut("metadata").and_then(Value::as_object_mut))
-        && !metadata.get("labels").is_some_and(says)
+    // A Job without labels is given those of its pods (`SetDefaults_Job` in pkg/apis/batch/v1/defaults.go), and not a copy but
+    // the same map. What is generated for the pods (`generateSelector` in pkg/registry/batch/job/strategy.go) then shows on the
+    // Job too, unless something changes the object on its way, as the stamp does to what a master creates.
+    if (template.kind.group.as_str(), template.kind.kind.as_str()) == ("batch", "Job")
+        && let Some(job) = sample.as_object_mut()
     {
-        metadata.insert("labels".into(), labels);
+        labels_of_template(job);
     }
+    Ok(sample)
 }
 
 /// A master that is none: nothing refers to it, since a sample is never stored.

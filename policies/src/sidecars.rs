@@ -62,7 +62,9 @@ impl Sidecars {
     /// stays as it is.
     pub fn moved_again(&self, old: &Value, new: &Value) -> Option<Value> {
         let stored = self.inits(old);
-        self.moved_where(new, |name| stored.iter().any(|container| is_native(container, name)))
+        self.moved_where(new, |name| {
+            stored.iter().any(|container| is_native(container) && name_of(container) == Some(name))
+        })
     }
 
     fn moved_where(&self, object: &Value, is_meant: impl Fn(&str) -> bool) -> Option<Value> {
@@ -79,7 +81,8 @@ impl Sidecars {
             // What says otherwise stays, to be refused.
             container.entry(RESTART_POLICY).or_insert_with(|| ALWAYS.into());
         }
-        let is_sidecar = |container: &Value| self.names().any(|name| is_native(container, name));
+        let is_sidecar =
+            |container: &Value| is_native(container) && self.names().any(|name| name_of(container) == Some(name));
         let (native, mut inits): (Vec<_>, Vec<_>) = list(spec, INIT_CONTAINERS)?.into_iter().partition(is_sidecar);
         for name in self.names() {
             let of_name = |all: &[Value]| -> Vec<Value> {
@@ -147,8 +150,9 @@ fn name_of(container: &Value) -> Option<&str> {
     container.get("name")?.as_str()
 }
 
-fn is_native(container: &Value, name: &str) -> bool {
-    name_of(container) == Some(name) && container.get(RESTART_POLICY).is_some_and(|policy| policy == ALWAYS)
+/// Whether an init container is a native sidecar.
+pub(crate) fn is_native(container: &Value) -> bool {
+    container.get(RESTART_POLICY).is_some_and(|policy| policy == ALWAYS)
 }
 
 /// A list, taken out; empty where there is none.

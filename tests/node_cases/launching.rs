@@ -66,9 +66,13 @@ spec:
     )
 }
 
+/// As a value of a ConfigMap's data, after `|`.
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("    {line}\n")).collect()
+}
+
 /// The master: the manifests that it sends, one after the other, and its Deployment.
 fn master(jobs: &[(&str, String)]) -> String {
-    let indented = |text: &str| text.lines().map(|line| format!("    {line}\n")).collect::<String>();
     let files: String = jobs.iter().map(|(name, job)| format!("  {name}: |\n{}", indented(job))).collect();
     let steps: String = jobs.iter().map(|(name, _)| format!("launch, /jobs/{name}, then, ")).collect();
     format!(
@@ -158,8 +162,8 @@ fn a_masters_job_whose_sidecars_became_native_runs_each_work_once_and_needs_no_c
     let Some(room) = room() else { return };
     let runs = Runs::of(&room);
     let job = many(&runs);
-    let indented: String = job.lines().map(|line| format!("    {line}\n")).collect();
-    room.apply(&rights().replace("  job.yaml: |\n", &format!("  many.yaml: |\n{indented}  job.yaml: |\n")));
+    let data = format!("  many.yaml: |\n{}  job.yaml: |\n", indented(&job));
+    room.apply(&rights().replace("  job.yaml: |\n", &data));
     room.apply(&master(&[("many", job)]));
     room.wait("job/many", "create");
     room.wait("job/many", "condition=Complete");

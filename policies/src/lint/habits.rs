@@ -1,5 +1,6 @@
 //! Habits that an author will regret.
 
+use crate::essential::listed;
 use crate::keys;
 use crate::library::Problem;
 use crate::parameter::{Parameter, Parameters};
@@ -21,8 +22,7 @@ pub(super) fn of(key: &str, text: &str, parameters: &Parameters) -> Vec<Problem>
     let mut habits = Habits { key, parameters, problems: Vec::new() };
     for document in yaml::documents(text).unwrap_or_default() {
         habits.node(&document, None);
-        habits.stateful_sets(&document);
-        habits.sidecars(&document);
+        habits.manifest(&document);
     }
     habits.problems
 }
@@ -115,11 +115,17 @@ impl Habits<'_> {
         }
     }
 
+    /// A manifest as a whole, or each of a List.
+    fn manifest(&mut self, document: &Node) {
+        for item in document.get("items").and_then(Node::items).unwrap_or_default() {
+            self.manifest(item);
+        }
+        self.stateful_sets(document);
+        self.sidecars(document);
+    }
+
     /// A StatefulSet that is deleted leaves its claims behind, unless it says otherwise.
     fn stateful_sets(&mut self, document: &Node) {
-        for item in document.get("items").and_then(Node::items).unwrap_or_default() {
-            self.stateful_sets(item);
-        }
         let Some(spec) = document.get("spec").filter(|_| super::kind(document) == "StatefulSet") else { return };
         let deletes = spec
             .get("persistentVolumeClaimRetentionPolicy")
@@ -134,29 +140,19 @@ impl Habits<'_> {
             );
         }
     }
-}
-
-impl Habits<'_> {
     /// A Job whose sidecars the collector ends, though its node could.
     fn sidecars(&mut self, document: &Node) {
-        for item in document.get("items").and_then(Node::items).unwrap_or_default() {
-            self.sidecars(item);
-        }
-        let way: &[&str] = match super::kind(document) {
-            "Job" => &["spec", "template"],
-            "CronJob" => &["spec", "jobTemplate", "spec", "template"],
+        let way = match super::kind(document) {
+            "Job" => "spec/template",
+            "CronJob" => "spec/jobTemplate/spec/template",
             _ => return,
         };
-        let metadata = |node: &Node, map: &str| node.get("metadata").and_then(|it| it.get(map)).cloned();
-        let asks = metadata(document, "annotations").is_some_and(|all| all.get(keys::NATIVE_SIDECARS).is_some());
-        let Some(template) = way.iter().try_fold(document, |node, name| node.get(name)).filter(|_| !asks) else {
-            return;
-        };
-        let Some(labels) = metadata(template, "labels") else { return };
-        let containers = template.get("spec").and_then(|spec| spec.get("containers")?.items()).unwrap_or_default();
-        let names = keys::ESSENTIAL.iter().filter_map(|key| labels.get(key));
-        let one = |label: &&Node| label.as_str().is_some_and(|name| !name.contains('.'));
-        let Some(label) = names.into_iter().find(one).filter(|_| containers.len() > 1) else { return };
+        let Some(template) = at(document, way) else { return };
+        let asks = at(document, "metadata/annotations").is_some_and(|all| all.get(keys::NATIVE_SIDECARS).is_some());
+        let alone = at(template, "spec/containers").and_then(Node::items).is_none_or(|all| all.len() < 2);
+        let Some(labels) = at(template, "metadata/labels").filter(|_| !asks && !alone) else { return };
+        let one = |label: &&Node| label.as_str().is_some_and(|names| listed(names).count() == 1);
+        let Some(label) = keys::ESSENTIAL.iter().filter_map(|key| labels.get(key)).find(one) else { return };
         self.warn(
             label.line,
             format!(
@@ -166,6 +162,11 @@ impl Habits<'_> {
             ),
         );
     }
+}
+
+/// What stands at the end of a way of keys.
+fn at<'n>(node: &'n Node, way: &str) -> Option<&'n Node> {
+    way.split('/').try_fold(node, |node, key| node.get(key))
 }
 
 /// How many letters differ (added, removed, changed, or two swapped), case aside; none if it is too many for a typo.

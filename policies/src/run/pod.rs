@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{list, number, text, time};
+use crate::sidecars::is_native;
 
 /// The longest message that a report repeats, characters: a scheduler's about a large cluster can be pages long.
 const MESSAGE: usize = 500;
@@ -88,13 +89,13 @@ impl Pod {
             (|| list(pod, "/status/initContainerStatuses"), || list(pod, "/status/containerStatuses"));
         let statuses: Vec<&Value> = inits().chain(regular()).collect();
         let natives: Vec<&Value> = list(pod, "/spec/initContainers")
-            .filter(|container| container["restartPolicy"] == "Always")
+            .filter(|container| is_native(container))
             .map(|container| &container["name"])
             .collect();
-        let is_native = |status: &&Value| natives.contains(&&status["name"]);
+        let of_native = |status: &&Value| natives.contains(&&status["name"]);
         // When the others have ended, native sidecars are stopped: how says nothing.
         let ended = regular().count() > 0 && regular().all(|status| !status["state"]["terminated"].is_null());
-        let telling: Vec<&Value> = statuses.iter().copied().filter(|status| !(ended && is_native(status))).collect();
+        let telling: Vec<&Value> = statuses.iter().copied().filter(|status| !(ended && of_native(status))).collect();
         let (reason, message) = why(pod, &telling).unzip();
         let is_ready = |status: &&Value| status["ready"] == true;
         let terminating = !pod["metadata"]["deletionTimestamp"].is_null();
@@ -104,7 +105,7 @@ impl Pod {
             uid: own("/metadata/uid"),
             node: text(pod, "/spec/nodeName").map(Into::into),
             started: time(pod, "/status/startTime"),
-            ready: regular().chain(inits().filter(is_native)).filter(is_ready).count(),
+            ready: regular().chain(inits().filter(of_native)).filter(is_ready).count(),
             containers: list(pod, "/spec/containers").count() + natives.len(),
             restarts: statuses.iter().map(|status| number(status, "/restartCount")).sum(),
             reason,

@@ -29,6 +29,7 @@ pub(crate) use image::is_pulled_once;
 pub use inject::{CouldNotTell, inject};
 pub(crate) use inject::{DEFAULT_ACCOUNT, VOLUME_PREFIX, inject_into, is_generated};
 pub(crate) use pairs::{Both, position, side_by_side};
+pub(crate) use rules::labels_of_template;
 pub use settled::settled;
 pub(crate) use settled::stays;
 pub use shape::{ListKind, Scalar, Scope, Shape, shape_of};

@@ -339,7 +339,7 @@ fn job_counts(spec: &mut Object) {
 }
 
 /// Labels are those of the pod template, where there are none.
-fn labels_of_template(object: &mut Object) {
+pub(crate) fn labels_of_template(object: &mut Object) {
     let labels = object.get("spec").and_then(|spec| spec.pointer("/template/metadata/labels")).cloned();
     let Some(labels) = labels.filter(|labels| labels.as_object().is_some_and(|all| !all.is_empty())) else { return };
     let metadata = object.entry("metadata").or_insert_with(|| json!({}));

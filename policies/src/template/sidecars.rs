@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::compile::{Lines, TemplateError};
 use super::{Element, Field, Pattern};
 use crate::difference::Path;
+use crate::essential::listed;
 use crate::keys;
 use crate::object::Gvk;
 use crate::sidecars::{ALWAYS, CONTAINERS, INIT_CONTAINERS, RESTART_POLICY, Sidecars, place};
@@ -91,11 +92,8 @@ fn read(kind: &Gvk, pattern: &Pattern) -> Result<(Pattern, Sidecars), Wrong> {
 /// The one container that the labels of a pod template name.
 fn essential(template: Option<&Pattern>) -> Result<String, String> {
     let labels = template.and_then(|template| template.get("metadata")?.get("labels"));
-    let named: Vec<&str> = keys::ESSENTIAL
-        .iter()
-        .filter_map(|key| labels?.get(key)?.as_str())
-        .flat_map(|value| value.split('.').map(str::trim))
-        .collect();
+    let named: Vec<&str> =
+        keys::ESSENTIAL.iter().filter_map(|key| labels?.get(key)?.as_str()).flat_map(listed).collect();
     match named.as_slice() {
         [one, others @ ..] if !one.is_empty() && others.iter().all(|other| other == one) => Ok((*one).to_owned()),
         [] => Err(format!("the label {} of the pod template says which container is the work", keys::ESSENTIAL[0])),

@@ -75,26 +75,22 @@ pub(crate) fn judge(request: &Request, situation: &Situation) -> Result<Admissio
         let attempted = anew.as_ref().unwrap_or(&attempted);
         match attempted.by_shortcut(&candidate) {
             // Among many variants nearly all differ at first sight. In what is told only where none admits it.
-            Err(Miss::Sure) => skipped.push((position, candidate)),
+            Err(Miss::Sure) => skipped.push((position, candidate, moved)),
             bindings => match attempted.by(&candidate, bindings.ok())? {
                 Attempt::Matches(bindings, instructed) => return admit(candidate, bindings, instructed, moved),
-                Attempt::Differs(differences) => nearest.consider(position, candidate, differences),
+                Attempt::Differs(differences) => nearest.consider(position, candidate, differences, moved),
             },
         }
     }
-    for (position, candidate) in skipped {
-        let moved = moved(request, &candidate, object);
+    for (position, candidate, moved) in skipped {
         let anew = moved.as_ref().map(|moved| attempted.of(moved));
         match anew.as_ref().unwrap_or(&attempted).by(&candidate, None)? {
             Attempt::Matches(bindings, instructed) => return admit(candidate, bindings, instructed, moved),
-            Attempt::Differs(differences) => nearest.consider(position, candidate, differences),
+            Attempt::Differs(differences) => nearest.consider(position, candidate, differences, moved),
         }
     }
     Err(match nearest.0 {
-        Some((_, candidate, differences)) => {
-            let moved = moved(request, &candidate, object);
-            refused_by(&candidate, differences, moved.as_ref())
-        }
+        Some(near) => refused_by(near),
         None => Refusal::new(
             Cause::Stamp,
             "its stamp names a template that this pod may not use; only the mutating webhook writes stamps",
@@ -103,30 +99,46 @@ pub(crate) fn judge(request: &Request, situation: &Situation) -> Result<Admissio
 }
 
 /// The object as it will be stored, where a template moves sidecars of it. What comes to the validating phase was moved.
-pub(crate) fn moved(request: &Request, candidate: &Candidate<'_>, object: &Value) -> Option<Value> {
+fn moved(request: &Request, candidate: &Candidate<'_>, object: &Value) -> Option<Value> {
     let sidecars = candidate.template.sidecars.as_ref().filter(|_| request.phase == Phase::Mutating)?;
     sidecars.moved(object)
 }
 
-/// The template that differs least so far, the first of several: how much and its position, itself, where.
+/// The template that differs least so far, the first of several.
 #[derive(Default)]
-struct Nearest<'a>(Option<((usize, usize), Candidate<'a>, Vec<Difference>)>);
+struct Nearest<'a>(Option<Near<'a>>);
+
+/// How an object differs from a template that does not admit it.
+struct Near<'a> {
+    /// How much, and the template's position.
+    rank: (usize, usize),
+    candidate: Candidate<'a>,
+    differences: Vec<Difference>,
+    /// The object as it was moved to be held against it.
+    moved: Option<Value>,
+}
 
 impl<'a> Nearest<'a> {
-    fn consider(&mut self, position: usize, candidate: Candidate<'a>, differences: Vec<Difference>) {
+    fn consider(
+        &mut self,
+        position: usize,
+        candidate: Candidate<'a>,
+        differences: Vec<Difference>,
+        moved: Option<Value>,
+    ) {
         let rank = (distance(&differences), position);
-        if self.0.as_ref().is_none_or(|(best, ..)| rank < *best) {
-            self.0 = Some((rank, candidate, differences));
+        if self.0.as_ref().is_none_or(|best| rank < best.rank) {
+            self.0 = Some(Near { rank, candidate, differences, moved });
         }
     }
 }
 
-/// The refusal by the nearest template, of an object that was moved to be held against it, or was not.
-fn refused_by(candidate: &Candidate<'_>, differences: Vec<Difference>, moved: Option<&Value>) -> Refusal {
+/// The refusal by the nearest template.
+fn refused_by(Near { candidate, differences, moved, .. }: Near<'_>) -> Refusal {
     let (name, key) = (candidate.set.name.clone(), candidate.template.key.as_str());
     let reason = format!("no template admits it. The nearest is {key} of ConfigMap {name}:");
     let row = added(candidate.template, &differences);
-    let differences = as_sent(candidate.template, moved, differences);
+    let differences = as_sent(candidate.template, moved.as_ref(), differences);
     let refusal = Refusal::new(Cause::Template, reason)
         .by_template(name.clone(), key, differences)
         .advise(&format!("Send what the template describes, or ask the admin of {name} to describe this."));

@@ -178,16 +178,13 @@ pub(crate) fn instructed(
         crate::template::Owner::Pod => "pod",
         crate::template::Owner::None => "none",
     };
-    if let Some(sent) = sent_annotation(object, keys::OWNER)
-        && sent != owner
-    {
-        differences.push(annotation_difference(keys::OWNER, Expected::Value(owner.into()), Some(sent)));
-    }
     let native = if template.sidecars.is_some() { "true" } else { "false" };
-    if let Some(sent) = sent_annotation(object, keys::NATIVE_SIDECARS)
-        && sent != native
-    {
-        differences.push(annotation_difference(keys::NATIVE_SIDECARS, Expected::Value(native.into()), Some(sent)));
+    for (key, says) in [(keys::OWNER, owner), (keys::NATIVE_SIDECARS, native)] {
+        if let Some(sent) = sent_annotation(object, key)
+            && sent != says
+        {
+            differences.push(annotation_difference(key, Expected::Value(says.into()), Some(sent)));
+        }
     }
     if !differences.is_empty() {
         return Err(differences);

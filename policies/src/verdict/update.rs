@@ -41,7 +41,7 @@ pub(crate) fn judge(request: &Request, situation: &Situation) -> Result<Admissio
     let change = Change { request, situation, caller, candidate, stamp: &stamp, is_moved: moved.is_some() };
     let parameters = change.recognised(old, new)?;
     let ground = match parameters {
-        _ if unchanged(old, new) => Ground::Unchanged,
+        _ if moved.is_some() && unchanged(old, new) => Ground::Unchanged,
         None => Ground::Renewal,
         Some(_) => Ground::Update,
     };

@@ -62,6 +62,17 @@ fn stored() -> Value {
     created(&world(), &sent()).unwrap_or_else(|refusal| panic!("{}", refusal.message)).0
 }
 
+/// `stored` with these lists as `manifest` says them: all containers of it beside the init containers that are there is what
+/// `kubectl apply` makes of both.
+fn with_lists_of(stored: &Value, manifest: &Value, situation: &Situation, lists: &[&str]) -> Value {
+    let sent = shown(manifest, policies::recognise::Form::Mutating, &situation.facts);
+    let mut merged = stored.clone();
+    for list in lists.iter().map(|list| at(&format!("/{list}"))) {
+        change(&mut merged, &list, sent.pointer(&list).unwrap().clone());
+    }
+    merged
+}
+
 #[test]
 fn sidecars_written_as_containers_are_stored_as_native_ones() {
     let stored = stored();
@@ -133,11 +144,7 @@ fn what_differs_is_refused_where_it_was_written() {
 #[test]
 fn what_was_not_moved_does_not_pass_the_second_phase() {
     let (situation, stored) = (world(), stored());
-    let mut unmoved = stored;
-    for list in ["containers", "initContainers"] {
-        let sent = shown(&sent(), policies::recognise::Form::Mutating, &situation.facts);
-        change(&mut unmoved, &at(&format!("/{list}")), sent.pointer(&at(&format!("/{list}"))).unwrap().clone());
-    }
+    let unmoved = with_lists_of(&stored, &sent(), &situation, &["containers", "initContainers"]);
     let create = policies::request::Operation::Create;
     let validating = policies::request::Phase::Validating;
     assert!(verdict(&request(create, validating, Some(unmoved), None), &situation).is_err());
@@ -146,14 +153,10 @@ fn what_was_not_moved_does_not_pass_the_second_phase() {
 #[test]
 fn applied_again_it_stays_as_it_is() {
     let (situation, stored) = (world(), stored());
-    let sent = shown(&sent(), policies::recognise::Form::Mutating, &situation.facts);
-    // What `kubectl apply` makes of both: all containers of the manifest, beside the init containers that are there.
-    let mut merged = stored.clone();
-    change(&mut merged, &at("/containers"), sent.pointer(&at("/containers")).unwrap().clone());
+    let merged = with_lists_of(&stored, &sent(), &situation, &["containers"]);
     assert_eq!(updated(&situation, &stored, &merged).unwrap_or_else(|refusal| panic!("{}", refusal.message)), stored);
     // `kubectl replace` sends the manifest alone.
-    let mut replaced = merged.clone();
-    change(&mut replaced, &at("/initContainers"), sent.pointer(&at("/initContainers")).unwrap().clone());
+    let replaced = with_lists_of(&stored, &sent(), &situation, &["containers", "initContainers"]);
     assert_eq!(updated(&situation, &stored, &replaced).unwrap_or_else(|refusal| panic!("{}", refusal.message)), stored);
     // With a change that the template describes, that change alone.
     let mut scaled = merged.clone();
@@ -177,9 +180,7 @@ fn applied_again_it_stays_as_it_is() {
 fn applying_says_so_and_changes_nothing_else() {
     use policies::request::{Operation, Phase};
     let (situation, stored) = (world(), stored());
-    let sent = shown(&sent(), policies::recognise::Form::Mutating, &situation.facts);
-    let mut merged = stored.clone();
-    change(&mut merged, &at("/containers"), sent.pointer(&at("/containers")).unwrap().clone());
+    let merged = with_lists_of(&stored, &sent(), &situation, &["containers"]);
     let review = request(Operation::Update, Phase::Mutating, Some(merged), Some(stored));
     let admission = verdict(&review, &situation).unwrap_or_else(|refusal| panic!("{}", refusal.message));
     assert_eq!(admission.ground, Ground::Unchanged);
@@ -209,8 +210,7 @@ fn the_annotation_of_apply_is_the_manifest_as_it_was_written() {
     merged["spec"]["parallelism"] = 3.into();
     let text = serde_json::to_string(&other).unwrap();
     merged["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"] = text.into();
-    let sent = shown(&other, policies::recognise::Form::Mutating, &situation.facts);
-    change(&mut merged, &at("/containers"), sent.pointer(&at("/containers")).unwrap().clone());
+    let merged = with_lists_of(&merged, &other, &situation, &["containers"]);
     updated(&situation, &stored, &merged).unwrap_or_else(|refusal| panic!("{}", refusal.message));
 }
 
