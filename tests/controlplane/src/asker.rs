@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{ControlPlane, Error, http};
 
@@ -38,6 +38,14 @@ impl Reply {
             None => self.body.to_string(),
         }
     }
+
+    /// The same as the answer to this method, which was `asked_before` in vain: a DELETE may have been finished meanwhile.
+    fn to(self, method: &str, asked_before: bool) -> Self {
+        if method == "DELETE" && asked_before && self.code == 404 {
+            return Self { code: 200, body: json!({"kind": "Status", "apiVersion": "v1", "status": "Success"}) };
+        }
+        self
+    }
 }
 
 impl ControlPlane {
@@ -62,7 +70,10 @@ impl Asker {
     }
 
     /// The same, asking again for so long while the answer is 503 and to try again: a webhook could not look at something in
-    /// time, as on a machine that is busy with something else. Nothing has come of such a request.
+    /// time, as on a machine that is busy with something else. Nothing has come of such a request, but for a DELETE with a
+    /// grace period of 0: it is put to the webhooks twice, once before the deletion is written down and once before the
+    /// object goes (`updateForGracefulDeletionAndFinalizers` and `Delete` of `registry/generic/registry/store.go`), and the
+    /// node may finish what the first of the two allowed. Gone is then what was asked for, and a success.
     #[must_use]
     pub fn patient(self, patience: Duration) -> Self {
         Self { patience, ..self }
@@ -98,14 +109,16 @@ impl Asker {
     /// No answer.
     pub fn send_text(&self, method: &str, path: &str, media_type: &str, body: &str) -> Result<Reply, Error> {
         let begun = Instant::now();
+        let mut asked_before = false;
         loop {
             let answer = self.client.send(method, path, media_type, body)?;
             let body = serde_json::from_str(&answer.body).unwrap_or(Value::String(answer.body));
-            let reply = Reply { code: answer.code, body };
+            let reply = Reply { code: answer.code, body }.to(method, asked_before);
             let busy = reply.code == 503 && reply.message().contains("try again");
             if !busy || begun.elapsed() >= self.patience {
                 return Ok(reply);
             }
+            asked_before = true;
         }
     }
 
@@ -164,5 +177,21 @@ impl Asker {
     /// No answer.
     pub fn delete(&self, path: &str, options: Option<&Value>) -> Result<Reply, Error> {
         self.send("DELETE", path, "application/json", options)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_gone_is_a_success_for_a_delete_alone_and_only_where_it_was_asked_before() {
+        let gone = || Reply { code: 404, body: json!({"message": "pods \"a\" not found"}) };
+        assert!(gone().to("DELETE", true).success());
+        for (method, asked_before) in [("DELETE", false), ("GET", true), ("PATCH", true)] {
+            assert_eq!(gone().to(method, asked_before), gone(), "{method} {asked_before}");
+        }
+        let refused = || Reply { code: 403, body: json!({}) };
+        assert_eq!(refused().to("DELETE", true), refused());
     }
 }
