@@ -24,6 +24,9 @@ struct Args {
     /// Of collecting: only what is due at once, nothing spread over time
     #[arg(long)]
     at_once: bool,
+    /// Of collecting: how many times what is due at once is collected, in turns with a bare client; else 3
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(1..))]
+    turns: Option<u8>,
     /// How to print
     #[arg(short, long, value_enum, default_value = "table")]
     output: Output,
@@ -53,6 +56,7 @@ fn measure(args: &Args) -> anyhow::Result<()> {
     let binary = binary.canonicalize()?;
     let effort = if args.quick { Effort::QUICK } else { Effort::FULL };
     let effort = args.dependents.map_or(effort, |many| effort.collecting(many));
+    let effort = args.turns.map_or(effort, |turns| effort.in_turns(turns.into()));
     let effort = if args.at_once { effort.at_once() } else { effort };
     let parts = if args.only.is_empty() { &Part::USUAL[..] } else { &args.only };
     let mut told = Vec::new();

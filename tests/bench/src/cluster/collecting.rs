@@ -59,7 +59,7 @@ pub(super) fn run(world: &World, effort: Effort) -> Result<Vec<Table>> {
     );
     let mut late = Table::new(
         "From deadline to the end of the DELETE",
-        &["p50 s", "p99 s", "most s", "a second", "bare a second", "ratio"],
+        &["p50 s", "p99 s", "most s", "a second", "bare a second", "ratio", "least", "most"],
     );
     let mut costs = Table::new(
         "Processor time of a deletion",
@@ -76,43 +76,45 @@ pub(super) fn run(world: &World, effort: Effort) -> Result<Vec<Table>> {
         let mut bare = vec![made.bare(world, *count)?];
         let spread = effort.spread * u32::try_from(*count / 1_000).unwrap_or(u32::MAX) / 10;
         for spread in [Duration::ZERO, spread].into_iter().take(if effort.at_once { 1 } else { 2 }) {
-            let name = if spread.is_zero() {
-                format!("{count} at once")
-            } else {
-                format!("{count} in {} s", spread.as_secs())
-            };
-            eprintln!("{name}: the collector deletes them");
-            let (round, controller) = made.collected(world, *count, spread)?;
-            let each = (round.held.resident as f64 - empty.resident as f64) / *count as f64;
-            holds.row(&format!("{name}, waiting"), &memory(round.held, Some(each)));
-            holds.row(&format!("{name}, deleted"), &memory(settled(controller.process)?, None));
-            let per = |many: usize| Some(many as f64 / *count as f64);
-            let minutes = IDLE.as_secs_f64() / 60.0;
-            let (idle, watches) = round.idle;
-            asks.row(
+            let at_once = spread.is_zero();
+            let name = if at_once { format!("{count} at once") } else { format!("{count} in {} s", spread.as_secs()) };
+            let mut rounds = Vec::new();
+            for turn in 0..if at_once { effort.turns } else { 1 } {
+                eprintln!("{name}: the collector deletes them");
+                // What is held and what is asked when idle does not change from turn to turn.
+                let idle = if turn == 0 { IDLE } else { Duration::ZERO };
+                let (round, controller) = made.collected(world, *count, spread, idle)?;
+                if turn == 0 {
+                    let each = (round.held.resident as f64 - empty.resident as f64) / *count as f64;
+                    holds.row(&format!("{name}, waiting"), &memory(round.held, Some(each)));
+                    holds.row(&format!("{name}, deleted"), &memory(settled(controller.process)?, None));
+                }
+                drop(controller);
+                if at_once {
+                    bare.push(made.bare(world, *count)?);
+                    let last = &bare[turn..];
+                    eprintln!("  {:.0} a second, bare {:.0} and {:.0}", round.rate, last[0].rate, last[1].rate);
+                }
+                rounds.push(round);
+            }
+            asks.row(&name, &asked(&rounds, *count));
+            let beside = if at_once { &bare[..] } else { &[] };
+            costs.row(&name, &cost(&rounds, beside, *count));
+            let of = |part: f64| median(rounds.iter().map(|round| at(&round.late, part)).collect());
+            let [least, middle, most] = ratios(&rounds, beside);
+            late.row(
                 &name,
                 &[
-                    Some(idle as f64 / minutes),
-                    Some(watches as f64 / minutes),
-                    per(round.deletes - round.changed),
-                    Some(round.changed as f64),
-                    per(round.events),
+                    of(0.5),
+                    of(0.99),
+                    of(1.0),
+                    median(rounds.iter().map(|round| round.rate).collect()),
+                    median(beside.iter().map(|bare| bare.rate).collect()),
+                    middle,
+                    least,
+                    most,
                 ],
             );
-            drop(controller);
-            if spread.is_zero() {
-                bare.push(made.bare(world, *count)?);
-            }
-            let milliseconds = |time: Duration| Some(time.as_secs_f64() * 1e3 / *count as f64);
-            let beside = median(bare.iter().map(|bare| bare.apiserver.as_secs_f64()).collect());
-            let beside = beside.filter(|_| spread.is_zero()).map(Duration::from_secs_f64);
-            costs.row(
-                &name,
-                &[milliseconds(round.cpu.apiserver), milliseconds(round.cpu.collector), beside.and_then(milliseconds)],
-            );
-            let bare = median(bare.iter().map(|bare| bare.rate).collect()).filter(|_| spread.is_zero());
-            let [half, most_of, most] = [0.5, 0.99, 1.0].map(|part| Some(at(&round.late, part)));
-            late.row(&name, &[half, most_of, most, Some(round.rate), bare, bare.map(|bare| round.rate / bare)]);
         }
     }
     holds.note(
@@ -120,8 +122,44 @@ pub(super) fn run(world: &World, effort: Effort) -> Result<Vec<Table>> {
     );
     asks.note("targets: one DELETE each, none idle but watches; a watch lasts a minute, and its next one is a request");
     late.note("targets: p99 under 1 s where deadlines are spread; ratio 0.8 at once, to the same number in flight by a bare client");
+    late.note(
+        "at once: the ratio of each turn is to the mean of the bare client's turns before and after it; medians of all",
+    );
     costs.note("etcd's is not in it; the bare client's own is a thread for each connection");
     Ok(vec![holds, asks, late, costs])
+}
+
+/// What the collector asked, of `count` dependents in each round.
+fn asked(rounds: &[Round], count: usize) -> [Option<f64>; 5] {
+    let each = |many: fn(&Round) -> usize| median(rounds.iter().map(|round| many(round) as f64).collect());
+    let minutes = IDLE.as_secs_f64() / 60.0;
+    let idle = rounds.first().map(|round| round.idle);
+    [
+        idle.map(|(all, _)| all as f64 / minutes),
+        idle.map(|(_, watches)| watches as f64 / minutes),
+        each(|round| round.deletes - round.changed).map(|many| many / count as f64),
+        each(|round| round.changed),
+        each(|round| round.events).map(|many| many / count as f64),
+    ]
+}
+
+/// Milliseconds of a deletion: the API server's, the collector's, and the API server's beside the bare client.
+fn cost(rounds: &[Round], bare: &[Bare], count: usize) -> [Option<f64>; 3] {
+    let each =
+        |times: Vec<Duration>| median(times.iter().map(|time| time.as_secs_f64() * 1e3 / count as f64).collect());
+    [
+        each(rounds.iter().map(|round| round.cpu.apiserver).collect()),
+        each(rounds.iter().map(|round| round.cpu.collector).collect()),
+        each(bare.iter().map(|bare| bare.apiserver).collect()),
+    ]
+}
+
+/// The collector's rate to that of the bare client just before and after it: the least, the median, the most.
+fn ratios(rounds: &[Round], bare: &[Bare]) -> [Option<f64>; 3] {
+    let beside = bare.windows(2).map(|two| f64::midpoint(two[0].rate, two[1].rate));
+    let mut ratios: Vec<f64> = rounds.iter().zip(beside).map(|(round, beside)| round.rate / beside).collect();
+    ratios.sort_by(f64::total_cmp);
+    [ratios.first().copied(), median(ratios.clone()), ratios.last().copied()]
 }
 
 /// What the bare client came to.
@@ -244,18 +282,27 @@ impl Made {
         Ok(Bare { rate, apiserver: apiserver.cpu()? - before })
     }
 
-    /// Has the collector delete them.
-    fn collected(&mut self, world: &World, count: usize, spread: Duration) -> Result<(Round, Retinue)> {
-        let (deadlines, objects) = self.make(world, count, spread, START + IDLE)?;
+    /// Has the collector delete them, after it had nothing to do `idle_for` so long.
+    fn collected(
+        &mut self,
+        world: &World,
+        count: usize,
+        spread: Duration,
+        idle_for: Duration,
+    ) -> Result<(Round, Retinue)> {
+        let (deadlines, objects) = self.make(world, count, spread, START + idle_for)?;
         let controller = world.controller()?;
         let waiting = || controller.metric("retinue_collector_waiting", "");
         world.until("all are known", || Ok(waiting()? as usize == count))?;
         let held = settled(controller.process)?;
         let (first, last) = (deadlines[0], deadlines[count - 1]);
         let idle = Timestamp::now();
-        ensure!(idle + IDLE <= first, "the dependents took too long to make: those due first are due already");
-        std::thread::sleep(IDLE);
-        let (busy, before) = (Timestamp::now(), Cpu::now(world, &controller)?);
+        ensure!(idle + idle_for <= first, "the dependents took too long to make: those due first are due already");
+        std::thread::sleep(idle_for);
+        let busy = Timestamp::now();
+        // What both use until the first is due is not what a deletion costs.
+        std::thread::sleep(Duration::try_from(first.duration_since(busy)).unwrap_or_default());
+        let before = Cpu::now(world, &controller)?;
         let done = || -> Result<bool> {
             Ok(waiting()? == 0.0
                 && controller.metric("retinue_collector_deletions_total", "deleted")? as usize >= count)
@@ -265,7 +312,8 @@ impl Made {
             if Timestamp::now() > limit {
                 bail!("{} of {count} wait still at {limit}", waiting()?);
             }
-            std::thread::sleep(Duration::from_millis(200));
+            // Asking takes of the same processors; when each ended, the audit log says.
+            std::thread::sleep(Duration::from_secs(1));
         }
         let cpu = Cpu::now(world, &controller)?.since(before);
         // An audit event is written after the answer, and a last Event of Kubernetes after the last deletion.

@@ -58,8 +58,10 @@ pub struct Effort {
     collected: &'static [usize],
     /// and over how long 10,000 of them become due.
     spread: Duration,
-    /// Of collecting: only what is due at once.
+    /// Of collecting: only what is due at once,
     at_once: bool,
+    /// and how many times that is done, in turns with a bare client.
+    turns: usize,
 }
 
 impl Effort {
@@ -75,6 +77,7 @@ impl Effort {
         collected: &[10_000],
         spread: Duration::from_secs(60),
         at_once: false,
+        turns: 3,
     };
     /// As BENCHMARKS.md tells.
     pub const FULL: Self = Self {
@@ -88,6 +91,7 @@ impl Effort {
         collected: &[10_000, 100_000],
         spread: Duration::from_secs(60),
         at_once: false,
+        turns: 3,
     };
 }
 
@@ -102,6 +106,12 @@ impl Effort {
         Self { collected, ..self }
     }
 
+    /// With so many turns of collector and bare client.
+    #[must_use]
+    pub fn in_turns(self, turns: usize) -> Self {
+        Self { turns: turns.max(1), ..self }
+    }
+
     /// With nothing collected but what is due at once.
     #[must_use]
     pub fn at_once(self) -> Self {
@@ -112,10 +122,10 @@ impl Effort {
 /// How many dependents are collected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Many {
-    /// Some five minutes.
+    /// Some minutes.
     #[value(name = "10000")]
     TenThousand,
-    /// Half an hour.
+    /// Most of an hour.
     #[value(name = "100000")]
     HundredThousand,
 }
