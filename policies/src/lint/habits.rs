@@ -3,7 +3,9 @@
 use crate::essential::listed;
 use crate::keys;
 use crate::library::Problem;
+use crate::object::Gvk;
 use crate::parameter::{Parameter, Parameters};
+use crate::sidecars;
 use crate::template::{Given, Hole, mentions, split};
 use crate::text::Part;
 use crate::yaml::{self, Content, Node, Style};
@@ -140,14 +142,13 @@ impl Habits<'_> {
             );
         }
     }
+
     /// A Job whose sidecars the collector ends, though its node could.
     fn sidecars(&mut self, document: &Node) {
-        let way = match super::kind(document) {
-            "Job" => "spec/template",
-            "CronJob" => "spec/jobTemplate/spec/template",
-            _ => return,
-        };
-        let Some(template) = at(document, way) else { return };
+        let version = document.get("apiVersion").and_then(Node::as_str).unwrap_or_default();
+        let Some(spec) = sidecars::place(&Gvk::from_api_version(version, super::kind(document))) else { return };
+        let template = spec.trim_start_matches('/').trim_end_matches("/spec");
+        let Some(template) = at(document, template) else { return };
         let asks = at(document, "metadata/annotations").is_some_and(|all| all.get(keys::NATIVE_SIDECARS).is_some());
         let alone = at(template, "spec/containers").and_then(Node::items).is_none_or(|all| all.len() < 2);
         let Some(labels) = at(template, "metadata/labels").filter(|_| !asks && !alone) else { return };

@@ -76,6 +76,21 @@ fn habits_are_warned_of_with_their_line() {
 }
 
 #[test]
+fn a_job_of_another_api_group_is_not_told_of_native_sidecars() {
+    let job = |version: &str| {
+        format!(
+            "apiVersion: {version}\nkind: Job\nmetadata: {{name: s}}\nspec:\n  parallelism: ${{k}}\n  template:\n    \
+             metadata: {{labels: {{essential-container: main}}}}\n    spec: {{containers: [{{name: main}}, {{name: log}}]}}\n"
+        )
+    };
+    for (version, count) in [("batch/v1", 1), ("batch.volcano.sh/v1alpha1", 0)] {
+        let found = problems(&file("k: {type: integer}", &job(version)));
+        let told = found.iter().filter(|problem| problem.message.contains("fledged.io/native-sidecars")).count();
+        assert_eq!(told, count, "{version}: {found:?}");
+    }
+}
+
+#[test]
 fn what_is_no_template_config_map_is_an_error() {
     for (text, message) in [
         ("", "no ConfigMap"),
