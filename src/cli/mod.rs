@@ -155,9 +155,9 @@ impl Command {
             Self::Doctor(args) => doctor::run(args),
             Self::Certs(args) => certs::run(args),
             Self::Install(args) => install::run(args),
-            Self::Webhook(args) => role::serve(|shutdown| role::webhook::run(args, shutdown)),
-            Self::Dev(args) => role::serve(|shutdown| role::dev::run(args, shutdown)),
-            Self::Controller(args) => role::serve(|shutdown| role::controller::run(args, shutdown)),
+            Self::Webhook(args) => role::serve(role::Threads::Many, |shutdown| role::webhook::run(args, shutdown)),
+            Self::Dev(args) => role::serve(role::Threads::Many, |shutdown| role::dev::run(args, shutdown)),
+            Self::Controller(args) => role::serve(role::Threads::One, |shutdown| role::controller::run(args, shutdown)),
         }
     }
 }

@@ -12,7 +12,7 @@
 //! ([`bare`]), [`following`] keeps those watches, [`foreign`] says where other collectors' keys count, [`masters`] keeps
 //! those of masters whose end no ownerReference would tell, [`essential`] those of pods with essential containers,
 //! [`queue`] orders deadlines (in few bytes: [`identity`]), [`notices`] tells of those that are near, [`leader`] has one of several collectors delete, [`reap`] sends
-//! one conditional DELETE per object, [`report`] counts and tells (within its [`allowance`]), [`conditions`] on its own pod say what is missing, [`collect`] ties them
+//! one conditional DELETE per object (written by [`wire`]), [`report`] counts and tells (within its [`allowance`]), [`conditions`] on its own pod say what is missing, [`collect`] ties them
 //! together. [`guard`] says when what judges masters is missing. There is no object store: state is the cluster, so a restart loses nothing, and since every DELETE names uid
 //! and resourceVersion two collectors at once harm nothing.
 
@@ -36,6 +36,7 @@ mod occasions;
 pub mod queue;
 pub mod reap;
 pub mod report;
+mod wire;
 
 pub use collect::{Config, run};
 pub use essential::Wanted;

@@ -3,20 +3,25 @@
 
 use std::time::Duration;
 
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use kube::Client;
 use kube::client::Body;
-use kube::core::Status;
 use policies::garbage::Why;
 use policies::keys::ESSENTIAL_COMPLETED;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::cluster::client::path;
 
 use super::queue::Tracked;
+use super::wire::{self, PROTOBUF};
 
 /// How long one DELETE may take.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// How it may be answered.
+const ACCEPTED: &str = "application/vnd.kubernetes.protobuf, application/json";
+/// What options in protobuf are answered by who cannot read them.
+const UNSUPPORTED_MEDIA_TYPE: u16 = 415;
 /// The first pause after a failure, doubled with each.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause after failures that may pass (5xx, no connection).
@@ -72,16 +77,26 @@ fn jittered(least: Duration, most: Duration, random: u64) -> Duration {
 
 /// Sends the DELETE.
 pub async fn delete(client: &Client, tracked: &Tracked) -> Outcome {
-    let body = json!({
-        "apiVersion": "v1",
-        "kind": "DeleteOptions",
-        "propagationPolicy": "Background",
-        "preconditions": { "uid": tracked.uid.to_string(), "resourceVersion": tracked.version.to_string() },
-    });
-    match path_of(tracked) {
-        Ok(path) => send(client, http::Request::delete(path).header(CONTENT_TYPE, "application/json"), &body).await,
-        Err(refused) => refused,
-    }
+    let path = match path_of(tracked) {
+        Ok(path) => path,
+        Err(refused) => return refused,
+    };
+    let request = |media_type| http::Request::delete(&path).header(CONTENT_TYPE, media_type).header(ACCEPT, ACCEPTED);
+    let options = wire::delete_options(tracked.uid.to_string(), tracked.version.to_string());
+    let answer = match send(client, request(PROTOBUF), options).await {
+        // An aggregated API server of another make.
+        Ok(answer) if answer.status == UNSUPPORTED_MEDIA_TYPE => {
+            let options = json!({
+                "apiVersion": "v1",
+                "kind": "DeleteOptions",
+                "propagationPolicy": "Background",
+                "preconditions": { "uid": tracked.uid.to_string(), "resourceVersion": tracked.version.to_string() },
+            });
+            send(client, request("application/json"), options.to_string().into_bytes()).await
+        }
+        answer => answer,
+    };
+    meaning(answer)
 }
 
 /// Gives a pod the phase Succeeded. No GET: on exactly this uid and resourceVersion too.
@@ -101,7 +116,7 @@ pub async fn succeed(client: &Client, tracked: &Tracked) -> Outcome {
         Err(refused) => return refused,
     };
     let request = http::Request::patch(path).header(CONTENT_TYPE, "application/merge-patch+json");
-    match send(client, request, &body).await {
+    match meaning(send(client, request, body.to_string().into_bytes()).await) {
         Outcome::Deleted => Outcome::Succeeded,
         outcome => outcome,
     }
@@ -113,30 +128,43 @@ fn path_of(tracked: &Tracked) -> Result<String, Outcome> {
         .map_err(|error| Outcome::Refused(error.to_string()))
 }
 
-async fn send(client: &Client, request: http::request::Builder, body: &Value) -> Outcome {
-    let request = match request.body(Body::from(body.to_string().into_bytes())) {
-        Ok(request) => request,
-        Err(error) => return Outcome::Refused(format!("no request can be made of its name: {error}")),
-    };
+/// What the API server said.
+struct Answer {
+    status: u16,
+    retry_after: Option<String>,
+    body: Bytes,
+}
+
+/// Sends it; no answer is an outcome already.
+async fn send(client: &Client, request: http::request::Builder, body: Vec<u8>) -> Result<Answer, Outcome> {
+    let request = request
+        .body(Body::from(body))
+        .map_err(|error| Outcome::Refused(format!("no request can be made of its name: {error}")))?;
     let answered = tokio::time::timeout(DEADLINE, async {
         let answer = client.send(request).await?;
         let status = answer.status().as_u16();
-        let after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let body = answer.into_body().collect_bytes().await?;
-        Ok::<_, kube::Error>(outcome(status, after.as_deref(), &body))
+        let retry_after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        Ok::<_, kube::Error>(Answer { status, retry_after, body: answer.into_body().collect_bytes().await? })
     });
     match answered.await {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(error)) => Outcome::Failed(error.to_string()),
-        Err(_) => Outcome::Failed(format!("no answer within {} s", DEADLINE.as_secs())),
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(Outcome::Failed(error.to_string())),
+        Err(_) => Err(Outcome::Failed(format!("no answer within {} s", DEADLINE.as_secs()))),
     }
+}
+
+fn meaning(answer: Result<Answer, Outcome>) -> Outcome {
+    answer.map_or_else(
+        |outcome| outcome,
+        |Answer { status, retry_after, body }| outcome(status, retry_after.as_deref(), &body),
+    )
 }
 
 /// What an answer means.
 fn outcome(status: u16, retry_after: Option<&str>, body: &[u8]) -> Outcome {
     let message = || {
-        let told = serde_json::from_slice::<Status>(body).map(|status| status.message).unwrap_or_default();
-        if told.is_empty() { format!("HTTP {status}") } else { told.chars().take(500).collect() }
+        let told = wire::message(body).map(|told| told.chars().take(500).collect());
+        told.unwrap_or_else(|| format!("HTTP {status}"))
     };
     let after = retry_after.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
     match status {

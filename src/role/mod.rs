@@ -21,15 +21,29 @@ const GRACE: Duration = Duration::from_secs(10);
 /// thirty, each with scraps of its own in the heap.
 const BLOCKING: usize = 4;
 
+/// On how many threads the tasks of a role run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Threads {
+    /// On one: requests to the API server, which is what bounds them, need no second one, and threads that wake each other
+    /// take a third more of the processor (BENCHMARKS.md).
+    One,
+    /// On as many as there are processors.
+    Many,
+}
+
 /// Runs a server until a signal. Its failure is logged, since nobody watches its terminal.
 ///
 /// # Errors
 /// When there is no runtime.
-pub fn serve<F>(server: impl FnOnce(CancellationToken) -> F) -> Result<Exit, Failure>
+pub fn serve<F>(threads: Threads, server: impl FnOnce(CancellationToken) -> F) -> Result<Exit, Failure>
 where
     F: Future<Output = Result<(), Failure>>,
 {
-    let runtime = tokio::runtime::Builder::new_multi_thread().max_blocking_threads(BLOCKING).enable_all().build()?;
+    let mut runtime = match threads {
+        Threads::One => tokio::runtime::Builder::new_current_thread(),
+        Threads::Many => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = runtime.max_blocking_threads(BLOCKING).enable_all().build()?;
     let ended = runtime.block_on(async {
         let shutdown = shutdown::on_signal()?;
         match server(shutdown).await {

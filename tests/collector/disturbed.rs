@@ -162,6 +162,20 @@ async fn threat_34_a_collector_that_has_slept_deletes_nothing_that_changed_meanw
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_reads_no_protobuf_is_asked_in_json() {
+    let room = Room::new().await;
+    let relay = plane().relay().unwrap();
+    let metrics = collecting(&room, &relay).await;
+    let protobuf = [format!("DELETE /api/v1/namespaces/{}/configmaps/", room.namespace), "k8s\0".to_owned()];
+    let protobuf = protobuf.each_ref().map(String::as_str);
+    relay.inject(&protobuf, Fault::Answer(415));
+    let object = room.config_map("result", room.deadline(1)).await;
+    room.gone(&object).await;
+    becomes(1, || counted(&metrics, &Outcome::Deleted)).await;
+    assert_eq!((relay.hits(&protobuf), troubles(&metrics)), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_delete_that_fails_is_tried_again_and_nothing_is_lost() {
     for fault in [Fault::Answer(429), Fault::Answer(500), Fault::Answer(503), Fault::Cut] {
         let room = Room::new().await;
