@@ -25,7 +25,7 @@ const BLOCKING: usize = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Threads {
     /// On one: requests to the API server, which is what bounds them, need no second one, and threads that wake each other
-    /// take a third more of the processor (BENCHMARKS.md).
+    /// take a fifth more of the processor (BENCHMARKS.md).
     One,
     /// On as many as there are processors.
     Many,
