@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use kube::Client;
 use kube::client::Body;
@@ -14,14 +15,10 @@ use serde_json::json;
 use crate::cluster::client::path;
 
 use super::queue::Tracked;
-use super::wire::{self, PROTOBUF};
+use super::wire::{self, ACCEPTED, JSON, PROTOBUF};
 
 /// How long one DELETE may take.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// How it may be answered.
-const ACCEPTED: &str = "application/vnd.kubernetes.protobuf, application/json";
-/// What options in protobuf are answered by who cannot read them.
-const UNSUPPORTED_MEDIA_TYPE: u16 = 415;
 /// The first pause after a failure, doubled with each.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause after failures that may pass (5xx, no connection).
@@ -82,17 +79,11 @@ pub async fn delete(client: &Client, tracked: &Tracked) -> Outcome {
         Err(refused) => return refused,
     };
     let request = |media_type| http::Request::delete(&path).header(CONTENT_TYPE, media_type).header(ACCEPT, ACCEPTED);
-    let options = wire::delete_options(tracked.uid.to_string(), tracked.version.to_string());
-    let answer = match send(client, request(PROTOBUF), options).await {
+    let (uid, version) = (tracked.uid.to_string(), tracked.version.to_string());
+    let answer = match send(client, request(PROTOBUF), wire::delete_options(&uid, &version)).await {
         // An aggregated API server of another make.
-        Ok(answer) if answer.status == UNSUPPORTED_MEDIA_TYPE => {
-            let options = json!({
-                "apiVersion": "v1",
-                "kind": "DeleteOptions",
-                "propagationPolicy": "Background",
-                "preconditions": { "uid": tracked.uid.to_string(), "resourceVersion": tracked.version.to_string() },
-            });
-            send(client, request("application/json"), options.to_string().into_bytes()).await
+        Ok(answer) if answer.status == StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+            send(client, request(JSON), wire::delete_options_json(&uid, &version)).await
         }
         answer => answer,
     };
@@ -130,7 +121,7 @@ fn path_of(tracked: &Tracked) -> Result<String, Outcome> {
 
 /// What the API server said.
 struct Answer {
-    status: u16,
+    status: StatusCode,
     retry_after: Option<String>,
     body: Bytes,
 }
@@ -142,7 +133,7 @@ async fn send(client: &Client, request: http::request::Builder, body: Vec<u8>) -
         .map_err(|error| Outcome::Refused(format!("no request can be made of its name: {error}")))?;
     let answered = tokio::time::timeout(DEADLINE, async {
         let answer = client.send(request).await?;
-        let status = answer.status().as_u16();
+        let status = answer.status();
         let retry_after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
         Ok::<_, kube::Error>(Answer { status, retry_after, body: answer.into_body().collect_bytes().await? })
     });
@@ -156,7 +147,7 @@ async fn send(client: &Client, request: http::request::Builder, body: Vec<u8>) -
 fn meaning(answer: Result<Answer, Outcome>) -> Outcome {
     answer.map_or_else(
         |outcome| outcome,
-        |Answer { status, retry_after, body }| outcome(status, retry_after.as_deref(), &body),
+        |Answer { status, retry_after, body }| outcome(status.as_u16(), retry_after.as_deref(), &body),
     )
 }
 

@@ -6,9 +6,14 @@
 //! that is built from Kubernetes' library reads such options, for custom resources too.
 
 use prost::Message;
+use serde_json::json;
 
 /// The media type.
 pub(super) const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+/// That of who reads no protobuf.
+pub(super) const JSON: &str = "application/json";
+/// What [`message`] reads.
+pub(super) const ACCEPTED: &str = "application/vnd.kubernetes.protobuf, application/json";
 
 /// What each object begins with.
 const MAGIC: &[u8] = b"k8s\0";
@@ -52,14 +57,25 @@ struct Status {
 }
 
 /// To delete in the background exactly this version of the object with this uid.
-pub(super) fn delete_options(uid: String, version: String) -> Vec<u8> {
+pub(super) fn delete_options(uid: &str, version: &str) -> Vec<u8> {
     let options = DeleteOptions {
-        preconditions: Some(Preconditions { uid: Some(uid), resource_version: Some(version) }),
+        preconditions: Some(Preconditions { uid: Some(uid.into()), resource_version: Some(version.into()) }),
         propagation_policy: Some("Background".into()),
     };
     let type_meta = TypeMeta { api_version: "v1".into(), kind: "DeleteOptions".into() };
     let unknown = Unknown { type_meta: Some(type_meta), raw: options.encode_to_vec() };
     [MAGIC, &unknown.encode_to_vec()].concat()
+}
+
+/// The same in JSON.
+pub(super) fn delete_options_json(uid: &str, version: &str) -> Vec<u8> {
+    let options = json!({
+        "apiVersion": "v1",
+        "kind": "DeleteOptions",
+        "propagationPolicy": "Background",
+        "preconditions": { "uid": uid, "resourceVersion": version },
+    });
+    options.to_string().into_bytes()
 }
 
 /// The message of a `Status` in either encoding; none where this is no `Status`, or it says nothing.
@@ -85,7 +101,7 @@ mod tests {
         // By hand, field by field; that Kubernetes reads them as meant, every test of a deletion shows.
         let expected =
             b"k8s\0\n\x13\n\x02v1\x12\x0dDeleteOptions\x12\x18\x12\x0a\n\x04uid1\x12\x0242\x22\x0aBackground";
-        assert_eq!(delete_options("uid1".into(), "42".into()), expected);
+        assert_eq!(delete_options("uid1", "42"), expected);
     }
 
     #[test]

@@ -146,9 +146,9 @@ impl Habits<'_> {
     /// A Job whose sidecars the collector ends, though its node could.
     fn sidecars(&mut self, document: &Node) {
         let version = document.get("apiVersion").and_then(Node::as_str).unwrap_or_default();
-        let Some(spec) = sidecars::place(&Gvk::from_api_version(version, super::kind(document))) else { return };
-        let template = spec.trim_start_matches('/').trim_end_matches("/spec");
-        let Some(template) = at(document, template) else { return };
+        let spec = sidecars::place(&Gvk::from_api_version(version, super::kind(document)));
+        let way = spec.and_then(|spec| spec.strip_prefix('/')?.strip_suffix("/spec"));
+        let Some(template) = way.and_then(|way| at(document, way)) else { return };
         let asks = at(document, "metadata/annotations").is_some_and(|all| all.get(keys::NATIVE_SIDECARS).is_some());
         let alone = at(template, "spec/containers").and_then(Node::items).is_none_or(|all| all.len() < 2);
         let Some(labels) = at(template, "metadata/labels").filter(|_| !asks && !alone) else { return };
