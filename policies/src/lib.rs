@@ -10,9 +10,10 @@
 //! [`collectable`] whether the collector could delete it,
 //! [`foreign`] what other collectors' keys say;
 //! [`essential`] says when a pod is done although sidecars run;
-//! [`run`] reads a Job and its pods; [`doctor`] says what is wrong with an installation.
+//! [`budget`] bounds work; [`run`] reads a Job and its pods; [`doctor`] says what is wrong with an installation.
 
 pub mod accept;
+pub mod budget;
 pub mod caller;
 pub mod collectable;
 pub mod difference;

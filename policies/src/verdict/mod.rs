@@ -5,10 +5,11 @@
 //!
 //! The rooms: `create` for new objects, `update` for changed ones and renewals, `delete` for deletions and evictions,
 //! `subresource` for the rest; `grant` says what both sides consent to, `own` what is a master's own, `owner` which
-//! references may be sent, `inspect` what is never admitted, `generated` fills credentials; [`refusal`] words answers.
+//! references may be sent, `inspect` what is never admitted, `generated` fills credentials; [`effort()`] estimates work; [`refusal`] words answers.
 
 mod create;
 mod delete;
+mod effort;
 mod generated;
 mod grant;
 mod inspect;
@@ -32,6 +33,7 @@ use crate::request::{Operation, Request};
 use crate::tables::{Facts, Form};
 use crate::template::Given;
 
+pub use effort::effort;
 pub use refusal::{Cause, Refusal};
 
 /// A stored object that a verdict needs besides the request's own: the dependent whose subresource is used, the pod
