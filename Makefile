@@ -1,7 +1,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help test proof explore check alone deny tables instructions controlplane demo bench bench-alone bench-cluster bench-collector
+.PHONY: help quick test proof explore check alone deny tables instructions controlplane demo bench bench-alone bench-cluster bench-collector
 
 # Where cargo-deny is installed when the machine has none.
 TOOLS := target/tools
@@ -22,6 +22,10 @@ FUZZ := $(or $(FUZZ_SECONDS),$(if $(CI),10,3))
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+# The same cases of the properties each time, and few of them: make test has a thousand of each.
+quick: controlplane ## while you change things: format, lints, unit tests, laws with few cases, the story; two minutes
+	@PROPTEST_CASES=32 PROPTEST_RNG_SEED=$(SEED) RUST_TEST_THREADS=$(THREADS) tests/quick
 
 test: check alone deny instructions controlplane ## everything: formatting, lints, licences, all tests, those against a real API server too
 	@echo '== cargo test'

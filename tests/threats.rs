@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// The rows that there are.
-const ROWS: std::ops::RangeInclusive<u32> = 1..=53;
+const ROWS: std::ops::RangeInclusive<u32> = 1..=71;
 /// What can be said of a row.
 const STATES: [&str; 3] = ["held", "in part", "not held"];
 
