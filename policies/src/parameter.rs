@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use serde_json::{Number, Value};
 
 use crate::quantity::Quantity;
+use crate::text::Pieces;
 
 pub use accept::Mismatch;
 pub use pattern::{Pattern, PatternError};
@@ -28,9 +29,17 @@ pub use text_form::text_of_value;
 pub struct Parameters {
     /// In order of name.
     pub all: Vec<Parameter>,
+    /// What texts are made of.
+    pub(crate) pieces: Pieces,
 }
 
 impl Parameters {
+    /// These, in order of name.
+    fn of(all: Vec<Parameter>) -> Self {
+        let pieces = Pieces::of(&all);
+        Self { all, pieces }
+    }
+
     /// Reads the text of the `parameters` key.
     ///
     /// # Errors

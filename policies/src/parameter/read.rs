@@ -92,7 +92,7 @@ pub(super) fn parameters(text: &str) -> Result<Parameters, Problems> {
         }
     }
     all.sort_by(|one, other| one.name.cmp(&other.name));
-    if problems.is_empty() { Ok(Parameters { all }) } else { Err(problems) }
+    if problems.is_empty() { Ok(Parameters::of(all)) } else { Err(problems) }
 }
 
 /// Why a text cannot name a parameter; none where it can.
