@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{Masters, Problem};
 use crate::accept::Accepted;
+use crate::budget::Budget;
 use crate::keys;
 use crate::lifetime::{self, Lifetime};
 use crate::object::NamespacedName;
@@ -13,6 +14,9 @@ use crate::shared::Pool;
 
 /// Subresources that no ConfigMap can allow: they change what was admitted, or hand out identities.
 const NEVER_ALLOWED: [&str; 4] = ["status", "binding", "ephemeralcontainers", "token"];
+
+/// Steps for a byte of an annotation: most of it names, which are sorted.
+const STEPS_PER_BYTE: u64 = 16;
 
 /// What the annotations say.
 pub(super) struct Settings {
@@ -25,7 +29,12 @@ pub(super) struct Settings {
 }
 
 /// Reads them; every problem is told.
-pub(super) fn read(annotations: &Map<String, Value>, namespace: &str, problems: &mut Vec<Problem>) -> Settings {
+pub(super) fn read(
+    annotations: &Map<String, Value>,
+    namespace: &str,
+    budget: &Budget,
+    problems: &mut Vec<Problem>,
+) -> Settings {
     let mut settings = Settings {
         masters: Masters::OwnNamespace,
         duration: None,
@@ -42,6 +51,11 @@ pub(super) fn read(annotations: &Map<String, Value>, namespace: &str, problems: 
             problems.push(Problem::error(Some(key), None, "an annotation is text: quote the value"));
             continue;
         };
+        if budget.spend(text.len() as u64 * STEPS_PER_BYTE).is_err() {
+            let message = "the annotations are more than is read of one ConfigMap: shorten them, or split the ConfigMap";
+            problems.push(Problem::error(Some(key), None, message));
+            break;
+        }
         let read = match key.as_str() {
             keys::MASTERS => masters(text, namespace).map(|masters| settings.masters = masters),
             keys::DURATION => lifetime::seconds(text)
@@ -62,7 +76,7 @@ pub(super) fn read(annotations: &Map<String, Value>, namespace: &str, problems: 
                 }
                 _ => Err(format!("{text:?}: write \"true\", or remove it")),
             },
-            keys::ACCEPT => Accepted::read(text).map(|reading| {
+            keys::ACCEPT => Accepted::read_within(text, budget).map(|reading| {
                 problems.extend(reading.warnings.into_iter().map(|text| Problem::warning(Some(key), None, text)));
                 settings.accepted = reading.accepted;
             }),

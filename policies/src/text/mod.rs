@@ -5,13 +5,15 @@
 //! loaded, and matching may stop at the first cut that works.
 
 mod automaton;
+mod could;
 mod cut;
 mod pieces;
 mod search;
 
 pub(crate) use pieces::Pieces;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
@@ -29,8 +31,19 @@ static PARTS: Pool<[Part]> = Pool::new();
 
 /// The most steps of the search for a text that could be read in two ways: what people write takes some thousands.
 const MOST_STEPS: u64 = 25_000_000;
+/// What to do about a text whose search takes more.
+const TOO_MUCH: &str = "telling its parameters apart takes more work than is allowed; put a separator between them that \
+                        their patterns exclude, write shorter patterns (a counted repetition multiplies what it repeats), \
+                        or split the text";
 /// How much of a text a message repeats, in characters.
 const SHOWN: usize = 200;
+
+/// What was found of texts before, by their parts: many templates of a ConfigMap say `${run}-${shard}`.
+#[derive(Debug, Default)]
+pub(crate) struct Searched(RefCell<HashMap<Box<[Part]>, Found>>);
+
+/// The shortest ambiguous text, if there is one, or why it is not known.
+type Found = Result<Option<search::Ambiguity>, String>;
 
 /// Text with at least one hole.
 #[derive(Clone, Debug)]
@@ -245,11 +258,16 @@ impl TextPattern {
     /// twice in one text beside another counts as two: both only ever refuse more. What takes more steps than a text may
     /// take is refused too.
     pub fn ambiguity(&self, parameters: &Parameters) -> Option<String> {
-        self.ambiguity_within(parameters, &Budget::of(u64::MAX))
+        self.ambiguity_within(parameters, &Searched::default(), &Budget::of(u64::MAX))
     }
 
     /// As [`TextPattern::ambiguity`], by steps of `budget`.
-    pub(crate) fn ambiguity_within(&self, parameters: &Parameters, budget: &Budget) -> Option<String> {
+    pub(crate) fn ambiguity_within(
+        &self,
+        parameters: &Parameters,
+        searched: &Searched,
+        budget: &Budget,
+    ) -> Option<String> {
         let declared = self.declared();
         let source = || shortened(&self.source(parameters));
         for index in &declared {
@@ -272,16 +290,7 @@ impl TextPattern {
             return None;
         }
         let core = self.core();
-        let found = budget.part(MOST_STEPS, |budget| {
-            let machines = cut::Machines::compile(core, parameters, &parameters.pieces, budget)
-                .map_err(|reason| reason.to_string())?;
-            machines.ambiguity(budget).map_err(|Exhausted| {
-                "telling its parameters apart takes more work than is allowed; put a separator between them that their \
-                 patterns exclude, write shorter patterns (a counted repetition multiplies what it repeats), or split the \
-                 text"
-                    .to_owned()
-            })
-        });
+        let found = searched.search(core, parameters, budget);
         match found {
             Err(reason) => Some(format!("`{}` cannot be shown to be unambiguous: {reason}", source())),
             Ok(found) => found.map(|search::Ambiguity { first, second, example }| {
@@ -298,6 +307,21 @@ impl TextPattern {
                 )
             }),
         }
+    }
+}
+
+impl Searched {
+    fn search(&self, core: &[Part], parameters: &Parameters, budget: &Budget) -> Found {
+        if let Some(found) = self.0.borrow().get(core) {
+            return found.clone();
+        }
+        let found = budget.part(MOST_STEPS, |budget| {
+            let machines = cut::Machines::compile(core, parameters, &parameters.pieces, budget);
+            let machines = machines.map_err(|reason| reason.to_string())?;
+            machines.ambiguity(budget).map_err(|Exhausted| TOO_MUCH.to_owned())
+        });
+        self.0.borrow_mut().insert(core.into(), found.clone());
+        found
     }
 }
 

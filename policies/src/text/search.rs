@@ -15,7 +15,7 @@ use crate::budget::{Budget, Exhausted};
 const STEPS_PER_NODE: u64 = 16;
 
 /// Two cuts of `example` differ: a byte belongs to part `first` in one, to `second` in the other.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ambiguity {
     /// Position of a part.
     pub(super) first: usize,
