@@ -1,6 +1,7 @@
 //! Compiled templates of every template ConfigMap, indexed by ConfigMap and kind: deciding never scans templates of
 //! other kinds or of other masters.
 
+mod accounts;
 mod annotations;
 mod load;
 mod templates;

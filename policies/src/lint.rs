@@ -24,6 +24,11 @@ const SHARE_OF_HABITS: u64 = 4;
 /// The problems of a YAML file of template ConfigMaps: one or more documents, a `List` among them too. Lines are those
 /// of the file.
 pub fn problems(text: &str) -> Vec<Problem> {
+    problems_in(text, None)
+}
+
+/// As [`problems`]; a ConfigMap that names no namespace counts as of this one, as with `kubectl apply -n`.
+pub fn problems_in(text: &str, namespace: Option<&str>) -> Vec<Problem> {
     let documents = match yaml::documents(text) {
         Ok(documents) => documents,
         Err(error) => {
@@ -43,7 +48,7 @@ pub fn problems(text: &str) -> Vec<Problem> {
     }
     for node in config_maps {
         if kind(node) == "ConfigMap" {
-            problems.extend(one(node));
+            problems.extend(one(node, namespace));
         } else {
             let message = "not a ConfigMap: templates stand under data of a ConfigMap, each under a key of its own";
             problems.push(Problem::error(None, Some(node.line), message));
@@ -84,6 +89,11 @@ pub fn read_within(config_map: &Value, budget: &Budget) -> Linted {
     let TemplateSet { mut problems, needs, .. } = set;
     problems.extend(warnings);
     problems.extend(unseen(config_map, &seen, &habits));
+    if habits.is_used_up() {
+        let message = "it was not all looked through for what its author may regret, since that takes more work than is \
+                       allowed: split the ConfigMap";
+        problems.push(Problem::warning(None, None, message));
+    }
     problems.sort_by(|one, other| (one.severity, &one.key, one.line).cmp(&(other.severity, &other.key, other.line)));
     Linted { problems, needs }
 }
@@ -112,8 +122,14 @@ fn kind(node: &Node) -> &str {
 }
 
 /// One ConfigMap of a file: as the webhook sees it, lines moved to where its texts stand.
-fn one(node: &Node) -> Vec<Problem> {
-    let mut problems = problems_of(&node.to_value());
+fn one(node: &Node, namespace: Option<&str>) -> Vec<Problem> {
+    let mut config_map = node.to_value();
+    if let (Some(metadata), Some(namespace)) = (config_map["metadata"].as_object_mut(), namespace)
+        && metadata.get("namespace").is_none_or(|named| named.is_null() || named == "")
+    {
+        metadata.insert("namespace".into(), namespace.into());
+    }
+    let mut problems = problems_of(&config_map);
     let lines = LinesOf::keys(node);
     for problem in &mut problems {
         problem.line = Some(match &problem.key {

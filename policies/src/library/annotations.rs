@@ -52,11 +52,16 @@ pub(super) fn read(
             continue;
         };
         if budget.spend(text.len() as u64 * STEPS_PER_BYTE).is_err() {
-            let message = "the annotations are more than is read of one ConfigMap: shorten them, or split the ConfigMap";
+            let message =
+                "the annotations are more than is read of one ConfigMap: shorten them, or split the ConfigMap";
             problems.push(Problem::error(Some(key), None, message));
             break;
         }
         let read = match key.as_str() {
+            keys::MASTERS if namespace.is_empty() && text.split(',').any(is_bare) => {
+                problems.push(Problem::error(None, None, no_namespace(text)));
+                Ok(())
+            }
             keys::MASTERS => masters(text, namespace).map(|masters| settings.masters = masters),
             keys::DURATION => lifetime::seconds(text)
                 .map(|seconds| settings.duration = Some(Lifetime::Seconds(seconds)))
@@ -99,6 +104,22 @@ pub(super) fn read(
         }
     }
     settings
+}
+
+/// Whether an entry names an account of the ConfigMap's own namespace.
+fn is_bare(entry: &str) -> bool {
+    let entry = entry.trim();
+    !entry.is_empty() && !entry.contains('/')
+}
+
+fn no_namespace(masters: &str) -> String {
+    let bare = masters.split(',').find(|entry| is_bare(entry)).unwrap_or_default().trim();
+    let bare: String = bare.chars().take(64).collect();
+    format!(
+        "metadata.namespace is missing, so nothing says of which namespace the master {bare} is: write it, lint with -n \
+         NAMESPACE, or name the master as ns/{bare} in {}",
+        keys::MASTERS
+    )
 }
 
 /// The sets of masters that there are: the ConfigMaps of a namespace have the same, mostly.

@@ -1,21 +1,21 @@
 //! Reads one ConfigMap.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
+use super::accounts::Accounts;
 use super::annotations::{self, Settings};
-use super::{Masters, Problem, Severity, TemplateSet, Templates, alike};
+use super::{Problem, Severity, TemplateSet, Templates, alike};
 use crate::budget::{Budget, Exhausted};
 use crate::collectable::{self, Need};
 use crate::keys;
 use crate::lifetime::Lifetime;
 use crate::object::NamespacedName;
 use crate::parameter::Parameters;
-use crate::template::{self, Before, Compiled, Element, Given, Hole, Pattern, Placement, Template};
-use crate::text::Part;
+use crate::template::{self, Before, Compiled, Hole, Pattern, Placement, Template};
 use crate::yaml::Node;
 
 /// The most steps of one ConfigMap: about a second of one core.
@@ -253,6 +253,7 @@ fn compile(
             set.problems.push(Problem::error(Some(key), None, message));
             continue;
         }
+        let before = budget.left();
         let compiled = budget.part(MOST_STEPS_OF_KEY, |budget| match template::documents(text, budget) {
             Ok(documents) => {
                 seen(key, &documents, parameters);
@@ -273,7 +274,7 @@ fn compile(
                 }
             }
         }
-        set.templates.put(key, text, usable);
+        set.templates.put(key, text, usable, before - budget.left());
     }
     set.templates.complete();
     if set.problems.iter().all(|problem| problem.severity != Severity::Error) {
@@ -307,80 +308,5 @@ fn unused(templates: &[Template], parameters: &Parameters, problems: &mut Vec<Pr
                 parameter.name, parameter.name
             ),
         ));
-    }
-}
-
-/// The accounts that are masters, by name.
-struct Accounts<'s> {
-    settings: &'s Settings,
-    names: HashSet<&'s str>,
-}
-
-impl<'s> Accounts<'s> {
-    fn of(settings: &'s Settings) -> Self {
-        let names = match &settings.masters {
-            Masters::Named(names) => names.iter().map(|master| master.name.as_str()).collect(),
-            Masters::OwnNamespace => HashSet::new(),
-        };
-        Self { settings, names }
-    }
-
-    /// Whether pods of this account are a master's; none for a namespace that is any master's own.
-    fn is_master(&self, namespace: Option<&str>, account: &str) -> bool {
-        match (&self.settings.masters, namespace) {
-            (Masters::OwnNamespace, _) => false,
-            (Masters::Named(_), None) => self.names.contains(account),
-            (Masters::Named(names), Some(namespace)) => {
-                self.names.contains(account) && names.contains(&NamespacedName::new(namespace, account))
-            }
-        }
-    }
-
-    /// Why a template would let a master start a pod under a master's account; none where it would not, or may.
-    fn runs_as_master(&self, template: &Template, namespace: &str) -> Option<String> {
-        if self.settings.allow_masters {
-            return None;
-        }
-        let lives_in = match &template.placement {
-            Placement::MasterNamespace => None,
-            Placement::Named(pattern) => Some(pattern.as_str().unwrap_or(namespace)),
-        };
-        let mut accounts = Vec::new();
-        pod_accounts(&template.pattern, &mut accounts);
-        accounts.into_iter().find_map(|account| {
-            let name = match account {
-                Some(Pattern::Literal(value)) => value.as_str().filter(|name| self.is_master(lives_in, name))?.to_owned(),
-                Some(Pattern::Text(text)) if *text.parts == [Part::Hole(Hole::Given(Given::MasterName))] => {
-                    "${master.name}".into()
-                }
-                None => Some("default").filter(|name| self.is_master(lives_in, name))?.to_owned(),
-                Some(_) => return None,
-            };
-            Some(format!(
-                "its pods run under the master's own account ({name}), so they would be masters themselves: name another \
-                 serviceAccountName, or say {}: \"true\"",
-                keys::ALLOW_MASTERS
-            ))
-        })
-    }
-}
-
-/// What each pod spec in a manifest says of its account.
-fn pod_accounts<'p>(pattern: &'p Pattern, found: &mut Vec<Option<&'p Pattern>>) {
-    match pattern {
-        Pattern::Map(entries) => {
-            if pattern.get("containers").is_some() {
-                found.push(pattern.get("serviceAccountName").or_else(|| pattern.get("serviceAccount")));
-            }
-            entries.iter().for_each(|(_, value)| pod_accounts(value, found));
-        }
-        Pattern::List(elements) => {
-            for element in elements.iter() {
-                if let Element::One(pattern) = element {
-                    pod_accounts(pattern, found);
-                }
-            }
-        }
-        _ => {}
     }
 }

@@ -82,7 +82,7 @@ pub enum PatternError {
 
 /// Steps for a byte of a pattern to be read, and of what it is compiled to.
 const STEPS_PER_BYTE: u64 = 64;
-const STEPS_PER_BYTE_MADE: u64 = 2;
+const STEPS_PER_BYTE_MADE: u64 = 4;
 
 impl PatternError {
     /// Steps of finding it out, beside those of reading the pattern.

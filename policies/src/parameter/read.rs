@@ -130,7 +130,15 @@ pub(super) fn parameters(text: &str, budget: &Budget) -> Result<Parameters, Vec<
         }
     }
     all.sort_by(|one, other| one.name.cmp(&other.name));
-    if problems.count == 0 { Ok(Parameters::of(all)) } else { Err(problems.told) }
+    if problems.count == 0 {
+        return Ok(Parameters::of(all));
+    }
+    if problems.count > problems.told.len() {
+        let more = problems.count - problems.told.len();
+        let message = format!("{more} more problems of the parameters are not told: mend these first");
+        problems.told.push(ParameterError { line: root.line, message });
+    }
+    Err(problems.told)
 }
 
 /// Why a text cannot name a parameter; none where it can.
@@ -196,12 +204,9 @@ fn schema(node: &Node, place: Place, depth: usize, problems: &mut Problems<'_>) 
             return None;
         };
         if let Err(mismatch) = if fits { Ok(()) } else { schema.accepts(value) } {
-            let quote =
-                if value.is_boolean() { " (y, n, yes, no, on and off are booleans: quote them)" } else { "" };
-            problems.push(
-                node.line,
-                format!("the enum holds {value}, which its own schema refuses: {mismatch}{quote}"),
-            );
+            let quote = if value.is_boolean() { " (y, n, yes, no, on and off are booleans: quote them)" } else { "" };
+            problems
+                .push(node.line, format!("the enum holds {value}, which its own schema refuses: {mismatch}{quote}"));
             if problems.are_many() {
                 break;
             }
@@ -284,7 +289,12 @@ fn generated(node: &Node, problems: &mut Problems<'_>) -> Option<Generated> {
 }
 
 /// The schema of a credential: its alphabet, its length.
-fn generated_schema(generated: &Generated, beside: &Schema, node: &Node, problems: &mut Problems<'_>) -> Option<Schema> {
+fn generated_schema(
+    generated: &Generated,
+    beside: &Schema,
+    node: &Node,
+    problems: &mut Problems<'_>,
+) -> Option<Schema> {
     let mut problem = |message: &str| {
         problems.push(node.line, message);
         None

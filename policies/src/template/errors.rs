@@ -91,9 +91,7 @@ impl<'n> Lines<'n> {
                         &entry.value
                     })
                 }
-                Step::Index(index) => {
-                    node.items().and_then(|items| items.get(*index)).inspect(|item| line = item.line)
-                }
+                Step::Index(index) => node.items().and_then(|items| items.get(*index)).inspect(|item| line = item.line),
                 Step::Element(_) => None,
             };
             match next {

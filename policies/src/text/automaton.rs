@@ -16,7 +16,9 @@ const MOST_NFA: usize = 8 << 20;
 /// Steps for a byte of a regular expression to be read.
 const STEPS_PER_BYTE: u64 = 32;
 /// Steps for an entry of a table, which is memory that stays.
-const STEPS_PER_ENTRY: u64 = 8;
+const STEPS_PER_ENTRY: u64 = 32;
+/// Steps for a state of a set that is kept.
+const STEPS_PER_MEMBER: u64 = 16;
 
 /// The state from which nothing is accepted.
 pub(super) const DEAD: u32 = 0;
@@ -209,6 +211,7 @@ impl<'n> Subsets<'n> {
         if let Some(number) = self.numbers.get(&set) {
             return Ok(*number);
         }
+        self.budget.spend(set.len() as u64 * STEPS_PER_MEMBER)?;
         self.order.push(set.clone());
         let number = u32::try_from(self.order.len()).map_err(|_| Unfit::Large)?;
         self.numbers.insert(set, number);

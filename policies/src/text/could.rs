@@ -37,7 +37,9 @@ impl TextPattern {
             let mut after = HashSet::new();
             for (part, state) in places {
                 let state = match core.get(part) {
-                    Some(Part::Literal(literal)) if literal.as_bytes().get(state as usize - 1) == Some(&byte) => state + 1,
+                    Some(Part::Literal(literal)) if literal.as_bytes().get(state as usize - 1) == Some(&byte) => {
+                        state + 1
+                    }
                     Some(Part::Hole(Hole::Given(_))) => state,
                     Some(Part::Hole(hole)) => match parameters.pieces.automaton(*hole, parameters, budget) {
                         Ok(automaton) => automaton.next(state, byte),
@@ -75,9 +77,10 @@ fn enter(
             None => false,
             Some(Part::Literal(literal)) => state as usize > literal.len(),
             Some(Part::Hole(Hole::Given(_))) => true,
-            Some(Part::Hole(hole)) => {
-                parameters.pieces.automaton(*hole, parameters, budget).map_or(true, |automaton| automaton.accepts(state))
-            }
+            Some(Part::Hole(hole)) => parameters
+                .pieces
+                .automaton(*hole, parameters, budget)
+                .map_or(true, |automaton| automaton.accepts(state)),
         };
         if !may_leave {
             return Ok(());

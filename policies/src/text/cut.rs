@@ -121,7 +121,8 @@ impl Machines {
         let mut beginning = vec![Vec::new(); runs.len()];
         for (part, ranges) in starts.iter().enumerate() {
             for range in ranges {
-                let classes = usize::from(classes[usize::from(range.first)])..=usize::from(classes[usize::from(range.last)]);
+                let classes =
+                    usize::from(classes[usize::from(range.first)])..=usize::from(classes[usize::from(range.last)]);
                 budget.spend(2 + classes.clone().count() as u64)?;
                 beginning.get_mut(classes).into_iter().flatten().for_each(|parts: &mut Vec<usize>| parts.push(part));
             }
@@ -148,7 +149,8 @@ impl Machines {
         let mut entered = vec![usize::MAX; self.parts.len()];
         for (position, byte) in text.bytes().enumerate() {
             let at_start = (position == 0).then_some((0, None));
-            let left = places.iter().filter(|(place, _)| self.may_leave(*place)).map(|((part, _), way)| (part + 1, *way));
+            let left =
+                places.iter().filter(|(place, _)| self.may_leave(*place)).map(|((part, _), way)| (part + 1, *way));
             for ((part, state), way) in &places {
                 let state = self.parts.get(*part)?.next(*state, byte);
                 if state != DEAD {

@@ -9,7 +9,7 @@ use crate::parameter::{Parameter, Parameters};
 use crate::shared::Pool;
 use crate::template::{Given, Hole};
 
-/// The most steps of one automaton. What holds in general takes a fraction: an image about a million.
+/// The most steps of one automaton. What people write takes a fraction: a DNS name of 253 characters about two million.
 const MOST_STEPS: u64 = 20_000_000;
 
 /// Automata that there are; `[0-9]{8}` is in many templates.

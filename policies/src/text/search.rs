@@ -4,15 +4,14 @@
 //! part both are at one place, so there are as many of these as the parts have states. What can part is looked up by the
 //! next byte, so parts that begin differently cost nothing, however many may be empty.
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::collections::{HashSet, VecDeque};
 
-use super::automaton::Range;
+use super::automaton::{DEAD, Range};
 use super::cut::{Inside, Machines};
 use crate::budget::{Budget, Exhausted};
 
-/// Steps for a node of the search, which is hashed and kept.
-const STEPS_PER_NODE: u64 = 16;
+/// Steps for a node of the search, which is hashed and kept: some seventy bytes.
+const STEPS_PER_NODE: u64 = 40;
 
 /// Two cuts of `example` differ: a byte belongs to part `first` in one, to `second` in the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +42,42 @@ enum Node {
     Parted(Place, Place),
 }
 
+/// A node as it is kept. There are many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Packed([u32; 4]);
+
+/// As a state: before a part.
+const AT_GATE: u32 = DEAD;
+/// As a part: there is no second place, since both are at the first.
+const NO_OTHER: u32 = u32::MAX;
+
+impl Packed {
+    /// Parts are bytes of a text, and far fewer than four thousand millions.
+    fn of(node: Node) -> Self {
+        let place = |place: Place| match place {
+            Place::Gate(part) => [u32::try_from(part).unwrap_or(NO_OTHER), AT_GATE],
+            Place::In((part, state)) => [u32::try_from(part).unwrap_or(NO_OTHER), state],
+        };
+        let ([part, state], [other_part, other_state]) = match node {
+            Node::Same(one) => (place(one), [NO_OTHER, AT_GATE]),
+            Node::Parted(one, other) => (place(one), place(other)),
+        };
+        Self([part, state, other_part, other_state])
+    }
+
+    fn node(self) -> Node {
+        let place = |part: u32, state: u32| match state {
+            AT_GATE => Place::Gate(part as usize),
+            state => Place::In((part as usize, state)),
+        };
+        let Self([part, state, other_part, other_state]) = self;
+        match other_part {
+            NO_OTHER => Node::Same(place(part, state)),
+            _ => Node::Parted(place(part, state), place(other_part, other_state)),
+        }
+    }
+}
+
 impl Node {
     fn parted(one: Place, other: Place) -> Self {
         if one <= other { Self::Parted(one, other) } else { Self::Parted(other, one) }
@@ -52,10 +87,9 @@ impl Node {
 struct Search<'m> {
     machines: &'m Machines,
     budget: &'m Budget,
-    /// By node: its number.
-    known: HashMap<Node, usize, BuildHasherDefault<DefaultHasher>>,
-    /// By number: the node, the one before it, and the byte between them; none where no byte is.
-    nodes: Vec<(Node, usize, Option<u8>)>,
+    known: HashSet<Packed>,
+    /// By number: the node, the number of the one before it, and the byte between them; none where no byte is.
+    nodes: Vec<(Packed, u32, Option<u8>)>,
     queue: VecDeque<usize>,
     /// What one more byte leads to from the node that is looked at.
     found: Vec<(u8, Node)>,
@@ -69,7 +103,7 @@ impl Machines {
         let mut search = Search {
             machines: self,
             budget,
-            known: HashMap::default(),
+            known: HashSet::new(),
             nodes: Vec::new(),
             queue: VecDeque::new(),
             found: Vec::new(),
@@ -86,7 +120,7 @@ impl Search<'_> {
             // What is reached without a byte comes before all that needs one.
             let mut here = vec![number];
             while let Some(number) = here.pop() {
-                let Some((node, ..)) = self.nodes.get(number).copied() else { continue };
+                let Some(node) = self.nodes.get(number).map(|(node, ..)| node.node()) else { continue };
                 if let Node::Parted(Place::In(one), Place::In(other)) = node
                     && self.machines.finishes(one)
                     && self.machines.finishes(other)
@@ -109,13 +143,14 @@ impl Search<'_> {
     /// The number of a node that was not reached before.
     fn number(&mut self, node: Node, before: usize, byte: Option<u8>) -> Result<Option<usize>, Exhausted> {
         self.budget.spend(1)?;
-        if self.known.contains_key(&node) {
+        let node = Packed::of(node);
+        if self.known.contains(&node) {
             return Ok(None);
         }
         self.budget.spend(STEPS_PER_NODE)?;
+        self.known.insert(node);
         let number = self.nodes.len();
-        self.known.insert(node, number);
-        self.nodes.push((node, before, byte));
+        self.nodes.push((node, u32::try_from(before).map_err(|_| Exhausted)?, byte));
         Ok(Some(number))
     }
 
@@ -146,10 +181,15 @@ impl Search<'_> {
                 let ranges = self.machines.ranges(inside);
                 self.budget.spend(1 + ranges.len() as u64)?;
                 for range in &ranges {
-                    self.found.push((readable(range.first, range.last), Node::Same(Place::In((inside.0, range.target)))));
+                    self.found
+                        .push((readable(range.first, range.last), Node::Same(Place::In((inside.0, range.target)))));
                 }
                 // One stays, the other leaves.
-                if self.machines.may_leave(inside) { self.stay_and_enter(inside.0, &ranges, inside.0 + 1) } else { Ok(()) }
+                if self.machines.may_leave(inside) {
+                    self.stay_and_enter(inside.0, &ranges, inside.0 + 1)
+                } else {
+                    Ok(())
+                }
             }
             Node::Same(Place::Gate(gate)) => self.gate(gate),
             Node::Parted(Place::In(one), Place::In(other)) => self.stay_and_stay(one, other),
@@ -167,7 +207,8 @@ impl Search<'_> {
         for (class, (first, last)) in self.machines.runs().iter().enumerate() {
             let byte = readable(*first, *last);
             let class = u8::try_from(class).unwrap_or(u8::MAX);
-            let parts: Vec<_> = self.machines.entered(gate, class).map(|part| self.machines.begun(part, *first)).collect();
+            let parts: Vec<_> =
+                self.machines.entered(gate, class).map(|part| self.machines.begun(part, *first)).collect();
             self.budget.spend(1 + parts.len() as u64)?;
             for (position, one) in parts.iter().enumerate() {
                 if self.entered.get_mut(one.0).is_none_or(|known| *known.get_or_insert(gate) != gate) {
@@ -192,7 +233,11 @@ impl Search<'_> {
                 let node = Node::parted(Place::In((one.0, range.target)), Place::In((other.0, against.target)));
                 self.found.push((readable(first, last), node));
             }
-            if range.last <= against.last { at.next() } else { other_at.next() };
+            if range.last <= against.last {
+                at.next()
+            } else {
+                other_at.next()
+            };
         }
         Ok(())
     }
@@ -236,10 +281,10 @@ impl Search<'_> {
             && let Some((node, before, byte)) = self.nodes.get(number)
         {
             bytes.extend(*byte);
-            if let (Node::Parted(Place::In(one), Place::In(other)), Some(_)) = (node, byte) {
+            if let (Node::Parted(Place::In(one), Place::In(other)), Some(_)) = (node.node(), byte) {
                 parts = (one.0, other.0);
             }
-            number = *before;
+            number = *before as usize;
         }
         bytes.reverse();
         Ambiguity { first: parts.0, second: parts.1, example: String::from_utf8_lossy(&bytes).into_owned() }

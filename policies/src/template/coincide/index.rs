@@ -50,11 +50,16 @@ type Enums = HashMap<usize, Told>;
 
 impl<'p> Index<'p> {
     /// An empty one, for elements such as these.
-    pub(super) fn of<'e>(elements: impl Iterator<Item = &'e Pattern>, keys: &[String], parameters: &'p Parameters) -> Self {
+    pub(super) fn of<'e>(
+        elements: impl Iterator<Item = &'e Pattern>,
+        keys: &[String],
+        parameters: &'p Parameters,
+    ) -> Self {
         let mut frequent: HashMap<&Field, usize> = HashMap::new();
         for element in elements {
             let Pattern::Map(fields) = element else { continue };
-            for (name, _) in fields.iter().filter(|(_, value)| matches!(value, Pattern::Literal(_) | Pattern::Text(_))) {
+            for (name, _) in fields.iter().filter(|(_, value)| matches!(value, Pattern::Literal(_) | Pattern::Text(_)))
+            {
                 *frequent.entry(name).or_default() += 1;
             }
         }
@@ -140,21 +145,16 @@ impl Indexed {
         let mut found = self.loose.clone();
         let sorted = &self.sorted[side];
         for end in told.iter().filter_map(|ends| ends.get(side)) {
+            budget.spend(STEPS_PER_SEARCH * (1 + end.len() as u64 / 2))?;
             // What is shorter and begins this, and what this begins.
-            for length in 0..end.len() {
-                budget.spend(STEPS_PER_SEARCH / 2)?;
-                found.extend(end.get(..length).and_then(|shorter| sorted.get(shorter)).into_iter().flatten());
-                if found.len() > most {
+            let shorter = (0..end.len()).filter_map(|length| sorted.get(end.get(..length)?));
+            let longer = sorted.range(end.clone()..).take_while(|(other, _)| other.starts_with(end));
+            for numbers in shorter.chain(longer.map(|(_, numbers)| numbers)) {
+                if found.len() + numbers.len() > most {
                     return Ok(None);
                 }
-            }
-            budget.spend(STEPS_PER_SEARCH)?;
-            for (_, numbers) in sorted.range(end.clone()..).take_while(|(other, _)| other.starts_with(end)) {
                 budget.spend(4 + numbers.len() as u64)?;
                 found.extend(numbers);
-                if found.len() > most {
-                    return Ok(None);
-                }
             }
         }
         budget.spend(2 * found.len() as u64)?;
