@@ -167,10 +167,11 @@ pub(crate) fn texts_of_an_enum(values: usize, texts: usize) -> Value {
 
 /// Names between braces that resemble each parameter a little.
 pub(crate) fn typos(parameters: usize, mentions: usize) -> Value {
+    let other = "wvutsrqponmlkjihgfedcbazyxwvutsrqponmlkjihgfedcba";
     let stem = "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvw";
     let parameters: String = (0..parameters).map(|at| format!("{stem}{at:05}: {{type: string}}\n")).collect();
     let args = (0..mentions).fold(String::new(), |mut args, at| {
-        let _ = writeln!(args, "  a{at}: \"${{{}{at:05}}}\"", "wvutsrqponmlkjihgfedcbazyxwvutsrqponmlkjihgfedcba");
+        let _ = writeln!(args, "  a{at}: \"${{{other}{at:05}}}\"");
         args
     });
     config_map(
