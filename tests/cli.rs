@@ -166,6 +166,24 @@ fn lint_says_where_and_exits_1_for_errors() {
 }
 
 #[test]
+fn lint_of_what_names_no_namespace_says_so_or_takes_it_by_an_option() {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(POST_TRADE)).unwrap();
+    let bare = text.replacen("  namespace: trading\n", "", 1);
+    assert_ne!(bare, text);
+    let told = with_input(&["lint", "-"], &bare);
+    assert_eq!(told.code, 1, "{}", told.out);
+    assert!(told.out.contains("metadata.namespace is missing") && told.out.contains("-n"), "{}", told.out);
+    assert_eq!(told.out.matches("error").count(), 1, "{}", told.out);
+    for option in ["-n", "--namespace"] {
+        let told = with_input(&["lint", option, "trading", "-"], &bare);
+        assert_eq!((told.code, told.out.as_str()), (0, ""), "{}", told.err);
+    }
+    // One that is written counts.
+    let told = with_input(&["lint", "-n", "another", "-"], &text);
+    assert_eq!((told.code, told.out.as_str()), (0, ""), "{}", told.err);
+}
+
+#[test]
 fn bad_input_is_one_clear_message_and_exit_2() {
     let check = |input: &str| with_input(&["check", "--manifests", POST_TRADE, "-f", "-"], input);
     for (input, expected) in [

@@ -10,6 +10,7 @@ mod says;
 
 use serde_json::{Map, Value, json};
 
+use crate::budget::Budget;
 use crate::difference::{Difference, Expected, Got, Path, Step};
 use crate::keys;
 use crate::object::Gvk;
@@ -198,8 +199,13 @@ impl Accepted {
     /// # Errors
     /// The first thing that is wrong, with the number of its row.
     pub fn read(text: &str) -> Result<Reading, String> {
+        Self::read_within(text, &Budget::of(u64::MAX))
+    }
+
+    /// As [`Accepted::read`], by steps of `budget`.
+    pub(crate) fn read_within(text: &str, budget: &Budget) -> Result<Reading, String> {
         let example = "expected a list of rows such as `- {apiVersion: batch/v1, kind: Job, path: spec.x, value: 1}`";
-        let list = yaml::value(text).map_err(|error| format!("{error}; {example}"))?;
+        let list = yaml::value_within(text, budget).map_err(|error| format!("{error}; {example}"))?;
         let Value::Array(entries) = list else { return Err(example.into()) };
         if entries.len() > MOST {
             return Err(format!("{} rows, at most {MOST} are read", entries.len()));

@@ -33,6 +33,21 @@ impl Budget {
         left.map(drop).ok_or(Exhausted)
     }
 
+    /// Does a piece of work by a budget of its own: at most `most` steps of what is left. What it takes is taken from here,
+    /// so that one piece's trouble is its own until the whole is used up.
+    pub fn part<T>(&self, most: u64, work: impl FnOnce(&Self) -> T) -> T {
+        let given = most.min(self.left());
+        let part = Self::of(given);
+        let done = work(&part);
+        self.left.set(self.left().saturating_sub(given - part.left()));
+        done
+    }
+
+    /// Whether nothing is left.
+    pub fn is_used_up(&self) -> bool {
+        self.left() == 0
+    }
+
     /// How many are left.
     pub fn left(&self) -> u64 {
         self.left.get()
@@ -42,6 +57,14 @@ impl Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_takes_from_the_whole_and_ends_alone() {
+        let budget = Budget::of(100);
+        assert_eq!(budget.part(30, |part| (part.spend(10), part.left())), (Ok(()), 20));
+        assert_eq!((budget.part(30, |part| part.spend(31)), budget.left()), (Err(Exhausted), 60));
+        assert_eq!((budget.part(500, |part| part.spend(61)), budget.is_used_up()), (Err(Exhausted), true));
+    }
 
     #[test]
     fn a_budget_ends_once_and_stays_at_its_end() {

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use crate::budget::{Budget, Exhausted};
 use crate::library::{self, Problem, TemplateSet};
 use crate::lifetime::Lifetime;
 use crate::object::Gvk;
@@ -38,19 +39,48 @@ pub struct Need {
 
 /// What the collector must be able to delete, so that each of these templates of a ConfigMap can be used; in order of
 /// kind.
-pub(crate) fn needs(set: &TemplateSet, templates: &[Template]) -> Vec<Need> {
-    let mut needs: BTreeMap<&Arc<Gvk>, (BTreeSet<String>, Vec<_>)> = BTreeMap::new();
+///
+/// # Errors
+/// When kinds and namespaces are more together than the budget has steps.
+pub(crate) fn needs(set: &TemplateSet, templates: &[Template], budget: &Budget) -> Result<Vec<Need>, Exhausted> {
+    let mut found: BTreeMap<&Arc<Gvk>, OfKind> = BTreeMap::new();
     for template in templates.iter().filter(|template| concerns(template)) {
-        let (namespaces, of_kind) = needs.entry(&template.kind).or_default();
-        namespaces.extend(set.places(template));
-        of_kind.push((template.key.clone(), template.line));
+        let of_kind = found.entry(&template.kind).or_default();
+        match library::named(template) {
+            Some(namespace) => of_kind.named.extend([namespace.to_owned()]),
+            None => of_kind.of_masters = true,
+        }
+        of_kind.templates.push((template.key.clone(), template.line));
     }
-    let needs = needs.into_iter().map(|(kind, (namespaces, templates))| Need {
-        kind: Arc::clone(kind),
-        namespaces: library::alike(namespaces),
-        templates: templates.into_boxed_slice().into(),
-    });
-    needs.collect::<Box<[_]>>().into()
+    let masters = set.master_namespaces();
+    let shared = library::alike(masters.clone());
+    let mut needs = Vec::with_capacity(found.len());
+    for (kind, OfKind { mut named, of_masters, templates }) in found {
+        let namespaces = if of_masters && named.is_subset(&masters) {
+            Arc::clone(&shared)
+        } else {
+            if of_masters {
+                budget.spend(masters.len() as u64 * STEPS_PER_NAMESPACE)?;
+                named.extend(masters.iter().cloned());
+            }
+            library::alike(named)
+        };
+        needs.push(Need { kind: Arc::clone(kind), namespaces, templates: templates.into_boxed_slice().into() });
+    }
+    Ok(needs)
+}
+
+/// Steps for a namespace that is kept for a kind.
+const STEPS_PER_NAMESPACE: u64 = 40;
+
+/// What the templates of one kind say of it.
+#[derive(Default)]
+struct OfKind {
+    /// The namespaces that they name.
+    named: BTreeSet<String>,
+    /// Whether one makes it where its master is.
+    of_masters: bool,
+    templates: Vec<(String, usize)>,
 }
 
 /// Whether what this template makes may be the collector's to delete.

@@ -1,11 +1,13 @@
 //! Compiled templates of every template ConfigMap, indexed by ConfigMap and kind: deciding never scans templates of
 //! other kinds or of other masters.
 
+mod accounts;
 mod annotations;
 mod load;
 mod templates;
 
 pub(crate) use annotations::namespaced_names;
+pub(crate) use load::{MOST_STEPS, load, named};
 pub use templates::Templates;
 
 #[cfg(test)]
@@ -17,6 +19,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::accept::Accepted;
+use crate::budget::Budget;
 use crate::collectable::Need;
 use crate::lifetime::Lifetime;
 use crate::object::NamespacedName;
@@ -80,8 +83,16 @@ pub struct TemplateSet {
 impl TemplateSet {
     /// Reads a ConfigMap. Never fails: what is wrong is among its problems. A bad template is unusable alone; what is
     /// wrong with the ConfigMap as a whole (an annotation, the parameters, a missing label) leaves it without any.
+    ///
+    /// Whatever the ConfigMap says, this takes about a second of one core at most: what takes more is an error that
+    /// names what to simplify, and cannot be used.
     pub fn load(config_map: &Value) -> Self {
-        load::load(config_map)
+        Self::load_within(config_map, &Budget::of(load::MOST_STEPS))
+    }
+
+    /// As [`TemplateSet::load`], by steps of `budget`, some five nanoseconds each in a release build.
+    pub fn load_within(config_map: &Value, budget: &Budget) -> Self {
+        load::load(config_map, budget, &mut |_, _, _| {})
     }
 
     /// Whether any template of it can be used.
@@ -91,7 +102,18 @@ impl TemplateSet {
 
     /// The namespaces in which one of its templates may make something.
     pub fn places(&self, template: &Template) -> BTreeSet<String> {
-        load::namespaces(self, template)
+        match load::named(template) {
+            Some(namespace) => [namespace.to_owned()].into(),
+            None => self.master_namespaces(),
+        }
+    }
+
+    /// The namespaces of its masters.
+    pub(crate) fn master_namespaces(&self) -> BTreeSet<String> {
+        match &self.masters {
+            Masters::OwnNamespace => [self.name.namespace.clone()].into(),
+            Masters::Named(names) => names.iter().map(|name| name.namespace.clone()).collect(),
+        }
     }
 
     /// Its errors: what keeps templates of it from being used.

@@ -7,17 +7,28 @@ mod habits;
 #[cfg(test)]
 mod tests;
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::Value;
 
+use crate::budget::Budget;
 use crate::collectable::Need;
 use crate::keys;
-use crate::library::{Problem, Severity, TemplateSet};
+use crate::library::{self, Problem, Severity, TemplateSet};
 use crate::parameter::Parameters;
-use crate::yaml::{self, Content, Node, Style};
+use crate::yaml::{self, Content, Entry, Node, Style};
+
+/// Looking for habits may take this part of what loading may take.
+const SHARE_OF_HABITS: u64 = 4;
 
 /// The problems of a YAML file of template ConfigMaps: one or more documents, a `List` among them too. Lines are those
 /// of the file.
 pub fn problems(text: &str) -> Vec<Problem> {
+    problems_in(text, None)
+}
+
+/// As [`problems`]; a ConfigMap that names no namespace counts as of this one, as with `kubectl apply -n`.
+pub fn problems_in(text: &str, namespace: Option<&str>) -> Vec<Problem> {
     let documents = match yaml::documents(text) {
         Ok(documents) => documents,
         Err(error) => {
@@ -37,7 +48,7 @@ pub fn problems(text: &str) -> Vec<Problem> {
     }
     for node in config_maps {
         if kind(node) == "ConfigMap" {
-            problems.extend(one(node));
+            problems.extend(one(node, namespace));
         } else {
             let message = "not a ConfigMap: templates stand under data of a ConfigMap, each under a key of its own";
             problems.push(Problem::error(None, Some(node.line), message));
@@ -61,53 +72,96 @@ pub fn problems_of(config_map: &Value) -> Vec<Problem> {
     read(config_map).problems
 }
 
-/// The same, and what must be asked about it.
+/// The same, and what must be asked about it. Whatever the ConfigMap says, this takes little more than a second of one core.
 pub fn read(config_map: &Value) -> Linted {
-    let TemplateSet { mut problems, needs, .. } = TemplateSet::load(config_map);
-    let parameters = parameters(config_map["data"][keys::PARAMETERS_KEY].as_str());
-    for (key, text) in config_map["data"].as_object().into_iter().flatten() {
-        if key != keys::PARAMETERS_KEY
-            && let Some(text) = text.as_str()
-        {
-            problems.extend(habits::of(key, text, &parameters));
-        }
+    read_within(config_map, &Budget::of(library::MOST_STEPS))
+}
+
+/// As [`read`], by steps of `budget`, some five nanoseconds each in a release build. Looking for habits takes a fraction of
+/// it beside, and ends where that is used up.
+pub fn read_within(config_map: &Value, budget: &Budget) -> Linted {
+    let habits = Budget::of(budget.left() / SHARE_OF_HABITS);
+    let (mut warnings, mut seen) = (Vec::new(), HashSet::new());
+    let set = library::load(config_map, budget, &mut |key, documents, parameters| {
+        seen.insert(key.to_owned());
+        warnings.extend(habits::of(key, documents, parameters, &habits));
+    });
+    let TemplateSet { mut problems, needs, .. } = set;
+    problems.extend(warnings);
+    problems.extend(unseen(config_map, &seen, &habits));
+    if habits.is_used_up() {
+        let message = "it was not all looked through for what its author may regret, since that takes more work than is \
+                       allowed: split the ConfigMap";
+        problems.push(Problem::warning(None, None, message));
     }
     problems.sort_by(|one, other| (one.severity, &one.key, one.line).cmp(&(other.severity, &other.key, other.line)));
     Linted { problems, needs }
+}
+
+/// Habits in keys that were not compiled, since something is wrong with the ConfigMap as a whole.
+fn unseen(config_map: &Value, seen: &HashSet<String>, habits: &Budget) -> Vec<Problem> {
+    let data = config_map["data"].as_object().into_iter().flatten();
+    let texts = data.filter_map(|(key, text)| Some((key, text.as_str()?)));
+    let mut unseen = texts.filter(|(key, _)| *key != keys::PARAMETERS_KEY && !seen.contains(*key)).peekable();
+    if unseen.peek().is_none() {
+        return Vec::new();
+    }
+    let parameters = config_map["data"][keys::PARAMETERS_KEY].as_str();
+    let parameters = parameters.and_then(|text| Parameters::parse_within(text, habits).ok()).unwrap_or_default();
+    let mut warnings = Vec::new();
+    for (key, text) in unseen {
+        // Of a text that is no YAML, none: loading says that.
+        let documents = yaml::documents_within(text, habits).unwrap_or_default();
+        warnings.extend(habits::of(key, &documents, &parameters, habits));
+    }
+    warnings
 }
 
 fn kind(node: &Node) -> &str {
     node.get("kind").and_then(Node::as_str).unwrap_or_default()
 }
 
-fn parameters(text: Option<&str>) -> Parameters {
-    text.and_then(|text| Parameters::parse(text).ok()).unwrap_or_default()
-}
-
 /// One ConfigMap of a file: as the webhook sees it, lines moved to where its texts stand.
-fn one(node: &Node) -> Vec<Problem> {
-    let mut problems = problems_of(&node.to_value());
+fn one(node: &Node, namespace: Option<&str>) -> Vec<Problem> {
+    let mut config_map = node.to_value();
+    if let (Some(metadata), Some(namespace)) = (config_map["metadata"].as_object_mut(), namespace)
+        && metadata.get("namespace").is_none_or(|named| named.is_null() || named == "")
+    {
+        metadata.insert("namespace".into(), namespace.into());
+    }
+    let mut problems = problems_of(&config_map);
+    let lines = LinesOf::keys(node);
     for problem in &mut problems {
         problem.line = Some(match &problem.key {
-            Some(key) => line_in_file(node, key, problem.line),
+            Some(key) => lines.in_file(key, problem.line),
             None => node.line,
         });
     }
     problems
 }
 
-/// The file's line of a line of a key's text, or of an annotation.
-fn line_in_file(node: &Node, key: &str, line: Option<usize>) -> usize {
-    let annotations = node.get("metadata").and_then(|metadata| metadata.get("annotations"));
-    let entry = [node.get("data"), annotations]
-        .into_iter()
-        .flatten()
-        .find_map(|map| map.entries()?.iter().find(|entry| entry.key == key));
-    let Some(entry) = entry else { return node.line };
-    match (&entry.value.content, line) {
-        // A block's text begins on the line after its | or >.
-        (Content::Scalar(scalar), Some(line)) if scalar.style == Style::Block => entry.line + line,
-        _ => entry.line,
+/// Where the texts of a ConfigMap stand in its file.
+struct LinesOf<'n> {
+    node: &'n Node,
+    entries: HashMap<&'n str, &'n Entry>,
+}
+
+impl<'n> LinesOf<'n> {
+    fn keys(node: &'n Node) -> Self {
+        let annotations = node.get("metadata").and_then(|metadata| metadata.get("annotations"));
+        // Those of data last: a key there counts before an annotation.
+        let maps = [annotations, node.get("data")].into_iter().flatten().filter_map(Node::entries);
+        Self { node, entries: maps.flatten().map(|entry| (entry.key.as_str(), entry)).collect() }
+    }
+
+    /// The file's line of a line of a key's text, or of an annotation.
+    fn in_file(&self, key: &str, line: Option<usize>) -> usize {
+        let Some(entry) = self.entries.get(key) else { return self.node.line };
+        match (&entry.value.content, line) {
+            // A block's text begins on the line after its | or >.
+            (Content::Scalar(scalar), Some(line)) if scalar.style == Style::Block => entry.line + line,
+            _ => entry.line,
+        }
     }
 }
 

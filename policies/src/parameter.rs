@@ -4,6 +4,7 @@
 //! is optional or has a default. `oneOf` means exactly one.
 
 mod accept;
+mod enumeration;
 mod format;
 mod pattern;
 mod read;
@@ -16,9 +17,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Number, Value};
 
+use crate::budget::Budget;
 use crate::quantity::Quantity;
+use crate::text::Pieces;
 
 pub use accept::Mismatch;
+pub use enumeration::Enumeration;
 pub use pattern::{Pattern, PatternError};
 pub use read::ParameterError;
 pub use text_form::text_of_value;
@@ -28,15 +32,28 @@ pub use text_form::text_of_value;
 pub struct Parameters {
     /// In order of name.
     pub all: Vec<Parameter>,
+    /// What texts are made of.
+    pub(crate) pieces: Pieces,
 }
 
 impl Parameters {
+    /// These, in order of name.
+    fn of(all: Vec<Parameter>) -> Self {
+        let pieces = Pieces::of(&all);
+        Self { all, pieces }
+    }
+
     /// Reads the text of the `parameters` key.
     ///
     /// # Errors
     /// Everything that is wrong with it, by line.
     pub fn parse(text: &str) -> Result<Self, Vec<ParameterError>> {
-        read::parameters(text)
+        Self::parse_within(text, &Budget::of(u64::MAX))
+    }
+
+    /// As [`Parameters::parse`], by steps of `budget`.
+    pub(crate) fn parse_within(text: &str, budget: &Budget) -> Result<Self, Vec<ParameterError>> {
+        read::parameters(text, budget)
     }
 
     /// The position of a parameter by name.
@@ -86,7 +103,7 @@ pub struct Schema {
     /// What kind of value.
     pub node: SchemaNode,
     /// `enum`: the only values; empty where there is none.
-    pub allowed: Vec<Value>,
+    pub allowed: Enumeration,
 }
 
 /// The kinds of schema.
@@ -194,7 +211,7 @@ pub struct Property {
 impl Schema {
     /// Of a node, with any value of it.
     pub fn of(node: SchemaNode) -> Self {
-        Self { node, allowed: Vec::new() }
+        Self { node, allowed: Enumeration::default() }
     }
 
     /// Any text.

@@ -3,11 +3,12 @@
 
 mod values;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
 use crate::accept::{self, Row};
+use crate::budget::Budget;
 use crate::difference::{Difference, Expected, Got, Path};
 use crate::library::TemplateSet;
 use crate::parameter::Bindings;
@@ -15,6 +16,9 @@ use crate::recognise::uses;
 use crate::render::{RenderError, render};
 use crate::tables::{CouldNotTell, Facts, Form, compare, complete, inject, labels_of_template};
 use crate::template::{Given, Placement, Template};
+
+/// The most steps of making up the values of one sample.
+const MOST_STEPS: u64 = 10_000_000;
 
 /// Why there is no sample of a template.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,12 +41,13 @@ pub fn sample(template: &Template, namespace: &str) -> Result<Value, NoSample> {
     if let Placement::Named(pattern) = &template.placement {
         used.extend(uses(pattern));
     }
+    let budget = Budget::of(MOST_STEPS);
     let mut declared = vec![None; template.parameters.all.len()];
     for position in used {
         let (Some(parameter), Some(slot)) = (template.parameters.all.get(position), declared.get_mut(position)) else {
             continue;
         };
-        let value = parameter.default.clone().or_else(|| values::of_parameter(parameter));
+        let value = parameter.default.clone().or_else(|| values::of_parameter(parameter, &budget));
         match value {
             Some(value) => *slot = Some(value),
             // Left out, as a master may.
@@ -147,9 +152,13 @@ fn differences(
 /// What two samples, one after the other, both show: what differs from one to the next is of the moment, and a row of
 /// it would never be met again.
 pub fn steady(first: &[Unasked], second: Vec<Unasked>) -> Vec<Unasked> {
-    let again = |found: Unasked| match first.iter().find(|before| before.path() == found.path()) {
+    let mut by_path = HashMap::with_capacity(first.len());
+    for before in first {
+        by_path.entry(before.path()).or_insert(before);
+    }
+    let again = |found: Unasked| match by_path.get(found.path()) {
         None => None,
-        Some(before) if *before == found => Some(found),
+        Some(before) if **before == found => Some(found),
         Some(_) => {
             let got = match &found {
                 Unasked::Row(row) => Got::Value(row.value.clone()),

@@ -3,17 +3,20 @@
 mod ambiguity;
 mod coincide;
 mod compile;
+mod errors;
 mod holes;
 mod metadata;
 mod pattern;
 mod rules;
 mod sidecars;
+mod way;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use compile::{Before, read};
-pub use compile::{Compiled, TemplateError, compile};
+pub(crate) use compile::{Before, Shared, again, documents, read};
+pub use compile::{Compiled, compile};
+pub use errors::TemplateError;
 pub(crate) use holes::split;
 pub use holes::{Mention, mentions};
 pub use pattern::{Element, Field, Pattern};

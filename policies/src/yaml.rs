@@ -13,6 +13,8 @@ mod tests;
 
 use serde_json::{Map, Value};
 
+use crate::budget::Budget;
+
 pub use scalar::is_short_boolean;
 
 /// The most bytes that are read: twice what etcd stores of one object by default.
@@ -155,7 +157,12 @@ impl Node {
 /// # Errors
 /// [`YamlError`] for the first thing that is no YAML, that kubectl would not read, or that passes a bound.
 pub fn documents(text: &str) -> Result<Vec<Node>, YamlError> {
-    build::documents(text)
+    documents_within(text, &Budget::of(u64::MAX))
+}
+
+/// As [`documents`], by steps of `budget`.
+pub(crate) fn documents_within(text: &str, budget: &Budget) -> Result<Vec<Node>, YamlError> {
+    build::documents(text, budget)
 }
 
 /// The one document of a text as JSON; null for an empty text.
@@ -163,7 +170,12 @@ pub fn documents(text: &str) -> Result<Vec<Node>, YamlError> {
 /// # Errors
 /// As [`documents`], and for a second document.
 pub fn value(text: &str) -> Result<Value, YamlError> {
-    let documents = documents(text)?;
+    value_within(text, &Budget::of(u64::MAX))
+}
+
+/// As [`value`], by steps of `budget`.
+pub(crate) fn value_within(text: &str, budget: &Budget) -> Result<Value, YamlError> {
+    let documents = documents_within(text, budget)?;
     match documents.get(1) {
         Some(second) => Err(YamlError {
             line: second.line,

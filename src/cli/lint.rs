@@ -11,7 +11,7 @@ use super::{Exit, Failure, input};
 const EXAMPLES: &str = "\
 Examples:
   retinue lint post-trade.yaml
-  helm template charts/eod | retinue lint -
+  helm template charts/eod | retinue lint -n trading -
   retinue lint -o json templates/*.yaml
 
 Exit codes: 0 no errors (there may be warnings), 1 errors, 2 a file that cannot be read";
@@ -23,6 +23,9 @@ pub struct Args {
     /// Files with template ConfigMaps; - is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// The namespace of ConfigMaps that name none
+    #[arg(short, long, value_name = "NAMESPACE")]
+    namespace: Option<String>,
     /// How to print the problems
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
     output: Answers,
@@ -36,7 +39,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     let mut found = Vec::new();
     for path in &args.files {
         let input::Text { file, text } = input::text(path)?;
-        let problems = policies::lint::problems(&text);
+        let problems = policies::lint::problems_in(&text, args.namespace.as_deref());
         found.extend(problems.into_iter().map(|problem| (file.clone(), problem)));
     }
     match args.output {

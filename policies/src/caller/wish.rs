@@ -1,12 +1,16 @@
 //! What the deployer wrote on the master's pod.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::Wish;
+use crate::budget::Budget;
 use crate::keys;
 use crate::library::namespaced_names;
 use crate::lifetime::{self, DurationError, Lifetime};
 use crate::yaml::{self, Node};
+
+/// The most steps of an annotation: it names a few ConfigMaps.
+const MOST_STEPS: u64 = 4_000_000;
 
 /// Why the annotations of a pod were not understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -83,13 +87,8 @@ fn manifests(
     if names.is_empty() {
         return Err(error("names no ConfigMap: write name or ns/name, comma-separated, or remove it".into()));
     }
-    let mut unique = Vec::with_capacity(names.len());
-    for name in names {
-        if !unique.contains(&name) {
-            unique.push(name);
-        }
-    }
-    Ok(unique)
+    let mut known = HashSet::with_capacity(names.len());
+    Ok(names.into_iter().filter(|name| known.insert(name.clone())).collect())
 }
 
 /// `none` is for manifests: a pod's wish has an end.
@@ -99,7 +98,7 @@ fn duration(text: &str, annotation: &'static str) -> Result<Lifetime, WishError>
 
 fn all_in_one(text: &str, namespace: &str) -> Result<Wish, WishError> {
     let error = |message: String| WishError::AllInOne(message);
-    let documents = yaml::documents(text).map_err(|found| error(found.to_string()))?;
+    let documents = yaml::documents_within(text, &Budget::of(MOST_STEPS)).map_err(|found| error(found.to_string()))?;
     let entries = match documents.as_slice() {
         [document] => {
             document.entries().ok_or_else(|| error(format!("expected a map, got {}", document.describe())))?

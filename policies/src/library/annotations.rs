@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{Masters, Problem};
 use crate::accept::Accepted;
+use crate::budget::Budget;
 use crate::keys;
 use crate::lifetime::{self, Lifetime};
 use crate::object::NamespacedName;
@@ -13,6 +14,9 @@ use crate::shared::Pool;
 
 /// Subresources that no ConfigMap can allow: they change what was admitted, or hand out identities.
 const NEVER_ALLOWED: [&str; 4] = ["status", "binding", "ephemeralcontainers", "token"];
+
+/// Steps for a byte of an annotation: most of it names, which are sorted.
+const STEPS_PER_BYTE: u64 = 16;
 
 /// What the annotations say.
 pub(super) struct Settings {
@@ -25,7 +29,12 @@ pub(super) struct Settings {
 }
 
 /// Reads them; every problem is told.
-pub(super) fn read(annotations: &Map<String, Value>, namespace: &str, problems: &mut Vec<Problem>) -> Settings {
+pub(super) fn read(
+    annotations: &Map<String, Value>,
+    namespace: &str,
+    budget: &Budget,
+    problems: &mut Vec<Problem>,
+) -> Settings {
     let mut settings = Settings {
         masters: Masters::OwnNamespace,
         duration: None,
@@ -42,7 +51,17 @@ pub(super) fn read(annotations: &Map<String, Value>, namespace: &str, problems: 
             problems.push(Problem::error(Some(key), None, "an annotation is text: quote the value"));
             continue;
         };
+        if budget.spend(text.len() as u64 * STEPS_PER_BYTE).is_err() {
+            let message =
+                "the annotations are more than is read of one ConfigMap: shorten them, or split the ConfigMap";
+            problems.push(Problem::error(Some(key), None, message));
+            break;
+        }
         let read = match key.as_str() {
+            keys::MASTERS if namespace.is_empty() && text.split(',').any(is_bare) => {
+                problems.push(Problem::error(None, None, no_namespace(text)));
+                Ok(())
+            }
             keys::MASTERS => masters(text, namespace).map(|masters| settings.masters = masters),
             keys::DURATION => lifetime::seconds(text)
                 .map(|seconds| settings.duration = Some(Lifetime::Seconds(seconds)))
@@ -62,7 +81,7 @@ pub(super) fn read(annotations: &Map<String, Value>, namespace: &str, problems: 
                 }
                 _ => Err(format!("{text:?}: write \"true\", or remove it")),
             },
-            keys::ACCEPT => Accepted::read(text).map(|reading| {
+            keys::ACCEPT => Accepted::read_within(text, budget).map(|reading| {
                 problems.extend(reading.warnings.into_iter().map(|text| Problem::warning(Some(key), None, text)));
                 settings.accepted = reading.accepted;
             }),
@@ -85,6 +104,22 @@ pub(super) fn read(annotations: &Map<String, Value>, namespace: &str, problems: 
         }
     }
     settings
+}
+
+/// Whether an entry names an account of the ConfigMap's own namespace.
+fn is_bare(entry: &str) -> bool {
+    let entry = entry.trim();
+    !entry.is_empty() && !entry.contains('/')
+}
+
+fn no_namespace(masters: &str) -> String {
+    let bare = masters.split(',').find(|entry| is_bare(entry)).unwrap_or_default().trim();
+    let bare: String = bare.chars().take(64).collect();
+    format!(
+        "metadata.namespace is missing, so nothing says of which namespace the master {bare} is: write it, lint with -n \
+         NAMESPACE, or name the master as ns/{bare} in {}",
+        keys::MASTERS
+    )
 }
 
 /// The sets of masters that there are: the ConfigMaps of a namespace have the same, mostly.

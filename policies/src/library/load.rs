@@ -6,17 +6,27 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
+use super::accounts::Accounts;
 use super::annotations::{self, Settings};
-use super::{Masters, Problem, Severity, TemplateSet, Templates, alike};
-use crate::collectable;
+use super::{Problem, Severity, TemplateSet, Templates, alike};
+use crate::budget::{Budget, Exhausted};
+use crate::collectable::{self, Need};
 use crate::keys;
 use crate::lifetime::Lifetime;
 use crate::object::NamespacedName;
 use crate::parameter::Parameters;
-use crate::template::{self, Element, Given, Hole, Pattern, Placement, Template};
-use crate::text::Part;
+use crate::template::{self, Before, Compiled, Hole, Pattern, Placement, Template};
+use crate::yaml::Node;
 
-pub(super) fn load(config_map: &Value) -> TemplateSet {
+/// The most steps of one ConfigMap: about a second of one core.
+pub(crate) const MOST_STEPS: u64 = 200_000_000;
+/// The most steps of one of its keys.
+const MOST_STEPS_OF_KEY: u64 = 120_000_000;
+
+/// Who is told of each key's documents as they are compiled: what is read once need not be read again.
+pub(crate) type Seen<'s> = &'s mut dyn FnMut(&str, &[Node], &Parameters);
+
+pub(crate) fn load(config_map: &Value, budget: &Budget, seen: Seen<'_>) -> TemplateSet {
     let metadata = &config_map["metadata"];
     let text = |key: &str| metadata[key].as_str().unwrap_or_default().to_owned();
     let name = NamespacedName::new(text("namespace"), text("name"));
@@ -30,9 +40,9 @@ pub(super) fn load(config_map: &Value) -> TemplateSet {
             format!("not labelled {}=\"true\": without the label this is no template ConfigMap", keys::TEMPLATES),
         ));
     }
-    let settings = annotations::read(annotations, &name.namespace, &mut problems);
+    let settings = annotations::read(annotations, &name.namespace, budget, &mut problems);
     let data = texts(config_map, &mut problems);
-    let parameters = parameters(&data, &mut problems);
+    let parameters = parameters(&data, budget, &mut problems);
     let mut set = TemplateSet {
         name,
         uid: text("uid"),
@@ -50,9 +60,16 @@ pub(super) fn load(config_map: &Value) -> TemplateSet {
         problems,
     };
     if set.errors().next().is_none() {
-        let compiled = compile(&mut set, &settings, &data, &parameters);
-        set.namespaces = alike(compiled.iter().flat_map(|template| namespaces(&set, template)).collect());
-        set.needs = collectable::needs(&set, &compiled);
+        let compiled = compile(&mut set, &settings, &data, &parameters, budget, seen);
+        match places(&set, &compiled, budget) {
+            Ok((namespaces, needs)) => (set.namespaces, set.needs) = (namespaces, needs),
+            Err(Exhausted) => {
+                let message = "these masters are in more namespaces, for the kinds that the templates make, than are kept of \
+                               one ConfigMap: name fewer masters, or split the ConfigMap by kind";
+                set.problems.push(Problem::error(Some(keys::MASTERS), None, message));
+                set.templates = Templates::default();
+            }
+        }
         uncounted(&mut set, &compiled);
         untimely(&mut set, &compiled);
         unmet(&mut set);
@@ -61,6 +78,36 @@ pub(super) fn load(config_map: &Value) -> TemplateSet {
     set.problems
         .sort_by(|one, other| (one.severity, &one.key, one.line).cmp(&(other.severity, &other.key, other.line)));
     set
+}
+
+/// Where the templates make something, and what the collector must be able to delete there.
+fn places(
+    set: &TemplateSet,
+    templates: &[Template],
+    budget: &Budget,
+) -> Result<(Arc<BTreeSet<String>>, Vec<Need>), Exhausted> {
+    let needs = collectable::needs(set, templates, budget)?;
+    let mut all = BTreeSet::new();
+    let mut of_masters = false;
+    for template in templates {
+        match named(template) {
+            Some(namespace) => all.extend([namespace.to_owned()]),
+            None => of_masters = true,
+        }
+    }
+    if of_masters {
+        all.extend(set.master_namespaces());
+    }
+    Ok((alike(all), needs))
+}
+
+/// The namespace that a template names.
+pub(crate) fn named(template: &Template) -> Option<&str> {
+    match &template.placement {
+        Placement::Named(Pattern::Literal(Value::String(namespace))) => Some(namespace),
+        // Text with holes: wherever it may lead, it is at least told where its masters are.
+        Placement::MasterNamespace | Placement::Named(_) => None,
+    }
 }
 
 /// The webhook may not list Secrets, so it cannot count them.
@@ -149,8 +196,8 @@ fn texts<'a>(config_map: &'a Value, problems: &mut Vec<Problem>) -> BTreeMap<&'a
     found
 }
 
-fn parameters(data: &BTreeMap<&str, &str>, problems: &mut Vec<Problem>) -> Arc<Parameters> {
-    let parsed = data.get(keys::PARAMETERS_KEY).map(|text| Parameters::parse(text));
+fn parameters(data: &BTreeMap<&str, &str>, budget: &Budget, problems: &mut Vec<Problem>) -> Arc<Parameters> {
+    let parsed = data.get(keys::PARAMETERS_KEY).map(|text| Parameters::parse_within(text, budget));
     match parsed {
         None => Arc::default(),
         Some(Ok(parameters)) => Arc::new(parameters),
@@ -192,16 +239,34 @@ fn compile(
     settings: &Settings,
     data: &BTreeMap<&str, &str>,
     parameters: &Arc<Parameters>,
+    budget: &Budget,
+    seen: Seen<'_>,
 ) -> Vec<Template> {
     let mut all = Vec::new();
+    let accounts = Accounts::of(settings);
+    let whole = template::Shared::of(budget);
     for (key, text) in data.iter().filter(|(key, _)| **key != keys::PARAMETERS_KEY) {
-        let compiled = template::compile(key, text, parameters);
+        if budget.is_used_up() {
+            let message = "not compiled, since what stands before it takes all the work that is allowed for one ConfigMap: \
+                           split the ConfigMap, or simplify what takes so much (longer lists of elements with holes, texts of \
+                           many holes, large patterns and enums)";
+            set.problems.push(Problem::error(Some(key), None, message));
+            continue;
+        }
+        let before = budget.left();
+        let compiled = budget.part(MOST_STEPS_OF_KEY, |budget| match template::documents(text, budget) {
+            Ok(documents) => {
+                seen(key, &documents, parameters);
+                template::read(key, &documents, parameters, Before::Never, &whole.part(budget))
+            }
+            Err(error) => Compiled { templates: Vec::new(), errors: vec![error] },
+        });
         set.problems.extend(
             compiled.errors.into_iter().map(|error| Problem::error(Some(key), Some(error.line), error.message)),
         );
         let mut usable = Vec::new();
         for template in compiled.templates {
-            match runs_as_master(&template, settings, &set.name.namespace) {
+            match accounts.runs_as_master(&template, &set.name.namespace) {
                 Some(message) => set.problems.push(Problem::error(Some(key), Some(template.line), message)),
                 None => {
                     usable.push((Arc::clone(&template.kind), template.key.as_str().into()));
@@ -209,25 +274,13 @@ fn compile(
                 }
             }
         }
-        set.templates.put(key, text, usable);
+        set.templates.put(key, text, usable, before - budget.left());
     }
     set.templates.complete();
     if set.problems.iter().all(|problem| problem.severity != Severity::Error) {
         unused(&all, parameters, &mut set.problems);
     }
     all
-}
-
-/// The namespaces in which a template may make something.
-pub(crate) fn namespaces(set: &TemplateSet, template: &Template) -> BTreeSet<String> {
-    match &template.placement {
-        Placement::Named(Pattern::Literal(Value::String(namespace))) => [namespace.clone()].into(),
-        // Text with holes: wherever it may lead, it is at least told where its masters are.
-        Placement::MasterNamespace | Placement::Named(_) => match &set.masters {
-            Masters::OwnNamespace => [set.name.namespace.clone()].into(),
-            Masters::Named(names) => names.iter().map(|name| name.namespace.clone()).collect(),
-        },
-    }
 }
 
 /// Parameters that no template uses: a typo in a hole, most often.
@@ -256,58 +309,4 @@ fn unused(templates: &[Template], parameters: &Parameters, problems: &mut Vec<Pr
             ),
         ));
     }
-}
-
-/// Why a template would let a master start a pod under a master's account; none where it would not, or may.
-fn runs_as_master(template: &Template, settings: &Settings, namespace: &str) -> Option<String> {
-    if settings.allow_masters {
-        return None;
-    }
-    let lives_in = match &template.placement {
-        Placement::MasterNamespace => None,
-        Placement::Named(pattern) => Some(pattern.as_str().unwrap_or(namespace)),
-    };
-    let of_master = |account: &str| match &settings.masters {
-        Masters::Named(names) => names
-            .iter()
-            .any(|master| master.name == account && lives_in.is_none_or(|namespace| namespace == master.namespace)),
-        Masters::OwnNamespace => false,
-    };
-    pod_accounts(&template.pattern).into_iter().find_map(|account| {
-        let name = match account {
-            Some(Pattern::Literal(value)) => value.as_str().filter(|name| of_master(name))?.to_owned(),
-            Some(Pattern::Text(text)) if *text.parts == [Part::Hole(Hole::Given(Given::MasterName))] => {
-                "${master.name}".into()
-            }
-            None => Some("default").filter(|name| of_master(name))?.to_owned(),
-            Some(_) => return None,
-        };
-        Some(format!(
-            "its pods run under the master's own account ({name}), so they would be masters themselves: name another \
-             serviceAccountName, or say {}: \"true\"",
-            keys::ALLOW_MASTERS
-        ))
-    })
-}
-
-/// What each pod spec in a manifest says of its account.
-fn pod_accounts(pattern: &Pattern) -> Vec<Option<&Pattern>> {
-    let mut found = Vec::new();
-    match pattern {
-        Pattern::Map(entries) => {
-            if pattern.get("containers").is_some() {
-                found.push(pattern.get("serviceAccountName").or_else(|| pattern.get("serviceAccount")));
-            }
-            found.extend(entries.iter().flat_map(|(_, value)| pod_accounts(value)));
-        }
-        Pattern::List(elements) => {
-            for element in elements.iter() {
-                if let Element::One(pattern) = element {
-                    found.extend(pod_accounts(pattern));
-                }
-            }
-        }
-        _ => {}
-    }
-    found
 }

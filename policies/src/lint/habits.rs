@@ -1,10 +1,13 @@
 //! Habits that an author will regret.
 
+use std::collections::HashMap;
+
+use crate::budget::Budget;
 use crate::essential::listed;
 use crate::keys;
 use crate::library::Problem;
 use crate::object::Gvk;
-use crate::parameter::{Parameter, Parameters};
+use crate::parameter::Parameters;
 use crate::sidecars;
 use crate::template::{Given, Hole, mentions, split};
 use crate::text::Part;
@@ -13,23 +16,31 @@ use crate::yaml::{self, Content, Node, Style};
 /// The most warnings of one text: beyond, nobody reads them.
 const MOST: usize = 100;
 
+/// Steps for a node, and for two names that are compared.
+const STEPS_PER_NODE: u64 = 8;
+const STEPS_PER_BYTE: u64 = 2;
+const STEPS_PER_NAME: u64 = 4;
+
 struct Habits<'a> {
     key: &'a str,
     parameters: &'a Parameters,
+    budget: &'a Budget,
     problems: Vec<Problem>,
+    /// By what stands between braces: the name that may be meant.
+    meant: HashMap<String, Option<&'a str>>,
 }
 
-/// The warnings of one key's text; of a text that is no YAML, none: loading says that.
-pub(super) fn of(key: &str, text: &str, parameters: &Parameters) -> Vec<Problem> {
-    let mut habits = Habits { key, parameters, problems: Vec::new() };
-    for document in yaml::documents(text).unwrap_or_default() {
-        habits.node(&document, None);
-        habits.manifest(&document);
+/// The warnings of one key's documents, as far as the steps of the budget lead: habits are looked for, not sworn by.
+pub(super) fn of(key: &str, documents: &[Node], parameters: &Parameters, budget: &Budget) -> Vec<Problem> {
+    let mut habits = Habits { key, parameters, budget, problems: Vec::new(), meant: HashMap::new() };
+    for document in documents {
+        habits.node(document, None);
+        habits.manifest(document);
     }
     habits.problems
 }
 
-impl Habits<'_> {
+impl<'a> Habits<'a> {
     fn warn(&mut self, line: usize, message: impl Into<String>) {
         if self.problems.len() < MOST {
             self.problems.push(Problem::warning(Some(self.key), Some(line), message));
@@ -38,6 +49,9 @@ impl Habits<'_> {
 
     /// `field` is the nearest key above.
     fn node(&mut self, node: &Node, field: Option<&str>) {
+        if self.budget.spend(STEPS_PER_NODE).is_err() {
+            return;
+        }
         match &node.content {
             Content::Map(entries) => {
                 for entry in entries {
@@ -60,11 +74,14 @@ impl Habits<'_> {
         }
     }
 
-    fn declared(&self, text: &str) -> Vec<&Parameter> {
+    fn declared(&self, text: &str) -> Vec<usize> {
+        if self.budget.spend(text.len() as u64 * STEPS_PER_BYTE).is_err() {
+            return Vec::new();
+        }
         split(text, self.parameters)
             .into_iter()
             .filter_map(|part| match part {
-                Part::Hole(Hole::Declared(position)) => self.parameters.all.get(position),
+                Part::Hole(Hole::Declared(position)) => Some(position),
                 _ => None,
             })
             .collect()
@@ -75,8 +92,9 @@ impl Habits<'_> {
         let free: Vec<_> = self
             .declared(text)
             .into_iter()
-            .filter(|parameter| parameter.schema.is_free_text())
-            .map(|parameter| parameter.name.clone())
+            .filter(|position| self.parameters.pieces.is_free_text(*position, self.parameters))
+            .filter_map(|position| Some(self.parameters.all.get(position)?.name.clone()))
+            .take(MOST)
             .collect();
         for name in free {
             let fix = if field == "image" { "format: image, or an enum" } else { "a pattern or an enum" };
@@ -88,8 +106,8 @@ impl Habits<'_> {
     }
 
     fn whole_env(&mut self, key: &str, value: &Node) {
-        let lists = value.as_str().is_some_and(|text| self.declared(text).iter().any(|found| found.schema.is_list()));
-        if key == "env" && lists {
+        let is_list = |position: &usize| self.parameters.all.get(*position).is_some_and(|found| found.schema.is_list());
+        if key == "env" && value.as_str().is_some_and(|text| self.declared(text).iter().any(is_list)) {
             self.warn(
                 value.line,
                 "the whole env list is one hole: the master decides every variable; write the fixed ones out, and the \
@@ -100,21 +118,38 @@ impl Habits<'_> {
 
     /// A `${…}` that is nearly a known name.
     fn typos(&mut self, text: &str, line: usize) {
+        if self.problems.len() >= MOST || self.budget.spend(text.len() as u64 * STEPS_PER_BYTE).is_err() {
+            return;
+        }
         for mention in mentions(text, self.parameters) {
-            let name = mention.name.trim();
-            let parameters = self.parameters;
-            let near = parameters
-                .all
-                .iter()
-                .map(|parameter| parameter.name.as_str())
-                .chain(Given::ALL.iter().map(|given| given.name()))
-                .filter_map(|known| Some((distance(name, known)?, known)))
-                .min();
-            if let Some((_, known)) = near {
+            let known = match self.meant.get(&mention.name) {
+                Some(known) => *known,
+                None => {
+                    let known = self.near(mention.name.trim());
+                    self.meant.insert(mention.name.clone(), known);
+                    known
+                }
+            };
+            if let Some(known) = known {
                 let message = format!("${{{}}} is plain text; did you mean ${{{known}}}?", mention.name);
                 self.warn(line, message);
             }
         }
+    }
+
+    /// The known name that is nearest to this one, where one is near.
+    fn near(&self, name: &str) -> Option<&'a str> {
+        let names = self.parameters.all.iter().map(|parameter| parameter.name.as_str());
+        let mut nearest = None;
+        for known in names.chain(Given::ALL.iter().map(|given| given.name())) {
+            // What is too long or too short is seen at once.
+            let steps = if name.len().abs_diff(known.len()) > 2 { 0 } else { name.len() * known.len() };
+            if self.budget.spend(STEPS_PER_NAME + steps as u64).is_err() {
+                return None;
+            }
+            nearest = distance(name, known).map(|distance| (distance, known)).into_iter().chain(nearest).min();
+        }
+        nearest.map(|(_, known)| known)
     }
 
     /// A manifest as a whole, or each of a List.

@@ -109,3 +109,18 @@ fn what_kubectl_prints_of_several_is_read() {
     let one = "  - apiVersion: v1\n    kind: ConfigMap\n    metadata: {name: c, labels: {fledged.io/templates: \"true\"}}\n    data: {t: \"apiVersion: v1\\nkind: Pod\\nmetadata: {name: p}\"}\n";
     assert_eq!(problems(&format!("apiVersion: v1\nkind: List\nitems:\n{one}{one}")), []);
 }
+
+#[test]
+fn a_missing_namespace_is_named_or_taken() {
+    let text = file("a: {type: boolean}", &format!("{POD}  a: ${{a}}\n"))
+        .replace("  name: c\n", "  name: c\n  annotations: {fledged.io/masters: \"x/y, eod\"}\n");
+    let found = problems(&text);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((found[0].severity, found[0].line, found[0].key.as_deref()), (Severity::Error, Some(1), None));
+    assert!(found[0].message.contains("metadata.namespace is missing") && found[0].message.contains("master eod"));
+    assert_eq!(problems_in(&text, Some("trading")), []);
+    // Nothing depends on it here.
+    assert_eq!(problems(&text.replace("x/y, eod", "x/y")), []);
+    let text = text.replace("  name: c\n", "  name: c\n  namespace: \"\"\n");
+    assert_eq!(problems_in(&text, Some("trading")), []);
+}

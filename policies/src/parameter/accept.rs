@@ -7,9 +7,13 @@ use std::fmt;
 use serde_json::{Number, Value};
 
 use super::{Bound, Format, ListSchema, MapSchema, NumberSchema, Schema, SchemaNode, TextSchema};
+use crate::budget::{Budget, Exhausted};
 use crate::difference::Path;
 use crate::lifetime;
 use crate::quantity::Quantity;
+
+/// Steps for a search in a map.
+const STEPS_PER_SEARCH: u64 = 16;
 
 /// What was expected instead of a value, and where inside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +47,7 @@ impl Schema {
 
     fn check(&self, value: &Value, path: &Path) -> Result<(), Mismatch> {
         let expected = || Mismatch { path: path.clone(), expected: self.describe() };
-        if !self.allowed.is_empty() && !self.allowed.iter().any(|allowed| equal(allowed, value)) {
+        if !self.allowed.is_empty() && !self.allowed.holds(value) {
             return Err(expected());
         }
         match &self.node {
@@ -71,11 +75,37 @@ impl Schema {
             SchemaNode::List(list) => list.check(value, path, expected),
             SchemaNode::Map(map) => map.check(value, path, expected),
             SchemaNode::OneOf(schemas) => {
-                match schemas.iter().filter(|schema| schema.check(value, path).is_ok()).count() {
-                    1 => Ok(()),
-                    _ => Err(expected()),
+                let unbounded = Budget::of(u64::MAX);
+                match one_of(schemas, value, &unbounded) {
+                    Ok(true) => Ok(()),
+                    Ok(false) | Err(Exhausted) => Err(expected()),
                 }
             }
+        }
+    }
+
+    /// Whether a value is one of this schema, without what was expected instead.
+    ///
+    /// # Errors
+    /// When finding out takes more steps than the budget has.
+    pub(crate) fn accepts_within(&self, value: &Value, budget: &Budget) -> Result<bool, Exhausted> {
+        budget.spend(4)?;
+        if !self.allowed.is_empty() {
+            budget.spend(STEPS_PER_SEARCH + size(value))?;
+            if !self.allowed.holds(value) {
+                return Ok(false);
+            }
+        }
+        match &self.node {
+            SchemaNode::Text(text) => {
+                budget.spend(text.steps(value))?;
+                Ok(text.accepts(value))
+            }
+            SchemaNode::Number(number) => Ok(number.accepts(value)),
+            SchemaNode::Boolean => Ok(value.is_boolean()),
+            SchemaNode::List(list) => list.accepts(value, budget),
+            SchemaNode::Map(map) => map.accepts(value, budget),
+            SchemaNode::OneOf(schemas) => one_of(schemas, value, budget),
         }
     }
 
@@ -105,6 +135,28 @@ impl Schema {
                 format!("exactly one of: {}", shown.join("; or "))
             }
         }
+    }
+}
+
+/// Whether exactly one of these accepts a value.
+fn one_of(schemas: &[Schema], value: &Value, budget: &Budget) -> Result<bool, Exhausted> {
+    let mut accepting = 0;
+    for schema in schemas {
+        accepting += usize::from(schema.accepts_within(value, budget)?);
+        if accepting > 1 {
+            return Ok(false);
+        }
+    }
+    Ok(accepting == 1)
+}
+
+/// Steps of comparing a value with another one.
+fn size(value: &Value) -> u64 {
+    match value {
+        Value::String(text) => 1 + text.len() as u64 / 8,
+        Value::Array(list) => 1 + list.iter().map(size).sum::<u64>(),
+        Value::Object(map) => 1 + map.iter().map(|(key, value)| 8 + key.len() as u64 / 8 + size(value)).sum::<u64>(),
+        _ => 1,
     }
 }
 
@@ -150,6 +202,12 @@ fn within<T: PartialOrd>(value: &T, minimum: Option<&T>, maximum: Option<&T>) ->
 }
 
 impl TextSchema {
+    /// Steps of [`TextSchema::accepts`].
+    fn steps(&self, value: &Value) -> u64 {
+        let length = value.as_str().map_or(20, str::len);
+        1 + length as u64 / 8 + self.pattern.as_ref().map_or(0, |pattern| pattern.steps(length))
+    }
+
     fn accepts(&self, value: &Value) -> bool {
         let text = match value {
             Value::String(text) => Cow::Borrowed(text.as_str()),
@@ -228,6 +286,19 @@ impl NumberSchema {
 }
 
 impl ListSchema {
+    fn accepts(&self, value: &Value, budget: &Budget) -> Result<bool, Exhausted> {
+        let Value::Array(items) = value else { return Ok(false) };
+        if !within(&items.len(), self.min_items.as_ref(), self.max_items.as_ref()) {
+            return Ok(false);
+        }
+        for item in items {
+            if !self.items.accepts_within(item, budget)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     fn check(&self, value: &Value, path: &Path, expected: impl Fn() -> Mismatch) -> Result<(), Mismatch> {
         let Value::Array(items) = value else { return Err(expected()) };
         if !within(&items.len(), self.min_items.as_ref(), self.max_items.as_ref()) {
@@ -238,6 +309,25 @@ impl ListSchema {
 }
 
 impl MapSchema {
+    fn accepts(&self, value: &Value, budget: &Budget) -> Result<bool, Exhausted> {
+        let Value::Object(entries) = value else { return Ok(false) };
+        budget.spend(STEPS_PER_SEARCH * (self.properties.len() + entries.len()) as u64)?;
+        if self.properties.iter().any(|(key, property)| !property.optional && !entries.contains_key(key)) {
+            return Ok(false);
+        }
+        for (key, value) in entries {
+            let schema = self.properties.get(key).map(|property| &property.schema).or(self.additional.as_deref());
+            let fits = match schema {
+                Some(schema) => schema.accepts_within(value, budget)?,
+                None => false,
+            };
+            if !fits {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     fn check(&self, value: &Value, path: &Path, expected: impl Fn() -> Mismatch) -> Result<(), Mismatch> {
         let Value::Object(entries) = value else { return Err(expected()) };
         for (key, property) in &self.properties {

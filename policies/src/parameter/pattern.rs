@@ -80,6 +80,20 @@ pub enum PatternError {
     Enormous,
 }
 
+/// Steps for a byte of a pattern to be read, and of what it is compiled to.
+const STEPS_PER_BYTE: u64 = 64;
+const STEPS_PER_BYTE_MADE: u64 = 4;
+
+impl PatternError {
+    /// Steps of finding it out, beside those of reading the pattern.
+    pub(crate) fn steps(&self) -> u64 {
+        match self {
+            Self::Enormous => MOST_COMPILED as u64 * STEPS_PER_BYTE_MADE,
+            _ => 0,
+        }
+    }
+}
+
 /// How much of what was compiled last is kept although nobody holds it: templates are compiled, dropped and compiled
 /// again, and most of them say `[0-9]{8}` somewhere.
 const KEPT: usize = 256 << 10;
@@ -143,6 +157,22 @@ impl Pattern {
     /// Whether the whole of a text matches. A text beyond 64 KiB never does.
     pub fn matches(&self, text: &str) -> bool {
         text.len() <= LONGEST_TEXT && self.compiled.matches(text)
+    }
+
+    /// Steps of reading a pattern.
+    pub(crate) fn steps_to_read(source: &str) -> u64 {
+        200 + source.len() as u64 * STEPS_PER_BYTE
+    }
+
+    /// Steps of compiling it, whether or not an equal one was compiled before.
+    pub(crate) fn steps_made(&self) -> u64 {
+        self.compiled.bytes() as u64 * STEPS_PER_BYTE_MADE
+    }
+
+    /// Steps of [`Pattern::matches`] with a text of so many bytes.
+    pub(crate) fn steps(&self, length: usize) -> u64 {
+        let states = if self.compiled.table().is_some() { 1 } else { self.compiled.machine.get_nfa().states().len() };
+        16 + (length.min(LONGEST_TEXT) * states) as u64
     }
 
     /// As the admin wrote it.

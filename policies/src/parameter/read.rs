@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{Generated, Parameter, Parameters, Pattern, Property, Schema, SchemaNode, TextSchema};
+use crate::budget::Budget;
 use crate::yaml::{self, Node};
 
 mod keywords;
@@ -13,6 +14,8 @@ use keywords::Keywords;
 
 /// The most parameters of one ConfigMap; two hundred times what people need, and a bound on work.
 const MOST_PARAMETERS: usize = 2000;
+/// Steps for a schema, and what is made of it.
+const STEPS_PER_SCHEMA: u64 = 200;
 /// How deep schemas nest.
 const MOST_DEPTH: usize = 16;
 /// Lengths of credentials: below eight they are guessed, above a kilobyte no protocol takes them.
@@ -28,8 +31,41 @@ pub struct ParameterError {
     pub message: String,
 }
 
-/// What problems are gathered into.
-type Problems = Vec<ParameterError>;
+/// What problems are gathered into, and the steps that are left.
+struct Problems<'b> {
+    told: Vec<ParameterError>,
+    /// How many there are, told or not.
+    count: usize,
+    budget: &'b Budget,
+}
+
+impl Problems<'_> {
+    fn push(&mut self, line: usize, message: impl Into<String>) {
+        self.count += 1;
+        if self.told.len() < MOST_TOLD {
+            self.told.push(ParameterError { line, message: message.into() });
+        }
+    }
+
+    /// Whether more were found than are told.
+    fn are_many(&self) -> bool {
+        self.count >= MOST_TOLD
+    }
+
+    /// That there is more work than is allowed, told once, where it came to its end.
+    fn end(&mut self, line: usize) {
+        self.count += 1;
+        if self.told.last().is_none_or(|last| last.message != TOO_MUCH) {
+            self.told.push(ParameterError { line, message: TOO_MUCH.into() });
+        }
+    }
+}
+
+/// What is said where the steps end.
+const TOO_MUCH: &str = "reading the parameters takes more work than is allowed: write fewer parameters and simpler patterns (a \
+                        counted repetition multiplies what it repeats), shorter enums, or split the ConfigMap";
+/// The most problems that are told: who has more mends these first.
+const MOST_TOLD: usize = 100;
 
 /// What stands beside a schema: only some places may have it.
 #[derive(Clone, Copy, PartialEq)]
@@ -51,9 +87,9 @@ struct Read {
     generated: Option<Generated>,
 }
 
-pub(super) fn parameters(text: &str) -> Result<Parameters, Problems> {
-    let documents =
-        yaml::documents(text).map_err(|error| vec![ParameterError { line: error.line, message: error.message }])?;
+pub(super) fn parameters(text: &str, budget: &Budget) -> Result<Parameters, Vec<ParameterError>> {
+    let documents = yaml::documents_within(text, budget)
+        .map_err(|error| vec![ParameterError { line: error.line, message: error.message }])?;
     let problem = |line: usize, message: &str| vec![ParameterError { line, message: message.into() }];
     if let Some(second) = documents.get(1) {
         return Err(problem(second.line, "parameters is one document: remove the --- before this one"));
@@ -65,19 +101,21 @@ pub(super) fn parameters(text: &str) -> Result<Parameters, Problems> {
     if entries.len() > MOST_PARAMETERS {
         return Err(problem(root.line, "more than 2000 parameters: split the ConfigMap"));
     }
-    let mut problems = Problems::new();
+    let mut problems = Problems { told: Vec::new(), count: 0, budget };
     let mut all = Vec::with_capacity(entries.len());
     for entry in entries {
         if let Some(message) = wrong_name(&entry.key) {
-            problems.push(ParameterError { line: entry.line, message });
+            problems.push(entry.line, message);
             continue;
         }
-        let mut found = Problems::new();
-        let read = schema(&entry.value, Place::Parameter, 0, &mut found);
-        for problem in &mut found {
+        let before = problems.told.len();
+        let read = schema(&entry.value, Place::Parameter, 0, &mut problems);
+        for problem in problems.told.iter_mut().skip(before) {
             problem.message = format!("parameter {}: {}", entry.key, problem.message);
         }
-        problems.append(&mut found);
+        if budget.is_used_up() {
+            break;
+        }
         if let Some((schema, read)) = read {
             all.push(Parameter {
                 name: entry.key.clone(),
@@ -92,7 +130,15 @@ pub(super) fn parameters(text: &str) -> Result<Parameters, Problems> {
         }
     }
     all.sort_by(|one, other| one.name.cmp(&other.name));
-    if problems.is_empty() { Ok(Parameters { all }) } else { Err(problems) }
+    if problems.count == 0 {
+        return Ok(Parameters::of(all));
+    }
+    if problems.count > problems.told.len() {
+        let more = problems.count - problems.told.len();
+        let message = format!("{more} more problems of the parameters are not told: mend these first");
+        problems.told.push(ParameterError { line: root.line, message });
+    }
+    Err(problems.told)
 }
 
 /// Why a text cannot name a parameter; none where it can.
@@ -113,8 +159,11 @@ fn wrong_name(name: &str) -> Option<String> {
     })
 }
 
-fn schema(node: &Node, place: Place, depth: usize, problems: &mut Problems) -> Option<(Schema, Read)> {
+fn schema(node: &Node, place: Place, depth: usize, problems: &mut Problems<'_>) -> Option<(Schema, Read)> {
     let mut words = Keywords::of(node, problems)?;
+    if words.spend(STEPS_PER_SCHEMA + 32 * node.entries().map_or(0, <[_]>::len) as u64).is_err() {
+        return None;
+    }
     if depth > MOST_DEPTH {
         words.problem(node.line, "schemas nest more than 16 deep");
         return None;
@@ -148,34 +197,39 @@ fn schema(node: &Node, place: Place, depth: usize, problems: &mut Problems) -> O
     };
     let allowed = words.enumeration();
     words.finish();
-    let mut schema = Schema { node: node_kind?, allowed: Vec::new() };
+    let mut schema = Schema::of(node_kind?);
     for value in &allowed {
-        if let Err(mismatch) = schema.accepts(value) {
-            problems.push(ParameterError {
-                line: node.line,
-                message: format!(
-                    "the enum holds {value}, which its own schema refuses: {mismatch}{}",
-                    if value.is_boolean() { " (y, n, yes, no, on and off are booleans: quote them)" } else { "" }
-                ),
-            });
+        let Ok(fits) = schema.accepts_within(value, problems.budget) else {
+            problems.end(node.line);
+            return None;
+        };
+        if let Err(mismatch) = if fits { Ok(()) } else { schema.accepts(value) } {
+            let quote = if value.is_boolean() { " (y, n, yes, no, on and off are booleans: quote them)" } else { "" };
+            problems
+                .push(node.line, format!("the enum holds {value}, which its own schema refuses: {mismatch}{quote}"));
+            if problems.are_many() {
+                break;
+            }
         }
     }
-    schema.allowed = allowed;
+    schema.allowed = allowed.into();
     if let Some(generated) = &read.generated {
         schema = generated_schema(generated, &schema, node, problems)?;
     }
-    if let Some(default) = &read.default
-        && let Err(mismatch) = schema.accepts(default)
-    {
-        problems.push(ParameterError {
-            line: node.get("default").map_or(node.line, |node| node.line),
-            message: format!("the default is refused by its own schema: {mismatch}"),
-        });
+    if let Some(default) = &read.default {
+        let Ok(fits) = schema.accepts_within(default, problems.budget) else {
+            problems.end(node.line);
+            return None;
+        };
+        if let Err(mismatch) = if fits { Ok(()) } else { schema.accepts(default) } {
+            let line = node.get("default").map_or(node.line, |node| node.line);
+            problems.push(line, format!("the default is refused by its own schema: {mismatch}"));
+        }
     }
     Some((schema, read))
 }
 
-fn one_of(branches: &Node, depth: usize, words: &mut Keywords<'_, '_>) -> Option<SchemaNode> {
+fn one_of(branches: &Node, depth: usize, words: &mut Keywords<'_, '_, '_>) -> Option<SchemaNode> {
     let Some(items) = branches.items().filter(|items| !items.is_empty()) else {
         words.problem(branches.line, "oneOf is a list of schemas");
         return None;
@@ -188,7 +242,7 @@ fn one_of(branches: &Node, depth: usize, words: &mut Keywords<'_, '_>) -> Option
 }
 
 /// `description`, `default`, `optional`, `sensitive`, `generated`.
-fn beside(words: &mut Keywords<'_, '_>, place: Place) -> Read {
+fn beside(words: &mut Keywords<'_, '_, '_>, place: Place) -> Read {
     let mut read = Read { description: words.text("description"), ..Read::default() };
     if place == Place::Inner {
         return read;
@@ -213,7 +267,7 @@ fn beside(words: &mut Keywords<'_, '_>, place: Place) -> Read {
     read
 }
 
-fn generated(node: &Node, problems: &mut Problems) -> Option<Generated> {
+fn generated(node: &Node, problems: &mut Problems<'_>) -> Option<Generated> {
     let mut words = Keywords::of(node, problems)?;
     let length = words.count("length");
     let alphabet = words.text("alphabet").unwrap_or_else(|| ('0'..='9').chain('A'..='Z').chain('a'..='z').collect());
@@ -230,14 +284,19 @@ fn generated(node: &Node, problems: &mut Problems) -> Option<Generated> {
         _ if !characters.iter().all(char::is_ascii_graphic) => "generated.alphabet is visible ASCII characters",
         Some(length) => return Some(Generated { length, alphabet }),
     };
-    problems.push(ParameterError { line: node.line, message: message.into() });
+    problems.push(node.line, message);
     None
 }
 
 /// The schema of a credential: its alphabet, its length.
-fn generated_schema(generated: &Generated, beside: &Schema, node: &Node, problems: &mut Problems) -> Option<Schema> {
+fn generated_schema(
+    generated: &Generated,
+    beside: &Schema,
+    node: &Node,
+    problems: &mut Problems<'_>,
+) -> Option<Schema> {
     let mut problem = |message: &str| {
-        problems.push(ParameterError { line: node.line, message: message.into() });
+        problems.push(node.line, message);
         None
     };
     match &beside.node {
@@ -258,9 +317,9 @@ fn generated_schema(generated: &Generated, beside: &Schema, node: &Node, problem
 }
 
 /// `properties`.
-fn properties(node: &Node, depth: usize, problems: &mut Problems) -> Option<BTreeMap<String, Property>> {
+fn properties(node: &Node, depth: usize, problems: &mut Problems<'_>) -> Option<BTreeMap<String, Property>> {
     let Some(entries) = node.entries() else {
-        problems.push(ParameterError { line: node.line, message: "properties is a map of names and schemas".into() });
+        problems.push(node.line, "properties is a map of names and schemas");
         return None;
     };
     let mut all = BTreeMap::new();

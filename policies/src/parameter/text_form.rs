@@ -45,6 +45,18 @@ impl Schema {
         self.accepts(&candidate).is_ok().then_some(candidate)
     }
 
+    /// Whether every value of this schema has a form inside text, so that there is a [`Schema::language`].
+    pub fn is_textual(&self) -> bool {
+        if !self.allowed.is_empty() {
+            return !self.allowed.iter().any(|value| matches!(value, Value::Null | Value::Array(_) | Value::Object(_)));
+        }
+        match &self.node {
+            SchemaNode::Text(_) | SchemaNode::Number(_) | SchemaNode::Boolean => true,
+            SchemaNode::OneOf(schemas) => schemas.iter().all(Schema::is_textual),
+            SchemaNode::List(_) | SchemaNode::Map(_) => false,
+        }
+    }
+
     /// A regular expression (in the syntax of `regex-syntax`, classes spelt out) of every text that a value of this
     /// schema is inside text, or of more than those. None where its values are no text.
     pub fn language(&self) -> Option<String> {

@@ -172,3 +172,17 @@ fn a_job_says_the_labels_that_it_would_be_given() {
     assert_eq!(job(", labels: {mine: b}", "labels: {app: a}"), json!({"mine": "b"}));
     assert_eq!(job("", "annotations: {app: a}"), Value::Null);
 }
+
+#[test]
+fn threat_54_what_multiplies_has_no_sample_and_takes_no_time() {
+    let lists =
+        (0..12).fold("{type: string}".to_owned(), |items, _| format!("{{type: array, minItems: 60, items: {items}}}"));
+    let empty = (0..30).fold("(|a)".to_owned(), |inner, _| format!("({inner})*"));
+    for schema in [lists, format!("{{type: string, pattern: '{empty}', minLength: 1}}")] {
+        assert_eq!(sampled(&schema), Err(NoSample::Value("x".into())), "{schema}");
+    }
+    assert_eq!(
+        sampled("{type: array, minItems: 3, items: {type: array, minItems: 2, items: {type: boolean}}}").unwrap()[2][1],
+        false
+    );
+}

@@ -3,7 +3,10 @@
 use regex_syntax::hir::{Class, Hir, HirKind};
 use serde_json::{Map, Number, Value};
 
-use crate::parameter::{Bound, Format, ListSchema, MapSchema, NumberSchema, Parameter, Schema, SchemaNode, TextSchema};
+use crate::budget::Budget;
+use crate::parameter::{
+    Bound, Format, ListSchema, MapSchema, NumberSchema, Parameter, Pattern, Schema, SchemaNode, TextSchema,
+};
 
 /// How much longer than the shortest a text may get, in repetitions, until one is accepted.
 const LONGER: usize = 64;
@@ -12,50 +15,65 @@ const LONGEST: usize = 4096;
 /// Characters that are good everywhere, the best first.
 const PLAIN: &str = "a0bcdefghijklmnopqrstuvwxyz123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
-/// A value that the parameter accepts; none where none was found.
-pub(super) fn of_parameter(parameter: &Parameter) -> Option<Value> {
+/// A value that the parameter accepts; none where none was found, or not by the steps of the budget.
+pub(super) fn of_parameter(parameter: &Parameter, budget: &Budget) -> Option<Value> {
     match &parameter.generated {
         Some(generated) => {
             let letter = generated.alphabet.chars().next()?;
             Some(Value::String(std::iter::repeat_n(letter, generated.length).collect()))
         }
-        None => of(&parameter.schema),
+        None => of(&parameter.schema, budget),
     }
 }
 
 /// A value that the schema accepts; none where none was found.
-fn of(schema: &Schema) -> Option<Value> {
-    let accepted = |value: &Value| schema.accepts(value).is_ok();
+fn of(schema: &Schema, budget: &Budget) -> Option<Value> {
+    budget.spend(1).ok()?;
+    let accepted = |value: &Value| schema.accepts_within(value, budget).unwrap_or(false);
     if !schema.allowed.is_empty() {
         return schema.allowed.iter().find(|value| accepted(value)).cloned();
     }
     match &schema.node {
-        SchemaNode::Text(text) => texts(text).into_iter().map(Value::String).find(accepted),
+        SchemaNode::Text(text) => texts(text, budget).map(Value::String).find(accepted),
         SchemaNode::Number(number) => numbers(number).into_iter().map(Value::Number).find(accepted),
         SchemaNode::Boolean => Some(Value::Bool(false)),
-        SchemaNode::List(list) => of_list(list).filter(accepted),
-        SchemaNode::Map(map) => of_map(map).filter(accepted),
-        SchemaNode::OneOf(schemas) => schemas.iter().filter_map(of).find(accepted),
+        SchemaNode::List(list) => of_list(list, budget).filter(accepted),
+        SchemaNode::Map(map) => of_map(map, budget).filter(accepted),
+        SchemaNode::OneOf(schemas) => schemas.iter().filter_map(|schema| of(schema, budget)).find(accepted),
     }
 }
 
-fn of_list(list: &ListSchema) -> Option<Value> {
+fn of_list(list: &ListSchema, budget: &Budget) -> Option<Value> {
     // One shows what elements are like; more only where there must be.
     let count = list.min_items.unwrap_or(0).max(1).min(list.max_items.unwrap_or(usize::MAX));
     if count == 0 {
         return Some(Value::Array(Vec::new()));
     }
-    match of(&list.items) {
-        Some(item) if count <= LONGER => Some(Value::Array(vec![item; count])),
+    match of(&list.items, budget) {
+        // Lists within lists multiply.
+        Some(item) if count <= LONGER => {
+            budget.spend(size(&item) * count as u64).ok()?;
+            Some(Value::Array(vec![item; count]))
+        }
         Some(_) => None,
         None => (list.min_items.unwrap_or(0) == 0).then(|| Value::Array(Vec::new())),
     }
 }
 
-fn of_map(map: &MapSchema) -> Option<Value> {
+fn of_map(map: &MapSchema, budget: &Budget) -> Option<Value> {
     let required = map.properties.iter().filter(|(_, property)| !property.optional);
-    let entries = required.map(|(name, property)| Some((name.clone(), of(&property.schema)?)));
+    let entries = required.map(|(name, property)| Some((name.clone(), of(&property.schema, budget)?)));
     entries.collect::<Option<Map<_, _>>>().map(Value::Object)
+}
+
+/// Steps of copying a value.
+fn size(value: &Value) -> u64 {
+    match value {
+        Value::Array(list) => 8 + list.iter().map(size).sum::<u64>(),
+        Value::Object(map) => 8 + map.iter().map(|(key, value)| 8 + key.len() as u64 + size(value)).sum::<u64>(),
+        Value::String(text) => 8 + text.len() as u64,
+        _ => 8,
+    }
 }
 
 fn numbers(schema: &NumberSchema) -> Vec<Number> {
@@ -77,7 +95,7 @@ fn numbers(schema: &NumberSchema) -> Vec<Number> {
     [Some(Number::from(1)), Some(Number::from(0))].into_iter().chain(known).flatten().collect()
 }
 
-fn texts(schema: &TextSchema) -> Vec<String> {
+fn texts<'s>(schema: &'s TextSchema, budget: &'s Budget) -> Box<dyn Iterator<Item = String> + 's> {
     let mut found = Vec::new();
     match &schema.format {
         Some(Format::Quantity { minimum, maximum }) => {
@@ -90,37 +108,45 @@ fn texts(schema: &TextSchema) -> Vec<String> {
         }
         Some(Format::Image(_)) | None => {}
     }
-    match schema.pattern.as_ref().map(|pattern| regex_syntax::parse(pattern.language())) {
-        Some(Ok(hir)) => found.extend([1, 0].into_iter().chain(2..LONGER).filter_map(|more| {
-            let mut text = String::new();
-            write(&hir, more, &mut text)?;
-            Some(text)
-        })),
-        Some(Err(_)) => {}
+    let parsed = schema.pattern.as_ref().map(|pattern| {
+        budget.spend(Pattern::steps_to_read(pattern.language())).ok()?;
+        regex_syntax::parse(pattern.language()).ok()
+    });
+    match parsed {
+        Some(Some(hir)) => {
+            Box::new(found.into_iter().chain([1, 0].into_iter().chain(2..LONGER).filter_map(move |more| {
+                let mut text = String::new();
+                write(&hir, more, budget, &mut text)?;
+                Some(text)
+            })))
+        }
+        Some(None) => Box::new(found.into_iter()),
         None => {
             found.push("sample".into());
             let shortest = schema.min_length.unwrap_or(1).min(LONGEST);
             found.push("a".repeat(shortest));
             found.push("a".repeat(schema.max_length.unwrap_or(1).min(LONGEST)));
+            Box::new(found.into_iter())
         }
     }
-    found
 }
 
 /// A text of a pattern, each repetition so many times more than it must; none where that gets too long.
-fn write(hir: &Hir, more: usize, text: &mut String) -> Option<()> {
+fn write(hir: &Hir, more: usize, budget: &Budget, text: &mut String) -> Option<()> {
+    // Repetitions of what may be empty multiply, and the text does not grow.
+    budget.spend(1).ok()?;
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => {}
         HirKind::Literal(literal) => text.push_str(std::str::from_utf8(&literal.0).ok()?),
         HirKind::Class(class) => text.push(letter(class)?),
-        HirKind::Capture(capture) => write(&capture.sub, more, text)?,
-        HirKind::Concat(parts) => parts.iter().try_for_each(|part| write(part, more, text))?,
-        HirKind::Alternation(branches) => write(branches.first()?, more, text)?,
+        HirKind::Capture(capture) => write(&capture.sub, more, budget, text)?,
+        HirKind::Concat(parts) => parts.iter().try_for_each(|part| write(part, more, budget, text))?,
+        HirKind::Alternation(branches) => write(branches.first()?, more, budget, text)?,
         HirKind::Repetition(repetition) => {
             let least = usize::try_from(repetition.min).ok()?;
             let most = repetition.max.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
             for _ in 0..least.saturating_add(more).min(most) {
-                write(&repetition.sub, more, text)?;
+                write(&repetition.sub, more, budget, text)?;
             }
         }
     }

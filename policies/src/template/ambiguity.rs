@@ -1,47 +1,57 @@
 //! Holes that cannot be told apart: then an object would not say what its parameters were.
 
-use super::compile::{Lines, TemplateError};
+use std::collections::BTreeSet;
+
+use super::errors::{Errors, Lines};
+use super::way::Way;
 use super::{Element, Hole, Pattern, coincide};
-use crate::difference::Path;
+use crate::budget::{Budget, Exhausted};
 use crate::object::Gvk;
 use crate::parameter::Parameters;
 use crate::tables::{self, Facts, Shape};
+
+/// The most steps that one list may take here.
+const MOST_STEPS: u64 = 20_000_000;
 
 pub(super) fn check(
     kind: &Gvk,
     pattern: &Pattern,
     parameters: &Parameters,
     lines: &Lines<'_>,
-    errors: &mut Vec<TemplateError>,
+    budget: &Budget,
+    errors: &mut Errors,
 ) {
     let facts = Facts::default();
-    let mut walk = Walk { parameters, lines, errors };
-    walk.pattern(pattern, &Path::root(), tables::shape_of(kind, &facts));
+    let mut walk = Walk { parameters, lines, budget, errors };
+    walk.pattern(pattern, &Way::ROOT, tables::shape_of(kind, &facts));
 }
 
 struct Walk<'a> {
     parameters: &'a Parameters,
     lines: &'a Lines<'a>,
-    errors: &'a mut Vec<TemplateError>,
+    budget: &'a Budget,
+    errors: &'a mut Errors,
 }
 
 impl Walk<'_> {
-    fn pattern(&mut self, pattern: &Pattern, path: &Path, shape: Shape<'_>) {
+    fn pattern(&mut self, pattern: &Pattern, way: &Way<'_>, shape: Shape<'_>) {
         match pattern {
             Pattern::Map(entries) => {
                 for (key, value) in entries.iter() {
-                    self.pattern(value, &path.key(key), shape.field(key));
+                    self.pattern(value, &way.key(key), shape.field(key));
                 }
             }
             Pattern::List(elements) => {
-                let found =
-                    of_list(elements, self.parameters).or_else(|| coincide::of_list(elements, shape, self.parameters));
+                let Self { parameters, budget, .. } = *self;
+                let found = of_list(elements, parameters, budget)
+                    .or_else(|| coincide::of_list(elements, shape, parameters, budget));
                 if let Some((index, message)) = found {
-                    self.errors.push(TemplateError::new(self.lines.of(&path.index(index)), message));
+                    let lines = self.lines;
+                    self.errors.tell(|| lines.line(&way.index(index).path()), message);
                 }
                 for (index, element) in elements.iter().enumerate() {
                     if let Element::One(pattern) = element {
-                        self.pattern(pattern, &path.index(index), shape.element());
+                        self.pattern(pattern, &way.index(index), shape.element());
                     }
                 }
             }
@@ -51,14 +61,39 @@ impl Walk<'_> {
 }
 
 /// Where a list holds elements that cannot be told apart, and why.
-fn of_list(elements: &[Element], parameters: &Parameters) -> Option<(usize, String)> {
+fn of_list(elements: &[Element], parameters: &Parameters, budget: &Budget) -> Option<(usize, String)> {
+    let told = budget.part(MOST_STEPS, |budget| side_by_side(elements, parameters, budget));
+    let told = told.unwrap_or_else(|Exhausted| {
+        let message = "telling the list holes of this list apart takes more work than is allowed: use one list hole, put it \
+                       last, or give its items a simpler schema";
+        Some((0, message.to_owned()))
+    });
+    told.or_else(|| optional_beside_many(elements, parameters))
+}
+
+/// Where a list hole may begin before another one has ended.
+fn side_by_side(
+    elements: &[Element],
+    parameters: &Parameters,
+    budget: &Budget,
+) -> Result<Option<(usize, String)>, Exhausted> {
+    // The list holes that come after a position, each once, the last one first.
+    let mut later: Vec<(usize, usize)> = Vec::new();
+    for (index, element) in elements.iter().enumerate() {
+        if let Element::Many(position) = element {
+            later.push((index, *position));
+        }
+    }
+    later.reverse();
+    let mut known = BTreeSet::new();
+    later.retain(|(_, position)| known.insert(*position));
     let mut open: Option<usize> = None;
     for (index, element) in elements.iter().enumerate() {
         let name = |position: usize| parameters.all[position].name.as_str();
         match element {
             Element::Many(position) => {
                 if let Some(other) = open {
-                    return Some((
+                    return Ok(Some((
                         index,
                         format!(
                             "the list holes {} and {} stand side by side, so nothing says which one an element belongs \
@@ -66,27 +101,33 @@ fn of_list(elements: &[Element], parameters: &Parameters) -> Option<(usize, Stri
                             name(other),
                             name(*position)
                         ),
-                    ));
+                    )));
                 }
                 open = Some(*position);
             }
             Element::One(pattern) => {
-                if let (Some(other), Some(literal)) = (open, pattern.literal()) {
-                    let taken = |position: usize| {
-                        parameters.all[position].schema.items().is_none_or(|items| items.accepts(&literal).is_ok())
-                    };
-                    let rest_apart = elements[index + 1..].iter().all(|element| match element {
-                        Element::Many(position) => !taken(*position),
-                        Element::One(_) => true,
-                    });
-                    if !taken(other) && rest_apart {
-                        open = None;
-                    }
+                let Some(other) = open else { continue };
+                // Nothing comes after it that it must be told from.
+                if later.first().is_none_or(|(last, _)| *last < index) {
+                    break;
+                }
+                budget.spend(pattern.size())?;
+                let Some(literal) = pattern.literal() else { continue };
+                let taken = |position: usize| match parameters.all[position].schema.items() {
+                    Some(items) => items.accepts_within(&literal, budget),
+                    None => Ok(true),
+                };
+                let mut apart = !taken(other)?;
+                for (_, position) in later.iter().take_while(|(last, _)| *last > index) {
+                    apart = apart && !taken(*position)?;
+                }
+                if apart {
+                    open = None;
                 }
             }
         }
     }
-    optional_beside_many(elements, parameters)
+    Ok(None)
 }
 
 fn optional_beside_many(elements: &[Element], parameters: &Parameters) -> Option<(usize, String)> {

@@ -1,36 +1,31 @@
 //! From YAML to templates: holes found, instructions taken out, what could not be told apart or admitted refused.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{Element, Field, Hole, Pattern, Template, ambiguity, holes, metadata, rules, sidecars};
-use crate::difference::Path;
+use super::errors::{Errors, Lines};
+use super::way::Way;
+use super::{Element, Field, Hole, Pattern, Template, TemplateError, ambiguity, holes, metadata, rules, sidecars};
+use crate::budget::Budget;
 use crate::object::Gvk;
 use crate::parameter::Parameters;
 use crate::recognise::Shortcut;
 use crate::shared::Pool;
-use crate::text::{Part, TextPattern};
+use crate::text::{Part, Searched, TextPattern};
 use crate::yaml::{self, Content, Node, Style};
 
 /// The kinds that there are templates of.
 static KINDS: Pool<Gvk> = Pool::new();
+/// The most steps of one key that is compiled alone.
+const MOST_STEPS: u64 = 200_000_000;
+/// Steps for a node, which is read, checked and kept.
+const STEPS_PER_NODE: u64 = 64;
+/// Steps for a byte of a text or a key.
+const STEPS_PER_BYTE: u64 = 2;
+/// How high what is kept once may be; the highest that people write is half of it.
+const MOST_HEIGHT_KEPT: usize = 32;
 /// The most templates of one key.
 const MOST_TEMPLATES: usize = 1000;
-
-/// What is wrong with a template, and where.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: {message}")]
-pub struct TemplateError {
-    /// Line within the key's text, from 1.
-    pub line: usize,
-    /// What is wrong and what to do.
-    pub message: String,
-}
-
-impl TemplateError {
-    pub(super) fn new(line: usize, message: impl Into<String>) -> Self {
-        Self { line, message: message.into() }
-    }
-}
 
 /// One `data` key, compiled: each template stands alone, so one that is wrong leaves the others usable.
 #[derive(Debug, Default)]
@@ -50,44 +45,92 @@ pub(crate) enum Before {
     Checked,
 }
 
+/// What compiling the keys of one ConfigMap shares.
+#[derive(Debug)]
+pub(crate) struct Shared<'b> {
+    /// The steps that are left.
+    budget: &'b Budget,
+    /// What was found of texts.
+    searched: Rc<Searched>,
+}
+
+impl<'b> Shared<'b> {
+    /// With so many steps.
+    pub(crate) fn of(budget: &'b Budget) -> Self {
+        Self { budget, searched: Rc::default() }
+    }
+
+    /// For one key, with steps of its own.
+    pub(crate) fn part<'p>(&self, budget: &'p Budget) -> Shared<'p> {
+        Shared { budget, searched: Rc::clone(&self.searched) }
+    }
+}
+
 /// Compiles the manifests of one `data` key: one or more documents, a `List` among them being its items.
 pub fn compile(key: &str, text: &str, parameters: &Arc<Parameters>) -> Compiled {
-    read(key, text, parameters, Before::Never)
+    let budget = Budget::of(MOST_STEPS);
+    match documents(text, &budget) {
+        Ok(documents) => read(key, &documents, parameters, Before::Never, &Shared::of(&budget)),
+        Err(error) => Compiled { templates: Vec::new(), errors: vec![error] },
+    }
+}
+
+/// The templates of a text that was compiled before and found right with these parameters. Nothing is checked again, so it
+/// takes less than it did then.
+pub(crate) fn again(key: &str, text: &str, parameters: &Arc<Parameters>) -> Vec<Template> {
+    let budget = Budget::of(u64::MAX);
+    let documents = documents(text, &budget).unwrap_or_default();
+    read(key, &documents, parameters, Before::Checked, &Shared::of(&budget)).templates
+}
+
+/// The YAML documents of a key's text.
+pub(crate) fn documents(text: &str, budget: &Budget) -> Result<Vec<Node>, TemplateError> {
+    yaml::documents_within(text, budget)
+        .map_err(|error| TemplateError::new(error.line, format!("column {}: {}", error.column, error.message)))
 }
 
 /// As [`compile`]; what is wrong is only told where the text was never compiled before.
-pub(crate) fn read(key: &str, text: &str, parameters: &Arc<Parameters>, before: Before) -> Compiled {
-    let mut compiled = Compiled::default();
-    let documents = match yaml::documents(text) {
-        Ok(documents) => documents,
-        Err(error) => {
-            let message = format!("column {}: {}", error.column, error.message);
-            compiled.errors.push(TemplateError::new(error.line, message));
-            return compiled;
-        }
-    };
+pub(crate) fn read(
+    key: &str,
+    documents: &[Node],
+    parameters: &Arc<Parameters>,
+    before: Before,
+    shared: &Shared<'_>,
+) -> Compiled {
+    let mut templates = Vec::new();
+    let mut errors = Errors::default();
     let mut manifests = Vec::new();
-    for document in &documents {
+    for document in documents {
         match list_items(document) {
             Some(items) => manifests.extend(items),
             None => manifests.push(document),
         }
     }
     if manifests.is_empty() {
-        compiled.errors.push(TemplateError::new(1, "no manifest is here: write one, or remove the key"));
+        errors.tell(|| 1, "no manifest is here: write one, or remove the key");
     }
     if manifests.len() > MOST_TEMPLATES {
-        compiled.errors.push(TemplateError::new(1, "more than 1000 manifests under one key: split it"));
-        return compiled;
+        errors.tell(|| 1, "more than 1000 manifests under one key: split it");
+        manifests.clear();
     }
-    for (position, manifest) in manifests.into_iter().enumerate() {
+    for (position, manifest) in manifests.iter().enumerate() {
         let name = if position == 0 { key.to_owned() } else { format!("{key}#{}", position + 1) };
-        match template(name, manifest, parameters, before) {
-            Ok(template) => compiled.templates.push(template),
-            Err(mut errors) => compiled.errors.append(&mut errors),
+        match template(name, manifest, parameters, before, shared) {
+            _ if shared.budget.is_used_up() => {
+                let message = format!(
+                    "compiling this takes more work than is allowed, so {} of the {} manifests of this key cannot be \
+                     used: write fewer and simpler manifests under one key, and more keys or ConfigMaps",
+                    manifests.len() - position,
+                    manifests.len()
+                );
+                errors.tell(|| manifest.line, message);
+                break;
+            }
+            Ok(template) => templates.push(template),
+            Err(others) => errors.append(others),
         }
     }
-    compiled
+    Compiled { templates, errors: errors.told() }
 }
 
 /// The items of a `kind: List` of `v1`, as `kubectl get -o yaml` prints several objects.
@@ -102,25 +145,27 @@ fn template(
     manifest: &Node,
     parameters: &Arc<Parameters>,
     before: Before,
-) -> Result<Template, Vec<TemplateError>> {
-    let kind = kind(manifest, parameters).map_err(|error| vec![error])?;
-    let mut compiler = Compiler { parameters, before, errors: Vec::new() };
-    let pattern = compiler.pattern(manifest, &Path::root());
+    shared: &Shared<'_>,
+) -> Result<Template, Errors> {
+    let kind = kind(manifest, parameters)?;
+    let mut compiler = Compiler { parameters, before, shared, errors: Errors::default() };
+    let compiled = compiler.pattern(manifest, &Way::ROOT);
     let mut errors = compiler.errors;
-    let (Some(pattern), true) = (pattern, errors.is_empty()) else { return Err(errors) };
-    let lines = Lines { manifest };
+    let (Some(Made { pattern, .. }), true) = (compiled, errors.is_empty()) else { return Err(errors) };
+    let lines = Lines::of(manifest);
+    let budget = shared.budget;
     let parts = metadata::extract(pattern, &kind, parameters, &lines, &mut errors);
     // A template that fell short then is not among those that are taken now.
     if before == Before::Never {
-        rules::check(&kind, &parts.pattern, parameters, &lines, &mut errors);
-        ambiguity::check(&kind, &parts.pattern, parameters, &lines, &mut errors);
+        rules::check(&kind, &parts.pattern, parameters, &lines, budget, &mut errors);
+        ambiguity::check(&kind, &parts.pattern, parameters, &lines, budget, &mut errors);
     }
     let moves = parts.native_sidecars && errors.is_empty();
     let moved = moves.then(|| sidecars::moved(&kind, &parts.pattern, &lines, &mut errors)).flatten();
     let (pattern, sidecars) = match moved {
         Some((pattern, sidecars)) => {
             if before == Before::Never {
-                ambiguity::check(&kind, &pattern, parameters, &lines, &mut errors);
+                ambiguity::check(&kind, &pattern, parameters, &lines, budget, &mut errors);
             }
             (pattern, Some(Box::new(sidecars)))
         }
@@ -171,106 +216,105 @@ fn kind(manifest: &Node, parameters: &Parameters) -> Result<Gvk, TemplateError> 
     Ok(Gvk::from_api_version(literal("apiVersion")?, literal("kind")?))
 }
 
-/// Finds the line of a path in the manifest as written.
-pub(super) struct Lines<'n> {
-    manifest: &'n Node,
+/// A pattern, and what was seen of it when it was made.
+struct Made {
+    pattern: Pattern,
+    holes: bool,
+    height: usize,
 }
 
-impl Lines<'_> {
-    /// The line of a path, or of what stands above it and is there.
-    pub(super) fn of(&self, path: &Path) -> usize {
-        let mut node = self.manifest;
-        let mut line = node.line;
-        for step in path.steps() {
-            let next = match step {
-                crate::difference::Step::Key(key) => {
-                    node.entries().and_then(|entries| entries.iter().find(|entry| entry.key == *key)).map(|entry| {
-                        line = entry.line;
-                        &entry.value
-                    })
-                }
-                crate::difference::Step::Index(index) => {
-                    node.items().and_then(|items| items.get(*index)).inspect(|item| line = item.line)
-                }
-                crate::difference::Step::Element(_) => None,
-            };
-            match next {
-                Some(next) => node = next,
-                None => break,
-            }
-        }
-        line
+impl Made {
+    fn flat(pattern: Pattern) -> Self {
+        Self { holes: pattern.has_holes(), height: 0, pattern }
     }
 }
 
 struct Compiler<'p> {
     parameters: &'p Parameters,
     before: Before,
-    errors: Vec<TemplateError>,
+    shared: &'p Shared<'p>,
+    errors: Errors,
 }
 
 impl Compiler<'_> {
     fn error<T>(&mut self, line: usize, message: impl Into<String>) -> Option<T> {
-        self.errors.push(TemplateError::new(line, message));
+        self.errors.tell(|| line, message);
         None
     }
 
-    fn pattern(&mut self, node: &Node, path: &Path) -> Option<Pattern> {
+    /// The pattern of a node; none where something is wrong in it, or the steps are used up.
+    fn pattern(&mut self, node: &Node, way: &Way<'_>) -> Option<Made> {
+        self.shared.budget.spend(STEPS_PER_NODE).ok()?;
         match &node.content {
             Content::Scalar(scalar) => {
-                let Some(text) = scalar.value.as_str() else { return Some(Pattern::Literal(scalar.value.clone())) };
-                self.text(text, scalar.style, node.line, path)
+                let Some(text) = scalar.value.as_str() else {
+                    return Some(Made::flat(Pattern::Literal(scalar.value.clone())));
+                };
+                self.shared.budget.spend(text.len() as u64 * STEPS_PER_BYTE).ok()?;
+                self.text(text, scalar.style, node.line, way).map(Made::flat)
             }
             Content::List(items) => {
-                let elements: Vec<_> =
-                    items.iter().enumerate().map(|(index, item)| self.element(item, &path.index(index))).collect();
-                elements.into_iter().collect::<Option<_>>().map(|elements| self.list(elements))
+                let mut elements = Vec::with_capacity(items.len());
+                let (mut holes, mut height) = (false, 0);
+                for (index, item) in items.iter().enumerate() {
+                    let Some(made) = self.pattern(item, &way.index(index)) else { continue };
+                    (holes, height) = (holes || made.holes, height.max(made.height));
+                    elements.extend(self.element(made.pattern, item.line));
+                }
+                let whole = elements.len() == items.len();
+                whole.then(|| Made { pattern: self.list(elements, holes, height), holes, height: height + 1 })
             }
             Content::Map(entries) => {
                 let mut patterns = Vec::with_capacity(entries.len());
-                let mut whole = true;
+                let (mut holes, mut height) = (false, 0);
                 for entry in entries {
-                    let key = match holes::split(&entry.key, self.parameters).as_slice() {
-                        [Part::Literal(key)] => Field::from(key.as_str()),
-                        _ => {
-                            let message = format!(
-                                "a hole in a key ({}): keys are literal; for free keys bind the whole map to one \
-                                 parameter (type: object with additionalProperties)",
-                                entry.key
-                            );
-                            self.error::<()>(entry.line, message);
-                            whole = false;
-                            continue;
-                        }
-                    };
-                    match self.pattern(&entry.value, &path.key(&key)) {
-                        Some(pattern) => patterns.push((key, pattern)),
-                        None => whole = false,
-                    }
+                    let Some(key) = self.key(&entry.key, entry.line) else { continue };
+                    let Some(made) = self.pattern(&entry.value, &way.key(&entry.key)) else { continue };
+                    (holes, height) = (holes || made.holes, height.max(made.height));
+                    patterns.push((key, made.pattern));
                 }
-                whole.then(|| self.map(patterns))
+                let whole = patterns.len() == entries.len();
+                whole.then(|| Made { pattern: self.map(patterns, holes, height), holes, height: height + 1 })
             }
         }
     }
 
-    /// What is compiled to be checked alone is dropped soon: it is not looked for among what is kept.
-    fn map(&self, entries: Vec<(Field, Pattern)>) -> Pattern {
-        if self.before == Before::Never { Pattern::Map(entries.into()) } else { Pattern::map(entries) }
+    fn key(&mut self, key: &str, line: usize) -> Option<Field> {
+        self.shared.budget.spend(key.len() as u64 * STEPS_PER_BYTE).ok()?;
+        match holes::split(key, self.parameters).as_slice() {
+            [Part::Literal(key)] => Some(Field::from(key.as_str())),
+            _ => {
+                let message = format!(
+                    "a hole in a key ({key}): keys are literal; for free keys bind the whole map to one parameter \
+                     (type: object with additionalProperties)"
+                );
+                self.error(line, message)
+            }
+        }
     }
 
-    fn list(&self, elements: Vec<Element>) -> Pattern {
-        if self.before == Before::Never { Pattern::List(elements.into()) } else { Pattern::list(elements) }
+    /// What is compiled to be checked alone is dropped soon, and nothing that people write is so high: neither is looked for
+    /// among what is kept, where each map and list is compared as a whole.
+    fn is_kept(&self, holes: bool, height: usize) -> bool {
+        self.before == Before::Checked && !holes && height < MOST_HEIGHT_KEPT
     }
 
-    fn element(&mut self, node: &Node, path: &Path) -> Option<Element> {
-        let pattern = self.pattern(node, path)?;
+    fn map(&self, entries: Vec<(Field, Pattern)>, holes: bool, height: usize) -> Pattern {
+        if self.is_kept(holes, height) { Pattern::map(entries) } else { Pattern::Map(entries.into()) }
+    }
+
+    fn list(&self, elements: Vec<Element>, holes: bool, height: usize) -> Pattern {
+        if self.is_kept(holes, height) { Pattern::list(elements) } else { Pattern::List(elements.into()) }
+    }
+
+    fn element(&mut self, pattern: Pattern, line: usize) -> Option<Element> {
         let Pattern::Hole(Hole::Declared(position)) = pattern else { return Some(Element::One(pattern)) };
         let parameter = &self.parameters.all[position];
         match (parameter.schema.is_list(), parameter.schema.items()) {
             (false, _) => Some(Element::One(pattern)),
             (true, Some(_)) => Some(Element::Many(position)),
             (true, None) => self.error(
-                node.line,
+                line,
                 format!(
                     "{} may be a list or something else (oneOf), so as an element of a list it cannot be told: declare \
                      it with type: array, and oneOf inside items",
@@ -280,7 +324,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn text(&mut self, text: &str, style: Style, line: usize, path: &Path) -> Option<Pattern> {
+    fn text(&mut self, text: &str, style: Style, line: usize, way: &Way<'_>) -> Option<Pattern> {
         let mut parts = holes::split(text, self.parameters);
         if let [Part::Literal(literal)] = parts.as_mut_slice() {
             return Some(Pattern::Literal(std::mem::take(literal).into()));
@@ -291,19 +335,21 @@ impl Compiler<'_> {
         let alone = parts.len() == 1;
         for part in &parts {
             let Part::Hole(Hole::Declared(position)) = part else { continue };
-            let parameter = &self.parameters.all[*position];
-            if parameter.schema.language().is_none() {
+            if !self.parameters.pieces.is_textual(*position) {
+                let parameter = &self.parameters.all[*position];
                 let what = if parameter.schema.is_list() { "a list" } else { "a map" };
                 let fix = if alone { "write it without quotes" } else { "give it a line of its own, or another type" };
-                let message = format!("{} at {path} is {what}, which cannot stand inside text: {fix}", parameter.name);
+                let (name, path) = (&parameter.name, way.path());
+                let message = format!("{name} at {path} is {what}, which cannot stand inside text: {fix}");
                 return self.error(line, message);
             }
         }
         let text = TextPattern::new(parts);
-        if self.before == Before::Never
-            && let Some(message) = text.ambiguity(self.parameters)
-        {
-            return self.error(line, message);
+        if self.before == Before::Never {
+            let Shared { budget, searched } = self.shared;
+            if let Some(message) = text.ambiguity_within(self.parameters, searched, budget) {
+                return self.error(line, message);
+            }
         }
         Some(Pattern::Text(text))
     }

@@ -1,6 +1,6 @@
 //! A manifest's own metadata: instructions to retinue, the namespace, what the server owns.
 
-use super::compile::{Lines, TemplateError};
+use super::errors::{Errors, Lines};
 use super::{Field, Hole, Owner, Pattern, Placement};
 use crate::difference::Path;
 use crate::keys;
@@ -53,7 +53,7 @@ pub(super) struct Extracted {
 struct Reader<'a> {
     parameters: &'a Parameters,
     lines: &'a Lines<'a>,
-    errors: &'a mut Vec<TemplateError>,
+    errors: &'a mut Errors,
 }
 
 pub(super) fn extract(
@@ -61,7 +61,7 @@ pub(super) fn extract(
     kind: &Gvk,
     parameters: &Parameters,
     lines: &Lines<'_>,
-    errors: &mut Vec<TemplateError>,
+    errors: &mut Errors,
 ) -> Extracted {
     let mut reader = Reader { parameters, lines, errors };
     let mut out = Extracted {
@@ -103,7 +103,7 @@ fn has_status_subresource(kind: &Gvk) -> bool {
 
 impl Reader<'_> {
     fn error(&mut self, path: &Path, message: impl Into<String>) {
-        self.errors.push(TemplateError::new(self.lines.of(path), message));
+        self.errors.tell(|| self.lines.line(path), message);
     }
 
     fn metadata(&mut self, metadata: &mut Vec<(Field, Pattern)>, at: &Path, out: &mut Extracted) {

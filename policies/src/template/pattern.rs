@@ -143,6 +143,23 @@ impl Pattern {
         found
     }
 
+    /// Steps of going through it: so many nodes it has, and parts of texts.
+    pub(crate) fn size(&self) -> u64 {
+        let below: u64 = match self {
+            Self::Map(entries) => entries.iter().map(|(_, pattern)| 1 + pattern.size()).sum(),
+            Self::List(elements) => elements
+                .iter()
+                .map(|element| match element {
+                    Element::One(pattern) => pattern.size(),
+                    Element::Many(_) => 1,
+                })
+                .sum(),
+            Self::Text(text) => text.parts.len() as u64,
+            Self::Literal(_) | Self::Hole(_) => 0,
+        };
+        4 + below
+    }
+
     /// Whether there is any hole in it.
     pub fn has_holes(&self) -> bool {
         match self {

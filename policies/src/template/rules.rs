@@ -1,7 +1,9 @@
 //! What no template may say: forbidden kinds, and holes where only an author may speak.
 
-use super::compile::{Lines, TemplateError};
+use super::errors::{Errors, Lines};
+use super::way::Way;
 use super::{Element, Hole, Pattern};
+use crate::budget::Budget;
 use crate::difference::Path;
 use crate::keys;
 use crate::object::Gvk;
@@ -14,9 +16,10 @@ pub(super) fn check(
     pattern: &Pattern,
     parameters: &Parameters,
     lines: &Lines<'_>,
-    errors: &mut Vec<TemplateError>,
+    budget: &Budget,
+    errors: &mut Errors,
 ) {
-    let mut rules = Rules { parameters, lines, errors };
+    let mut rules = Rules { parameters, lines, budget, errors };
     if let Some(reason) = tables::forbidden(kind) {
         rules.error(&Path::root().key("kind"), format!("{kind} is never admitted by a template: {reason}"));
     }
@@ -29,22 +32,23 @@ pub(super) fn check(
     }
     if kind.group.is_empty() && kind.kind == "Secret" {
         if let Some(of_type) = pattern.get("type") {
-            rules.author_only(of_type, &Path::root().key("type"), "a Secret's type");
+            rules.author_only(&of_type.holes(), &Path::root().key("type"), "a Secret's type");
         }
         rules.secret_texts(pattern);
     }
-    rules.walk(pattern, &Path::root());
+    rules.walk(pattern, &Way::ROOT);
 }
 
 struct Rules<'a> {
     parameters: &'a Parameters,
     lines: &'a Lines<'a>,
-    errors: &'a mut Vec<TemplateError>,
+    budget: &'a Budget,
+    errors: &'a mut Errors,
 }
 
 impl Rules<'_> {
     fn error(&mut self, path: &Path, message: impl Into<String>) {
-        self.errors.push(TemplateError::new(self.lines.of(path), message));
+        self.errors.tell(|| self.lines.line(path), message);
     }
 
     fn declared(&self, hole: &Hole) -> Option<&Parameter> {
@@ -55,8 +59,8 @@ impl Rules<'_> {
     }
 
     /// Holes are refused unless each is an enum: then the author wrote every value.
-    fn author_only(&mut self, pattern: &Pattern, path: &Path, what: &str) {
-        let free = pattern.holes().iter().find_map(|hole| {
+    fn author_only(&mut self, holes: &[Hole], path: &Path, what: &str) {
+        let free = holes.iter().find_map(|hole| {
             self.declared(hole).filter(|parameter| parameter.schema.allowed.is_empty()).map(|found| found.name.clone())
         });
         if let Some(name) = free {
@@ -65,32 +69,33 @@ impl Rules<'_> {
     }
 
     fn no_hole(&mut self, pattern: &Pattern, path: &Path, what: &str) {
-        if let Some(hole) = pattern.holes().first() {
+        if let Some(hole) = self.holes(pattern).first() {
             let name = hole_name(*hole, self.parameters);
             self.error(path, format!("a hole ({name}) in {what}, which only the author of the template may say"));
         }
     }
 
-    fn walk(&mut self, pattern: &Pattern, path: &Path) {
+    fn walk(&mut self, pattern: &Pattern, way: &Way<'_>) {
         match pattern {
             Pattern::Map(entries) => {
                 for (key, value) in entries.iter() {
-                    let path = path.key(key);
+                    let way = way.key(key);
                     match &**key {
                         "serviceAccountName" | "serviceAccount" => {
-                            self.author_only(value, &path, key);
-                            self.given_account(value, &path);
+                            let (path, holes) = (way.path(), self.holes(value));
+                            self.author_only(&holes, &path, key);
+                            self.given_account(&holes, &path);
                         }
-                        "metadata" => self.metadata(value, &path),
+                        "metadata" => self.metadata(value, &way.path()),
                         _ => {}
                     }
-                    self.walk(value, &path);
+                    self.walk(value, &way);
                 }
             }
             Pattern::List(elements) => {
                 for (index, element) in elements.iter().enumerate() {
                     if let Element::One(pattern) = element {
-                        self.walk(pattern, &path.index(index));
+                        self.walk(pattern, &way.index(index));
                     }
                 }
             }
@@ -98,18 +103,26 @@ impl Rules<'_> {
         }
     }
 
+    /// Every hole in a pattern. Patterns of which this is asked may stand within one another.
+    fn holes(&self, pattern: &Pattern) -> Vec<Hole> {
+        let holes = pattern.holes();
+        // That the steps are used up is seen where the template was checked.
+        let _ = self.budget.spend(pattern.size());
+        if self.budget.is_used_up() { Vec::new() } else { holes }
+    }
+
     /// `${pod.name}` and its like name no account; `${master.name}` does, and is judged when the account is known.
-    fn given_account(&mut self, pattern: &Pattern, path: &Path) {
+    fn given_account(&mut self, holes: &[Hole], path: &Path) {
         use super::Given;
         let strange = |hole: &Hole| matches!(hole, Hole::Given(given) if !matches!(given, Given::MasterName));
-        if pattern.holes().iter().any(strange) {
+        if holes.iter().any(strange) {
             self.error(path, "a ServiceAccount is named by its name: only ${master.name} or a declared enum fits here");
         }
     }
 
     fn metadata(&mut self, metadata: &Pattern, path: &Path) {
         if let Some(references) = metadata.get("ownerReferences") {
-            let message = match references.holes().first() {
+            let message = match self.holes(references).first() {
                 Some(_) => "a hole in ownerReferences: leave them out, fledged.io/owner says who owns the object",
                 None => "ownerReferences in a template: leave them out, fledged.io/owner says who owns the object",
             };
@@ -141,7 +154,7 @@ impl Rules<'_> {
                         Pattern::Literal(value) => value.is_string(),
                         Pattern::Text(_) => true,
                         Pattern::Hole(hole) => {
-                            self.declared(hole).is_some_and(|parameter| parameter.schema.language().is_some())
+                            matches!(hole, Hole::Declared(position) if self.parameters.pieces.is_textual(*position))
                         }
                         _ => false,
                     };

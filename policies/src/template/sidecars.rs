@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::compile::{Lines, TemplateError};
+use super::errors::{Errors, Lines};
 use super::{Element, Field, Pattern};
 use crate::difference::Path;
 use crate::essential::listed;
@@ -18,12 +18,12 @@ pub(super) fn moved(
     kind: &Gvk,
     pattern: &Pattern,
     lines: &Lines<'_>,
-    errors: &mut Vec<TemplateError>,
+    errors: &mut Errors,
 ) -> Option<(Pattern, Sidecars)> {
     match read(kind, pattern) {
         Ok(moved) => Some(moved),
         Err((path, message)) => {
-            errors.push(TemplateError::new(lines.of(&path), format!("{}: {message}", keys::NATIVE_SIDECARS)));
+            errors.tell(|| lines.line(&path), format!("{}: {message}", keys::NATIVE_SIDECARS));
             None
         }
     }

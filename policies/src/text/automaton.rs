@@ -1,26 +1,65 @@
-//! A small deterministic automaton over bytes: the language of one part of a text.
+//! A deterministic automaton over bytes: the language of one hole, as a table.
 
-use regex_automata::dfa::{Automaton as _, StartKind, dense};
-use regex_automata::util::start;
-use regex_automata::{Anchored, MatchKind};
 use std::collections::HashMap;
 
-/// Bytes of a regular expression's tables, compiled: a pattern that needs more is refused with its template.
-/// A DNS name of 253 characters takes about 130 KiB.
-const TABLE_LIMIT: usize = 1 << 20;
-/// Bytes of scratch space while compiling one.
-const SCRATCH_LIMIT: usize = 8 << 20;
+use regex_automata::nfa::thompson::{self, NFA, State};
+use regex_automata::util::primitives::StateID;
+use regex_automata::util::syntax;
+
+use crate::budget::{Budget, Exhausted};
+
+/// Entries of a table: a pattern that needs more is refused with its template. Of four bytes each, a mebibyte; a DNS
+/// name of 253 characters takes about 130 KiB.
+const MOST_ENTRIES: usize = (1 << 20) / size_of::<u32>();
+/// The most memory of what is made into a table.
+const MOST_NFA: usize = 8 << 20;
+/// Steps for a byte of a regular expression to be read.
+const STEPS_PER_BYTE: u64 = 32;
+/// Steps for an entry of a table, which is memory that stays.
+const STEPS_PER_ENTRY: u64 = 32;
+/// Steps for a state of a set that is kept.
+const STEPS_PER_MEMBER: u64 = 16;
 
 /// The state from which nothing is accepted.
 pub(super) const DEAD: u32 = 0;
 /// The state before the first byte.
 pub(super) const START: u32 = 1;
 
+/// Why there is no automaton of a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unfit {
+    /// The table would be too large, or making it too much work.
+    #[error("a parameter's pattern is too large inside text; simplify it: repeat less, or list fewer values")]
+    Large,
+    /// Nothing that is read here.
+    #[error("a parameter's pattern is not supported inside text; simplify it")]
+    Unsupported,
+    /// A list or a map.
+    #[error("a list or a map has no text")]
+    NoText,
+}
+
+impl From<Exhausted> for Unfit {
+    fn from(_: Exhausted) -> Self {
+        Self::Large
+    }
+}
+
+/// Bytes that lead to one state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Range {
+    pub(super) first: u8,
+    pub(super) last: u8,
+    pub(super) target: u32,
+}
+
 /// A deterministic automaton; state 0 is dead, state 1 the start.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Automaton {
     /// Class of each byte.
     classes: Box<[u8; 256]>,
+    /// Bytes side by side of one class, first and last, in order.
+    runs: Box<[(u8, u8)]>,
     /// Classes in use.
     width: usize,
     /// `next[state * width + class]`.
@@ -29,74 +68,18 @@ pub(super) struct Automaton {
 }
 
 impl Automaton {
-    /// The language of one literal.
-    pub(super) fn of_literal(literal: &str) -> Self {
-        let bytes = literal.as_bytes();
-        let mut classes = Box::new([0_u8; 256]);
-        let mut used = 0_u8;
-        for byte in bytes {
-            let class = &mut classes[usize::from(*byte)];
-            if *class == 0 {
-                // At most 255 distinct: valid UTF-8 never contains the byte 0xFF.
-                used = used.saturating_add(1);
-                *class = used;
-            }
-        }
-        let width = usize::from(used) + 1;
-        let states = bytes.len() + 2;
-        let mut next = vec![DEAD; states * width];
-        for (position, byte) in bytes.iter().enumerate() {
-            let target = u32::try_from(position + 2).unwrap_or(DEAD);
-            next[(position + 1) * width + usize::from(classes[usize::from(*byte)])] = target;
-        }
-        let mut accepting = vec![false; states];
-        accepting[states - 1] = true;
-        Self { classes, width, next, accepting }
-    }
-
     /// The language of a regular expression, matched against a whole piece.
-    pub(super) fn of_pattern(pattern: &str) -> Result<Self, String> {
-        let config = dense::Config::new()
-            .match_kind(MatchKind::All)
-            .start_kind(StartKind::Anchored)
-            .accelerate(false)
-            .dfa_size_limit(Some(TABLE_LIMIT))
-            .determinize_size_limit(Some(SCRATCH_LIMIT));
-        let dfa = dense::Builder::new().configure(config).build(pattern).map_err(|error| {
-            format!("a parameter's pattern is too large or not supported inside text ({error}); simplify it")
-        })?;
-        let begin = dfa
-            .start_state(&start::Config::new().anchored(Anchored::Yes))
-            .map_err(|error| format!("a parameter's pattern is not supported inside text ({error})"))?;
-        let byte_classes = dfa.byte_classes();
-        let width = dfa.alphabet_len();
-        let mut classes = Box::new([0_u8; 256]);
-        let mut representative = vec![None; width];
-        for byte in 0..=u8::MAX {
-            let class = byte_classes.get(byte);
-            classes[usize::from(byte)] = class;
-            representative[usize::from(class)].get_or_insert(byte);
-        }
-        let mut numbers = HashMap::from([(begin, START)]);
-        let mut order = vec![begin];
-        let mut next = vec![DEAD; width];
-        let mut accepting = vec![false];
-        let mut at = 0;
-        while let Some(&state) = order.get(at) {
-            at += 1;
-            accepting.push(dfa.is_match_state(dfa.next_eoi_state(state)));
-            for byte in &representative {
-                let target = byte.map(|byte| dfa.next_state(state, byte)).filter(|target| !dfa.is_dead_state(*target));
-                next.push(match target {
-                    None => DEAD,
-                    Some(target) => *numbers.entry(target).or_insert_with(|| {
-                        order.push(target);
-                        u32::try_from(order.len()).unwrap_or(DEAD)
-                    }),
-                });
-            }
-        }
-        Ok(Self { classes, width, next, accepting })
+    pub(super) fn of_pattern(pattern: &str, budget: &Budget) -> Result<Self, Unfit> {
+        budget.spend((pattern.len() as u64).saturating_mul(STEPS_PER_BYTE))?;
+        let config =
+            thompson::Config::new().which_captures(thompson::WhichCaptures::None).nfa_size_limit(Some(MOST_NFA));
+        let nfa = thompson::Compiler::new()
+            .syntax(syntax::Config::new())
+            .configure(config)
+            .build(pattern)
+            .map_err(|error| if error.size_limit().is_some() { Unfit::Large } else { Unfit::Unsupported })?;
+        budget.spend(nfa.memory_usage() as u64)?;
+        Subsets::of(&nfa, budget).table()
     }
 
     /// The state after `byte`.
@@ -110,8 +93,140 @@ impl Automaton {
         self.accepting.get(state as usize).copied().unwrap_or(false)
     }
 
-    /// The class of a byte: two bytes of one class lead to the same state everywhere.
-    pub(super) fn class(&self, byte: u8) -> u8 {
-        self.classes[usize::from(byte)]
+    /// Which bytes lead from `state` to which state, in order of the bytes.
+    pub(super) fn ranges(&self, state: u32) -> Vec<Range> {
+        let mut found: Vec<Range> = Vec::new();
+        for (first, last) in &self.runs {
+            let target = self.next(state, *first);
+            match found.last_mut() {
+                _ if target == DEAD => {}
+                Some(before) if before.target == target && before.last.checked_add(1) == Some(*first) => {
+                    before.last = *last;
+                }
+                _ => found.push(Range { first: *first, last: *last, target }),
+            }
+        }
+        found
     }
+}
+
+/// Sets of states of a nondeterministic automaton, each of which is a state of the deterministic one.
+struct Subsets<'n> {
+    nfa: &'n NFA,
+    budget: &'n Budget,
+    numbers: HashMap<Box<[StateID]>, u32>,
+    order: Vec<Box<[StateID]>>,
+    /// Which states are in the set that is being made: those whose mark is the current one.
+    marks: Vec<u32>,
+    mark: u32,
+    stack: Vec<StateID>,
+}
+
+impl<'n> Subsets<'n> {
+    fn of(nfa: &'n NFA, budget: &'n Budget) -> Self {
+        let marks = vec![0; nfa.states().len()];
+        Self { nfa, budget, numbers: HashMap::new(), order: Vec::new(), marks, mark: 0, stack: Vec::new() }
+    }
+
+    fn table(mut self) -> Result<Automaton, Unfit> {
+        let byte_classes = self.nfa.byte_classes();
+        let classes = Box::new(std::array::from_fn(|byte| byte_classes.get(u8::try_from(byte).unwrap_or(u8::MAX))));
+        let runs = runs(&classes);
+        // Without the class of the end of the text.
+        let width = byte_classes.alphabet_len() - 1;
+        let (mut next, mut accepting) = (vec![DEAD; width], vec![false]);
+        self.number(&[self.nfa.start_anchored()])?;
+        let mut seeds: Vec<Vec<StateID>> = vec![Vec::new(); width];
+        let mut at = 0;
+        while let Some(set) = self.order.get(at).cloned() {
+            at += 1;
+            if next.len() + width > MOST_ENTRIES {
+                return Err(Unfit::Large);
+            }
+            self.budget.spend(width as u64 * STEPS_PER_ENTRY)?;
+            accepting.push(self.seed(&set, &classes, &mut seeds)?);
+            for seed in &mut seeds {
+                next.push(if seed.is_empty() { DEAD } else { self.number(seed)? });
+                seed.clear();
+            }
+        }
+        Ok(Automaton { classes, runs, width, next, accepting })
+    }
+
+    /// Adds to `seeds` what each class of bytes leads to from `set`. Says whether the set accepts.
+    fn seed(&self, set: &[StateID], classes: &[u8; 256], seeds: &mut [Vec<StateID>]) -> Result<bool, Unfit> {
+        let mut accepts = false;
+        let mut add = |first: u8, last: u8, target: StateID| {
+            // Classes of bytes side by side are numbered in order.
+            let classes = usize::from(classes[usize::from(first)])..=usize::from(classes[usize::from(last)]);
+            let taken = self.budget.spend(1 + classes.clone().count() as u64);
+            seeds.get_mut(classes).into_iter().flatten().for_each(|seed| seed.push(target));
+            taken
+        };
+        for id in set {
+            match self.nfa.state(*id) {
+                State::ByteRange { trans } => add(trans.start, trans.end, trans.next)?,
+                State::Sparse(sparse) => {
+                    sparse.transitions.iter().try_for_each(|trans| add(trans.start, trans.end, trans.next))?;
+                }
+                State::Dense(dense) => {
+                    let targets = (0..=u8::MAX).filter_map(|byte| Some((byte, dense.matches_byte(byte)?)));
+                    targets.into_iter().try_for_each(|(byte, target)| add(byte, byte, target))?;
+                }
+                State::Match { .. } => accepts = true,
+                _ => {}
+            }
+        }
+        Ok(accepts)
+    }
+
+    /// The number of the set that these states lead to without a byte.
+    fn number(&mut self, seed: &[StateID]) -> Result<u32, Unfit> {
+        self.mark += 1;
+        let mut set = Vec::new();
+        self.stack.extend_from_slice(seed);
+        while let Some(id) = self.stack.pop() {
+            if std::mem::replace(&mut self.marks[id.as_usize()], self.mark) == self.mark {
+                continue;
+            }
+            match self.nfa.state(id) {
+                State::ByteRange { .. } | State::Sparse(_) | State::Dense(_) | State::Match { .. } => set.push(id),
+                State::Union { alternates } => {
+                    self.budget.spend(alternates.len() as u64)?;
+                    self.stack.extend_from_slice(alternates);
+                }
+                State::BinaryUnion { alt1, alt2 } => self.stack.extend([*alt1, *alt2]),
+                State::Capture { next, .. } => self.stack.push(*next),
+                State::Look { .. } => return Err(Unfit::Unsupported),
+                State::Fail => {}
+            }
+            self.budget.spend(2)?;
+        }
+        if set.is_empty() {
+            return Ok(DEAD);
+        }
+        set.sort_unstable();
+        self.budget.spend(8 + set.len() as u64)?;
+        let set = set.into_boxed_slice();
+        if let Some(number) = self.numbers.get(&set) {
+            return Ok(*number);
+        }
+        self.budget.spend(set.len() as u64 * STEPS_PER_MEMBER)?;
+        self.order.push(set.clone());
+        let number = u32::try_from(self.order.len()).map_err(|_| Unfit::Large)?;
+        self.numbers.insert(set, number);
+        Ok(number)
+    }
+}
+
+/// Bytes side by side that are of one class.
+fn runs(classes: &[u8; 256]) -> Box<[(u8, u8)]> {
+    let mut runs: Vec<(u8, u8)> = Vec::new();
+    for byte in 0..=u8::MAX {
+        match runs.last_mut() {
+            Some((first, last)) if classes[usize::from(*first)] == classes[usize::from(byte)] => *last = byte,
+            _ => runs.push((byte, byte)),
+        }
+    }
+    runs.into()
 }

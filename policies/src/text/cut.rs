@@ -1,107 +1,184 @@
-//! Cutting a text into the pieces of its parts, and whether there are two ways to.
+//! Cutting a text into the pieces of its parts.
 //!
 //! The parts are automata in a row. A cut says, for every byte, which part it belongs to; two cuts differ where one
-//! byte belongs to two parts. [`Machines::ambiguity`] walks all pairs of cuts of one text at once.
+//! byte belongs to two parts. [`super::search`] finds out whether there are two cuts of one text.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::HashSet;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use super::Part;
-use super::automaton::{Automaton, DEAD, START};
+use super::automaton::{Automaton, DEAD, Range, START, Unfit};
+use super::pieces::Pieces;
+use crate::budget::Budget;
 use crate::parameter::Parameters;
-use crate::template::{Given, Hole};
 
-/// Pairs of states looked at before a pattern is called too large: under 0.1 s, and far above what names, images and
-/// labels need (two labels of 63 characters side by side take about 16,000).
-const PAIRS: usize = 200_000;
+/// With so many places or fewer it is quicker to look through them than to hash.
+const FEW: usize = 8;
+
+/// One part of a text, as it is cut.
+#[derive(Debug)]
+enum Machine {
+    /// State `n` has seen the first `n - 1` bytes.
+    Literal(Box<[u8]>),
+    Hole(Arc<Automaton>),
+}
 
 /// The automata of a text's parts, in order.
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug)]
 pub(super) struct Machines {
-    parts: Vec<Automaton>,
-    /// One byte of every class that any part tells apart.
-    bytes: Vec<u8>,
+    parts: Vec<Machine>,
+    /// For each part, the last one that a text can enter where this one begins: all before it may be empty.
+    reach: Vec<usize>,
+    /// From which part on all may be empty.
+    tail: usize,
+    /// The class of each byte: bytes of one class begin the same parts, in the same states.
+    classes: Box<[u8; 256]>,
+    /// Bytes side by side of one class, first and last, in order.
+    runs: Vec<(u8, u8)>,
+    /// By class: the parts that can begin with it, in order.
+    beginning: Vec<Vec<usize>>,
 }
 
-/// What was found.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Ambiguity {
-    /// More pairs than can be looked at.
-    TooLarge,
-    /// Two cuts of `example` differ: a byte belongs to part `first` in one, to `second` in the other.
-    Found {
-        /// Position of a part.
-        first: usize,
-        /// Position of a part.
-        second: usize,
-        /// A text with two cuts.
-        example: String,
-    },
+/// Two machines are the same if they are made of the same automata: these are kept once.
+impl PartialEq for Machines {
+    fn eq(&self, other: &Self) -> bool {
+        let alike = |(one, other): (&Machine, &Machine)| match (one, other) {
+            (Machine::Literal(one), Machine::Literal(other)) => one == other,
+            (Machine::Hole(one), Machine::Hole(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        };
+        self.parts.len() == other.parts.len() && self.parts.iter().zip(&other.parts).all(alike)
+    }
 }
 
-/// The part that consumed the last byte, and its state; before the first byte there is none.
-type Place = Option<(usize, u32)>;
+impl Eq for Machines {}
 
-/// A pair of places that one text leads to, and whether some byte of it belonged to two parts.
-type Pair = (Place, Place, bool);
+impl Hash for Machines {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for part in &self.parts {
+            match part {
+                Machine::Literal(text) => text.hash(state),
+                Machine::Hole(automaton) => Arc::as_ptr(automaton).hash(state),
+            }
+        }
+    }
+}
 
-/// Each pair with the one before it and the byte between them.
-type Reached = HashMap<Pair, Option<(Pair, u8)>>;
+impl Machine {
+    fn next(&self, state: u32, byte: u8) -> u32 {
+        match self {
+            Self::Literal(text) if text.get(state as usize - 1) == Some(&byte) => state + 1,
+            Self::Literal(_) => DEAD,
+            Self::Hole(automaton) => automaton.next(state, byte),
+        }
+    }
+
+    fn accepts(&self, state: u32) -> bool {
+        match self {
+            Self::Literal(text) => state as usize == text.len() + 1,
+            Self::Hole(automaton) => automaton.accepts(state),
+        }
+    }
+
+    fn ranges(&self, state: u32) -> Vec<Range> {
+        match self {
+            Self::Literal(text) => text
+                .get(state as usize - 1)
+                .map(|byte| Range { first: *byte, last: *byte, target: state + 1 })
+                .into_iter()
+                .collect(),
+            Self::Hole(automaton) => automaton.ranges(state),
+        }
+    }
+}
+
+/// The part that consumed a byte, and its state after it.
+pub(super) type Inside = (usize, u32);
 
 impl Machines {
     /// Of `parts`, whose declared holes must have a language.
-    pub(super) fn compile(parts: &[Part], parameters: &Parameters) -> Result<Self, String> {
-        let parts = parts
-            .iter()
-            .map(|part| match part {
-                Part::Literal(text) => Ok(Automaton::of_literal(text)),
-                Part::Hole(Hole::Given(given)) => Automaton::of_pattern(language_of(*given)),
-                Part::Hole(Hole::Declared(index)) => {
-                    let language = parameters.all.get(*index).and_then(|parameter| parameter.schema.language());
-                    Automaton::of_pattern(&language.ok_or("a list or a map has no text")?)
-                }
-            })
-            .collect::<Result<Vec<_>, String>>()?;
-        let mut seen = HashSet::new();
-        // Readable ones first, for the example of a message.
-        let bytes = (b'a'..=b'z')
-            .chain(b'0'..=b'9')
-            .chain(0..=u8::MAX)
-            .filter(|byte| seen.insert(parts.iter().map(|part| part.class(*byte)).collect::<Vec<_>>()))
-            .collect();
-        Ok(Self { parts, bytes })
+    pub(super) fn compile(
+        parts: &[Part],
+        parameters: &Parameters,
+        pieces: &Pieces,
+        budget: &Budget,
+    ) -> Result<Self, Unfit> {
+        let machine = |part: &Part| match part {
+            Part::Literal(text) => Ok(Machine::Literal(text.as_bytes().into())),
+            Part::Hole(hole) => pieces.automaton(*hole, parameters, budget).map(Machine::Hole),
+        };
+        let parts = parts.iter().map(machine).collect::<Result<Vec<_>, _>>()?;
+        let mut reach: Vec<usize> = Vec::with_capacity(parts.len());
+        for (part, machine) in parts.iter().enumerate().rev() {
+            let later = reach.last().copied().filter(|_| machine.accepts(START));
+            reach.push(later.unwrap_or(part));
+        }
+        reach.reverse();
+        let tail = parts.iter().rposition(|machine| !machine.accepts(START)).map_or(0, |last| last + 1);
+        let starts: Vec<Vec<Range>> = parts.iter().map(|machine| machine.ranges(START)).collect();
+        let (classes, runs) = classes(starts.iter().flatten());
+        let mut beginning = vec![Vec::new(); runs.len()];
+        for (part, ranges) in starts.iter().enumerate() {
+            for range in ranges {
+                let classes =
+                    usize::from(classes[usize::from(range.first)])..=usize::from(classes[usize::from(range.last)]);
+                budget.spend(2 + classes.clone().count() as u64)?;
+                beginning.get_mut(classes).into_iter().flatten().for_each(|parts: &mut Vec<usize>| parts.push(part));
+            }
+        }
+        Ok(Self { parts, reach, tail, classes, runs, beginning })
+    }
+
+    /// How many parts.
+    pub(super) fn len(&self) -> usize {
+        self.parts.len()
     }
 
     /// The pieces of `text`, one per part, if it can be cut.
     ///
-    /// Linear in the text. Two ways to reach one place would be two cuts if the text were accepted from there, which
-    /// an unambiguous pattern excludes: so the first way is kept.
+    /// For each byte, work is in proportion to the places that the text so far can be at, most often one or two. Two ways to
+    /// reach one place would be two cuts if the text were accepted from there, which an unambiguous pattern excludes:
+    /// so the first way is kept.
     pub(super) fn cut<'t>(&self, text: &'t str) -> Option<Vec<&'t str>> {
         // Where parts began: (part, its first byte, the entry before).
         let mut begun: Vec<(usize, usize, Option<usize>)> = Vec::new();
-        let mut places: Vec<(Place, Option<usize>)> = vec![(None, None)];
-        let mut after: Vec<(Place, Option<usize>)> = Vec::new();
+        let mut places: Vec<(Inside, Option<usize>)> = Vec::new();
+        let mut after = Places::default();
+        // Up to which part, at which byte, all that can be entered was.
+        let mut entered = vec![usize::MAX; self.parts.len()];
         for (position, byte) in text.bytes().enumerate() {
-            for (place, history) in places.drain(..) {
-                for next in self.successors(place, byte) {
-                    if after.iter().any(|(other, _)| *other == Some(next)) {
-                        continue;
-                    }
-                    let continues = place.is_some_and(|(part, _)| part == next.0);
-                    let history = if continues {
-                        history
-                    } else {
-                        begun.push((next.0, position, history));
-                        Some(begun.len() - 1)
-                    };
-                    after.push((Some(next), history));
+            let at_start = (position == 0).then_some((0, None));
+            let left =
+                places.iter().filter(|(place, _)| self.may_leave(*place)).map(|((part, _), way)| (part + 1, *way));
+            for ((part, state), way) in &places {
+                let state = self.parts.get(*part)?.next(*state, byte);
+                if state != DEAD {
+                    after.add((*part, state), *way);
                 }
             }
-            if after.is_empty() {
+            for (gate, way) in at_start.into_iter().chain(left) {
+                for part in self.entered(gate, self.classes[usize::from(byte)]) {
+                    // Whoever entered this one by this byte entered all that follow.
+                    if entered.get_mut(part).is_none_or(|at| std::mem::replace(at, position) == position) {
+                        break;
+                    }
+                    let state = self.parts.get(part)?.next(START, byte);
+                    if after.add((part, state), Some(begun.len())) {
+                        begun.push((part, position, way));
+                    }
+                }
+            }
+            if after.list.is_empty() {
                 return None;
             }
-            std::mem::swap(&mut places, &mut after);
+            places = after.take(places);
         }
-        let (_, history) = places.into_iter().find(|(place, _)| self.finishes(*place))?;
+        let history = if text.is_empty() {
+            (self.tail == 0).then_some(None)?
+        } else {
+            places.into_iter().find(|(place, _)| self.finishes(*place))?.1
+        };
         let mut pieces = vec![""; self.parts.len()];
         let (mut entry, mut end) = (history, text.len());
         while let Some((part, begin, before)) = entry.and_then(|index| begun.get(index)).copied() {
@@ -112,91 +189,94 @@ impl Machines {
         Some(pieces)
     }
 
-    /// Where `byte` can lead: on in the same part, or into a later one if all between may be empty.
-    fn successors(&self, place: Place, byte: u8) -> impl Iterator<Item = (usize, u32)> + '_ {
-        let (stay, from, may_leave) = match place {
-            None => (None, 0, true),
-            Some((part, state)) => {
-                let automaton = self.parts.get(part);
-                let stay = automaton.map(|automaton| (part, automaton.next(state, byte)));
-                (stay, part + 1, automaton.is_some_and(|automaton| automaton.accepts(state)))
-            }
-        };
-        let later = self.parts.get(from..).filter(|_| may_leave).unwrap_or_default();
-        let mut open = true;
-        let entered = later.iter().enumerate().map_while(move |(offset, automaton)| {
-            let reachable = open;
-            open = open && automaton.accepts(START);
-            reachable.then(|| (from + offset, automaton.next(START, byte)))
-        });
-        stay.into_iter().chain(entered).filter(|(_, state)| *state != DEAD)
+    /// The parts that a text can be in after a byte of this class, where `gate` is the next part that it may enter.
+    pub(super) fn entered(&self, gate: usize, class: u8) -> impl Iterator<Item = usize> + '_ {
+        let parts = self.beginning.get(usize::from(class)).map(Vec::as_slice).unwrap_or_default();
+        let last = self.reach.get(gate).copied();
+        let from = parts.partition_point(|part| *part < gate);
+        let parts = parts.get(from..).unwrap_or_default().iter().copied();
+        parts.take_while(move |part| last.is_some_and(|last| *part <= last))
+    }
+
+    /// Whether a part may end here.
+    pub(super) fn may_leave(&self, (part, state): Inside) -> bool {
+        self.parts.get(part).is_some_and(|machine| machine.accepts(state))
     }
 
     /// Whether a text may end here.
-    fn finishes(&self, place: Place) -> bool {
-        let (from, done) = match place {
-            None => (0, true),
-            Some((part, state)) => (part + 1, self.parts.get(part).is_some_and(|a| a.accepts(state))),
+    pub(super) fn finishes(&self, (part, state): Inside) -> bool {
+        part + 1 >= self.tail && self.may_leave((part, state))
+    }
+
+    /// Which bytes lead on inside of a part, in order of the bytes.
+    pub(super) fn ranges(&self, (part, state): Inside) -> Vec<Range> {
+        self.parts.get(part).map(|machine| machine.ranges(state)).unwrap_or_default()
+    }
+
+    /// The state of a part that begins with this byte.
+    pub(super) fn begun(&self, part: usize, byte: u8) -> Inside {
+        (part, self.parts.get(part).map_or(DEAD, |machine| machine.next(START, byte)))
+    }
+
+    /// The class of a byte by what it begins.
+    pub(super) fn class(&self, byte: u8) -> u8 {
+        self.classes[usize::from(byte)]
+    }
+
+    /// Bytes side by side of one class, first and last, in order of their classes.
+    pub(super) fn runs(&self) -> &[(u8, u8)] {
+        &self.runs
+    }
+}
+
+/// Bytes that no range tells apart are of one class. Classes are numbered in order of their bytes.
+fn classes<'r>(ranges: impl Iterator<Item = &'r Range>) -> (Box<[u8; 256]>, Vec<(u8, u8)>) {
+    let mut begins = [false; 257];
+    for range in ranges {
+        begins[usize::from(range.first)] = true;
+        begins[usize::from(range.last) + 1] = true;
+    }
+    let (mut classes, mut runs) = (Box::new([0; 256]), Vec::<(u8, u8)>::new());
+    for byte in 0..=u8::MAX {
+        match runs.last_mut() {
+            Some((_, last)) if !begins[usize::from(byte)] => *last = byte,
+            _ => runs.push((byte, byte)),
+        }
+        // At most as many as there are bytes.
+        classes[usize::from(byte)] = u8::try_from(runs.len() - 1).unwrap_or(u8::MAX);
+    }
+    (classes, runs)
+}
+
+/// The places after one more byte, each once, with where its part began.
+#[derive(Default)]
+struct Places {
+    list: Vec<(Inside, Option<usize>)>,
+    /// Of those in the list, once they are many.
+    known: HashSet<Inside>,
+}
+
+impl Places {
+    /// Adds a place, unless it is there.
+    fn add(&mut self, place: Inside, way: Option<usize>) -> bool {
+        let is_new = match self.list.len() {
+            ..FEW => self.list.iter().all(|(other, _)| *other != place),
+            FEW => {
+                self.known.extend(self.list.iter().map(|(place, _)| *place));
+                self.known.insert(place)
+            }
+            _ => self.known.insert(place),
         };
-        done && self.parts.get(from..).unwrap_or_default().iter().all(|automaton| automaton.accepts(START))
-    }
-
-    /// The shortest text with two cuts, if there is one.
-    pub(super) fn ambiguity(&self) -> Option<Ambiguity> {
-        let begin: Pair = (None, None, false);
-        let mut reached: Reached = HashMap::from([(begin, None)]);
-        let mut queue = VecDeque::from([begin]);
-        while let Some(pair) = queue.pop_front() {
-            let (left, right, parted) = pair;
-            if parted && self.finishes(left) && self.finishes(right) {
-                let (first, second, example) = spell(&reached, pair);
-                return Some(Ambiguity::Found { first, second, example });
-            }
-            for byte in &self.bytes {
-                let rights: Vec<_> = self.successors(right, *byte).collect();
-                for left in self.successors(left, *byte) {
-                    for right in &rights {
-                        // Of two mirrored pairs one is enough.
-                        if !parted && left.0 > right.0 {
-                            continue;
-                        }
-                        let after = (Some(left), Some(*right), parted || left.0 != right.0);
-                        if reached.contains_key(&after) {
-                            continue;
-                        }
-                        if reached.len() >= PAIRS {
-                            return Some(Ambiguity::TooLarge);
-                        }
-                        reached.insert(after, Some((pair, *byte)));
-                        queue.push_back(after);
-                    }
-                }
-            }
+        if is_new {
+            self.list.push((place, way));
         }
-        None
+        is_new
     }
-}
 
-/// The text that leads to `pair`, and the parts where its two cuts first differ.
-fn spell(reached: &Reached, mut pair: Pair) -> (usize, usize, String) {
-    let (mut bytes, mut parts) = (Vec::new(), (0, 0));
-    while let Some(Some((before, byte))) = reached.get(&pair) {
-        bytes.push(*byte);
-        if let ((Some((left, _)), Some((right, _)), true), false) = (pair, before.2) {
-            parts = (left, right);
-        }
-        pair = *before;
-    }
-    bytes.reverse();
-    (parts.0, parts.1, String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// What a value of the caller's identity may look like: names and uids as Kubernetes allows them.
-fn language_of(given: Given) -> &'static str {
-    match given {
-        Given::MasterName | Given::PodName => r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?",
-        Given::MasterNamespace => r"[a-z0-9]([-a-z0-9]*[a-z0-9])?",
-        Given::MasterUid | Given::PodUid => r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
-        Given::PodIp => r"[0-9a-f.:]+",
+    /// Takes them out; what is given is used again.
+    fn take(&mut self, mut empty: Vec<(Inside, Option<usize>)>) -> Vec<(Inside, Option<usize>)> {
+        empty.clear();
+        self.known.clear();
+        std::mem::replace(&mut self.list, empty)
     }
 }

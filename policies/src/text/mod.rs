@@ -4,8 +4,15 @@
 //! there is one way to cut, so a text for which [`TextPattern::ambiguity`] finds two is refused when its template is
 //! loaded, and matching may stop at the first cut that works.
 
+mod ambiguous;
 mod automaton;
+mod could;
 mod cut;
+mod pieces;
+mod search;
+
+pub(crate) use ambiguous::Searched;
+pub(crate) use pieces::Pieces;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
@@ -13,6 +20,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
+use crate::budget::Budget;
 use crate::parameter::{self, Bindings, Parameters};
 use crate::shared::Pool;
 use crate::template::{Given, Hole};
@@ -32,7 +40,7 @@ pub struct TextPattern {
     machines: Option<Arc<Cutting>>,
 }
 
-type Cutting = OnceLock<Result<Arc<cut::Machines>, String>>;
+type Cutting = OnceLock<Option<Arc<cut::Machines>>>;
 
 /// A part of a text pattern.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -195,9 +203,8 @@ impl TextPattern {
             return cut_evenly(text, core, *only);
         }
         let machines = self.machines.as_ref().ok_or(TextMismatch::Form)?;
-        let machines = machines
-            .get_or_init(|| cut::Machines::compile(self.core(), parameters).map(|machines| MACHINES.share(machines)));
-        let machines = machines.as_ref().map_err(|_| TextMismatch::Form)?;
+        let machines = machines.get_or_init(|| self.machines(parameters));
+        let machines = machines.as_ref().ok_or(TextMismatch::Form)?;
         let pieces = machines.cut(text).ok_or(TextMismatch::Form)?;
         let mut out = Vec::new();
         for (part, piece) in core.iter().zip(pieces) {
@@ -221,53 +228,11 @@ impl TextPattern {
         }
     }
 
-    /// Whether two different sets of values could render one text; the answer says which holes, shows such a text,
-    /// and how to mend the template.
-    ///
-    /// The test is exact for parameters' languages as [`crate::parameter::Schema::language`] gives them. Values of
-    /// the caller's identity that stand between parameters count as any text of their kind, and a parameter used
-    /// twice in one text beside another counts as two: both only ever refuse more.
-    pub fn ambiguity(&self, parameters: &Parameters) -> Option<String> {
-        let declared = self.declared();
-        let source = self.source(parameters);
-        for index in &declared {
-            let parameter = parameters.all.get(*index)?;
-            if parameter.schema.language().is_none() {
-                return Some(format!(
-                    "${{{}}} is a list or a map and cannot stand inside text, as in `{source}`; write it as a whole value, without quotes",
-                    parameter.name
-                ));
-            }
-        }
-        let optional = declared.iter().filter(|index| parameters.all.get(**index).is_some_and(|p| p.optional)).count();
-        if optional > 1 {
-            return Some(format!(
-                "`{source}` holds {optional} optional parameters, so its absence would not say which of them is absent; make at most one optional"
-            ));
-        }
-        if declared.len() < 2 {
-            return None;
-        }
-        let core = self.core();
-        match cut::Machines::compile(core, parameters) {
-            Err(reason) => Some(format!("`{source}` cannot be shown to be unambiguous: {reason}")),
-            Ok(machines) => machines.ambiguity().map(|found| match found {
-                cut::Ambiguity::TooLarge => format!(
-                    "`{source}` cannot be shown to be unambiguous: the patterns of its parameters are too large together; put a separator between them that their patterns exclude"
-                ),
-                cut::Ambiguity::Found { first, second, example } => {
-                    let is_hole = |part: &&Part| matches!(part, Part::Hole(_));
-                    let upto = core.get(..=first).unwrap_or_default().iter().rfind(is_hole);
-                    let after = core.get(second..).unwrap_or_default().iter().find(is_hole);
-                    let name = |part: Option<&Part>| part.map_or_else(String::new, |p| part_source(p, parameters));
-                    format!(
-                        "`{source}` is ambiguous: {} and {} cannot be told apart, for instance {example:?} can be read in two ways; put a separator between the holes that a value cannot contain, or give a parameter a pattern that excludes it",
-                        name(upto),
-                        name(after)
-                    )
-                }
-            }),
-        }
+    /// What this text is cut with. Only asked for where it was found unambiguous, so it takes no more steps than then.
+    fn machines(&self, parameters: &Parameters) -> Option<Arc<cut::Machines>> {
+        let budget = Budget::of(u64::MAX);
+        let machines = cut::Machines::compile(self.core(), parameters, &parameters.pieces, &budget);
+        machines.ok().map(|machines| MACHINES.share(machines))
     }
 }
 

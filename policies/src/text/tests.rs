@@ -154,3 +154,88 @@ fn enormous_patterns_are_refused_instead_of_searched() {
     let message = pattern("${a}.${b}.${c}").ambiguity(&parameters(&[label.clone(), label.clone(), label]));
     assert_eq!(message, None);
 }
+
+/// Every way to cut `text` into pieces of these parts, by trying all.
+fn cuts<'t>(parts: &[(&str, Option<parameter::Pattern>)], text: &'t str) -> Vec<Vec<&'t str>> {
+    let Some(((literal, pattern), rest)) = parts.split_first() else {
+        return if text.is_empty() { vec![Vec::new()] } else { Vec::new() };
+    };
+    let fits = |piece: &str| pattern.as_ref().map_or(piece == *literal, |pattern| pattern.matches(piece));
+    (0..=text.len())
+        .filter(|end| fits(&text[..*end]))
+        .flat_map(|end| {
+            cuts(rest, &text[end..])
+                .into_iter()
+                .map(move |after| [vec![&text[..end]], after].concat())
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+#[test]
+fn texts_are_ambiguous_exactly_where_trying_all_cuts_finds_two() {
+    const PATTERNS: [&str; 12] =
+        ["a*", "b?", "a", "(ab)?", "[ab]", "(a|b)*", "b+", "aa?", "(ba)*", "(ab|a)?", "a{2,3}", "(a[ab]b)?"];
+    const LITERALS: [&str; 4] = ["", "", "a", "ba"];
+    let texts: Vec<String> = (0..8_u32)
+        .flat_map(|length| (0..1_u32 << length).map(move |bits| (length, bits)))
+        .map(|(length, bits)| (0..length).map(|at| if bits >> at & 1 == 0 { 'a' } else { 'b' }).collect())
+        .collect();
+    let mut dice = 7_u64;
+    let mut throw = |faces: usize| {
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(dice >> 33).unwrap() % faces
+    };
+    let (mut ambiguous, mut clear) = (0, 0);
+    for _ in 0..400 {
+        let holes = 2 + throw(3);
+        let chosen: Vec<_> = (0..holes).map(|_| PATTERNS[throw(PATTERNS.len())]).collect();
+        let literals: Vec<_> = (0..holes).map(|hole| if hole == 0 { "" } else { LITERALS[throw(4)] }).collect();
+        let mut parts = Vec::new();
+        let mut source = String::new();
+        for ((at, wanted), literal) in chosen.iter().enumerate().zip(&literals) {
+            if !literal.is_empty() {
+                parts.push((*literal, None));
+            }
+            parts.push(("", Some(parameter::Pattern::new(wanted).unwrap())));
+            source.push_str(&format!("{literal}${{{}}}", char::from(b'a' + u8::try_from(at).unwrap())));
+        }
+        let parameters = parameters(&chosen.iter().map(|wanted| like(wanted)).collect::<Vec<_>>());
+        let text_pattern = pattern(&source);
+        let core = text_pattern.core();
+        let budget = Budget::of(1_000_000);
+        let machines = cut::Machines::compile(core, &parameters, &parameters.pieces, &budget).unwrap();
+        let found = machines.ambiguity(&budget).unwrap();
+        let all: Vec<_> = texts.iter().map(|text| (text, cuts(&parts, text))).collect();
+        let shortest = all.iter().filter(|(_, cuts)| cuts.len() > 1).map(|(text, _)| text.len()).min();
+        match (&found, shortest) {
+            (Some(found), Some(shortest)) => {
+                ambiguous += 1;
+                assert_eq!(found.example.len(), shortest, "{source} of {chosen:?}: {found:?}");
+                assert!(cuts(&parts, &found.example).len() > 1, "{source} of {chosen:?}: {found:?}");
+            }
+            (Some(found), None) => assert!(found.example.len() >= 8, "{source} of {chosen:?}: {found:?}"),
+            (None, Some(_)) => panic!("{source} of {chosen:?} is ambiguous"),
+            (None, None) => {
+                clear += 1;
+                for (text, cuts) in &all {
+                    assert_eq!(machines.cut(text), cuts.first().cloned(), "{source} of {chosen:?}: {text:?}");
+                }
+            }
+        }
+    }
+    assert!(ambiguous > 50 && clear > 50, "{ambiguous} {clear}");
+}
+
+#[test]
+fn threat_54_a_text_is_cut_in_time_that_does_not_grow_with_the_parts_that_may_be_empty() {
+    let many = 26;
+    let schemas: Vec<_> = (0..many).map(|at| like(&format!("({}[0-9]*)?", char::from(b'a' + at)))).collect();
+    let source: String = (0..many).map(|at| format!("${{{}}}", char::from(b'a' + at))).collect();
+    let parameters = parameters(&schemas);
+    assert_eq!(pattern(&source).ambiguity(&parameters), None);
+    let text: String = ('a'..='z').map(|letter| format!("{letter}{}", "7".repeat(1000))).collect();
+    let bound = pattern(&source).bind(&text, &BTreeMap::new(), &parameters).unwrap();
+    assert_eq!(bound.len(), usize::from(many));
+    assert!(bound.iter().all(|(_, value)| value.as_str().unwrap().len() == 1001));
+}

@@ -4,12 +4,18 @@ use std::collections::HashMap;
 
 use granit_parser::{Event, Marker, Parser, ScalarStyle, Span, StructureStyle, Tag};
 
+use crate::budget::Budget;
+
 use super::scalar::{self, Resolved};
 use super::{Content, Entry, MOST_BYTES, MOST_DEPTH, Node, Scalar, Style, YamlError, flow};
 
 /// What aliases may copy in all, in bytes, counting [`NODE_WEIGHT`] for each node: ten times the longest text.
 const MOST_COPIED: usize = 32 << 20;
 const NODE_WEIGHT: usize = 128;
+/// Steps for a node that is made, or copied.
+const STEPS_PER_NODE: usize = 32;
+/// Steps for a byte that is read.
+const STEPS_PER_BYTE: u64 = 8;
 
 /// A finished node with what bounds need to know of it.
 #[derive(Clone)]
@@ -52,8 +58,8 @@ enum Origin {
     Merged,
 }
 
-#[derive(Default)]
-struct Builder {
+struct Builder<'b> {
+    budget: &'b Budget,
     stack: Vec<Frame>,
     anchors: HashMap<usize, Built>,
     copied: usize,
@@ -63,7 +69,7 @@ struct Builder {
     open_end: Option<usize>,
 }
 
-pub(super) fn documents(text: &str) -> Result<Vec<Node>, YamlError> {
+pub(super) fn documents(text: &str, budget: &Budget) -> Result<Vec<Node>, YamlError> {
     let start = Marker::new(0, 1, 0);
     if text.len() > MOST_BYTES {
         return Err(error(&start, format!("{} bytes are too many: at most {MOST_BYTES} are read", text.len())));
@@ -75,7 +81,17 @@ pub(super) fn documents(text: &str) -> Result<Vec<Node>, YamlError> {
         block_nesting_limit: MOST_DEPTH,
     };
     let open_end = (!text.ends_with(['\n', '\r'])).then_some(text.len());
-    let mut builder = Builder { open_end, ..Builder::default() };
+    let spent = budget.spend(text.len() as u64 * STEPS_PER_BYTE);
+    spent.map_err(|_| error(&start, "this text is more than is read of one ConfigMap: split the ConfigMap"))?;
+    let mut builder = Builder {
+        budget,
+        stack: Vec::new(),
+        anchors: HashMap::new(),
+        copied: 0,
+        root: None,
+        documents: Vec::new(),
+        open_end,
+    };
     for next in Parser::new_from_str_with_options(text, options) {
         let (event, span) = next.map_err(|found| flow::explain(text, &found))?;
         builder.event(event, &span)?;
@@ -91,7 +107,7 @@ fn error(at: &Marker, message: impl Into<String>) -> YamlError {
     YamlError { line: at.line().max(1), column: at.col() + 1, message: message.into() }
 }
 
-impl Builder {
+impl Builder<'_> {
     fn event(&mut self, event: Event<'_>, span: &Span) -> Result<(), YamlError> {
         match event {
             Event::DocumentStart(..) => {
@@ -116,10 +132,9 @@ impl Builder {
                 let Some(target) = self.anchors.get(&id) else {
                     return Err(error(&span.start, "an anchor's value contains itself"));
                 };
-                self.copied = self.copied.saturating_add(target.weight);
-                if self.copied > MOST_COPIED {
-                    return Err(error(&span.start, "aliases expand to too much: write the values out"));
-                }
+                let weight = target.weight;
+                self.copies(weight, "aliases expand to too much: write the values out", &span.start)?;
+                let Some(target) = self.anchors.get(&id) else { return Ok(()) };
                 let mut copy = target.clone();
                 copy.merge = false;
                 self.finish(copy, 0, &span.start)
@@ -180,6 +195,13 @@ impl Builder {
             && span.end.byte_offset() == self.open_end
     }
 
+    /// Counts what is copied, for one text and for all that share the budget.
+    fn copies(&mut self, weight: usize, message: &str, at: &Marker) -> Result<(), YamlError> {
+        self.copied = self.copied.saturating_add(weight);
+        let spent = self.budget.spend((weight * STEPS_PER_NODE / NODE_WEIGHT) as u64);
+        if self.copied > MOST_COPIED || spent.is_err() { Err(error(at, message)) } else { Ok(()) }
+    }
+
     fn deeper(&self, at: &Marker) -> Result<(), YamlError> {
         if self.stack.len() >= MOST_DEPTH { Err(too_deep(at)) } else { Ok(()) }
     }
@@ -189,10 +211,7 @@ impl Builder {
             return Err(too_deep(at));
         }
         if anchor != 0 {
-            self.copied = self.copied.saturating_add(built.weight);
-            if self.copied > MOST_COPIED {
-                return Err(error(at, "anchors within anchors hold too much: write the values out"));
-            }
+            self.copies(built.weight, "anchors within anchors hold too much: write the values out", at)?;
             self.anchors.insert(anchor, built.clone());
         }
         match self.stack.last_mut() {

@@ -3,33 +3,37 @@
 use serde_json::{Number, Value};
 
 use super::super::format::{Digest, Image};
-use super::super::{Bound, Format, ListSchema, MapSchema, NumberSchema, Pattern, TextSchema, accept};
-use super::{ParameterError, Place, Problems, properties, schema};
+use super::super::{Bound, Format, ListSchema, MapSchema, NumberSchema, Pattern, PatternError, TextSchema, accept};
+use super::{Place, Problems, properties, schema};
+use crate::budget::Exhausted;
 use crate::lifetime;
 use crate::quantity::Quantity;
 use crate::yaml::{Content, Node};
 
 /// The keywords of one schema, and where problems go.
-pub(super) struct Keywords<'n, 'p> {
+pub(super) struct Keywords<'n, 'p, 'b> {
     node: &'n Node,
     taken: Vec<&'static str>,
-    pub(super) problems: &'p mut Problems,
+    pub(super) problems: &'p mut Problems<'b>,
 }
 
-impl<'n, 'p> Keywords<'n, 'p> {
-    pub(super) fn of(node: &'n Node, problems: &'p mut Problems) -> Option<Self> {
+impl<'n, 'p, 'b> Keywords<'n, 'p, 'b> {
+    pub(super) fn of(node: &'n Node, problems: &'p mut Problems<'b>) -> Option<Self> {
         if node.entries().is_none() {
-            problems.push(ParameterError {
-                line: node.line,
-                message: format!("expected a schema such as {{type: string}}, got {}", node.describe()),
-            });
+            problems.push(node.line, format!("expected a schema such as {{type: string}}, got {}", node.describe()));
             return None;
         }
         Some(Self { node, taken: Vec::new(), problems })
     }
 
     pub(super) fn problem(&mut self, line: usize, message: &str) {
-        self.problems.push(ParameterError { line, message: message.into() });
+        self.problems.push(line, message);
+    }
+
+    /// Takes steps; that they are used up is a problem.
+    pub(super) fn spend(&mut self, steps: u64) -> Result<(), Exhausted> {
+        let spent = self.problems.budget.spend(steps);
+        spent.inspect_err(|Exhausted| self.problems.end(self.node.line))
     }
 
     pub(super) fn problem_at(&mut self, key: &str, message: &str) {
@@ -52,7 +56,7 @@ impl<'n, 'p> Keywords<'n, 'p> {
             return;
         }
         for entry in self.node.entries().unwrap_or_default() {
-            if !self.taken.contains(&entry.key.as_str()) {
+            if !self.taken.contains(&entry.key.as_str()) && !self.problems.are_many() {
                 let mut known: Vec<_> = self.taken.clone();
                 known.sort_unstable();
                 let message = format!("unknown keyword {:?} here: expected one of {}", entry.key, known.join(", "));
@@ -100,7 +104,7 @@ impl<'n, 'p> Keywords<'n, 'p> {
     }
 
     pub(super) fn text_schema(&mut self) -> Option<TextSchema> {
-        let before = self.problems.len();
+        let before = self.problems.count;
         let mut text = TextSchema {
             pattern: None,
             min_length: self.count("minLength"),
@@ -109,8 +113,8 @@ impl<'n, 'p> Keywords<'n, 'p> {
         };
         self.ordered("minLength", text.min_length, text.max_length);
         if let Some(source) = self.text("pattern") {
-            match Pattern::new(&source) {
-                Ok(pattern) => text.pattern = Some(pattern),
+            match self.pattern(Pattern::new, &source) {
+                Ok(pattern) => text.pattern = pattern,
                 Err(error) => self.problem_at("pattern", &error.to_string()),
             }
         }
@@ -141,7 +145,24 @@ impl<'n, 'p> Keywords<'n, 'p> {
                 self.forget();
             }
         }
-        (self.problems.len() == before).then_some(text)
+        (self.problems.count == before).then_some(text)
+    }
+
+    /// Compiles a pattern; none where the steps are used up, which is told.
+    fn pattern(
+        &mut self,
+        compile: impl Fn(&str) -> Result<Pattern, PatternError>,
+        source: &str,
+    ) -> Result<Option<Pattern>, PatternError> {
+        if self.spend(Pattern::steps_to_read(source)).is_err() {
+            return Ok(None);
+        }
+        let made = compile(source);
+        let steps = made.as_ref().map_or_else(PatternError::steps, Pattern::steps_made);
+        if self.spend(steps).is_err() {
+            return Ok(None);
+        }
+        made.map(Some)
     }
 
     fn image(&mut self, text: &mut TextSchema) {
@@ -161,8 +182,8 @@ impl<'n, 'p> Keywords<'n, 'p> {
             self.problem_at("pattern", "an image has its own words (registry, repository, digest) and no pattern");
             return;
         }
-        match Pattern::unbounded(&image.language()) {
-            Ok(pattern) => text.pattern = Some(pattern),
+        match self.pattern(Pattern::unbounded, &image.language()) {
+            Ok(pattern) => text.pattern = pattern,
             Err(error) => self.problem_at("format", &error.to_string()),
         }
         text.format = Some(Format::Image(image.describe()));
@@ -206,7 +227,7 @@ impl<'n, 'p> Keywords<'n, 'p> {
     }
 
     pub(super) fn number_schema(&mut self, integer: bool) -> Option<NumberSchema> {
-        let before = self.problems.len();
+        let before = self.problems.count;
         let minimum = self.number_bound("minimum", "exclusiveMinimum");
         let maximum = self.number_bound("maximum", "exclusiveMaximum");
         if let (Some(minimum), Some(maximum)) = (&minimum, &maximum)
@@ -214,7 +235,7 @@ impl<'n, 'p> Keywords<'n, 'p> {
         {
             self.problem_at("minimum", "minimum is above its maximum: no value could be both");
         }
-        (self.problems.len() == before).then_some(NumberSchema { integer, minimum, maximum })
+        (self.problems.count == before).then_some(NumberSchema { integer, minimum, maximum })
     }
 
     /// `exclusive` is a flag beside the bound (OpenAPI v3), or the bound itself (JSON schema).
