@@ -72,9 +72,9 @@ pub(crate) struct OfPod {
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     completeness: Completeness,
-    /// By namespace, then by name. There may be very many: copies of the facts share them.
+    /// By namespace, then by name, as limits are. There may be very many: copies of the facts share them.
     accounts: Arc<HashMap<String, BTreeMap<String, Account>>>,
-    limit_ranges: BTreeMap<String, BTreeMap<String, LimitRange>>,
+    limit_ranges: Arc<BTreeMap<String, BTreeMap<String, LimitRange>>>,
     priority_classes: BTreeMap<String, PriorityClass>,
     runtime_classes: BTreeMap<String, RuntimeClass>,
     storage_classes: BTreeMap<String, Class>,
@@ -145,7 +145,7 @@ impl Facts {
                     .insert(name, Account::read(object));
             }
             "LimitRange" => {
-                let ranges = self.limit_ranges.entry(namespace.to_owned()).or_default();
+                let ranges = Arc::make_mut(&mut self.limit_ranges).entry(namespace.to_owned()).or_default();
                 ranges.insert(name, LimitRange::read(object));
             }
             "PriorityClass" => {
@@ -193,8 +193,12 @@ impl Facts {
                 }
             }
             "LimitRange" => {
-                if let Some(ranges) = self.limit_ranges.get_mut(namespace) {
+                let all = Arc::make_mut(&mut self.limit_ranges);
+                if let Some(ranges) = all.get_mut(namespace) {
                     ranges.remove(name);
+                    if ranges.is_empty() {
+                        all.remove(namespace);
+                    }
                 }
             }
             "PriorityClass" => {
