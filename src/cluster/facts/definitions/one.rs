@@ -19,9 +19,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// The shortest time between two lookups of one kind, whoever asks for it.
 const SPACING: Duration = Duration::from_millis(200);
-/// How long until a kind is looked up again that is served without a definition: built into a newer API server, or
-/// served by another one.
-const UNDEFINED_PAUSE: Duration = Duration::from_secs(30);
 /// Changes of one definition that may wait.
 const WAITING: usize = 4;
 
@@ -82,7 +79,7 @@ impl One {
                 Ok(Some(resource)) => {
                     pause = FIRST_PAUSE;
                     self.watch(&resource).await;
-                    tokio::time::sleep(SPACING).await;
+                    tokio::time::sleep_until((asked + SPACING).into()).await;
                     continue;
                 }
                 Ok(None) => {
@@ -96,7 +93,7 @@ impl One {
                     self.all.kinds.send_modify(|_| ());
                 }
             }
-            tokio::time::sleep(SPACING).await;
+            tokio::time::sleep_until((asked + SPACING).into()).await;
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = self.wake.notified() => {}
@@ -119,8 +116,8 @@ impl One {
         Ok(None)
     }
 
-    /// Watches the definition of `resource` until it is to be looked up again: it is gone, or of another kind, or other
-    /// versions are wanted.
+    /// Watches the definition of `resource` until it is to be looked up again: it is gone, other versions are wanted, or
+    /// there is none and somebody waits for it.
     async fn watch(&mut self, resource: &str) {
         let name = format!("{resource}.{}", self.kind.0);
         let watched = Watched::new("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions");
@@ -143,7 +140,6 @@ impl One {
                 },
                 _ = self.versions.changed() => return,
                 () = self.wake.notified(), if !there => return,
-                () = tokio::time::sleep(UNDEFINED_PAUSE), if !there => return,
             };
             let definition = match change {
                 Change::Begin => {
