@@ -3,6 +3,8 @@
 
 #[path = "cluster/callers.rs"]
 mod callers;
+#[path = "cluster/definitions.rs"]
+mod definitions;
 #[path = "cluster/gathering.rs"]
 mod gathering;
 #[path = "cluster/snapshots.rs"]

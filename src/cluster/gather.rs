@@ -108,9 +108,12 @@ impl Cluster {
             Err(why) => return Ok(Situation::unknown(now, why)),
         };
         let templates = self.templates.snapshot()?;
-        let facts = self.facts.snapshot()?;
         let namespace = request.namespace.as_deref().unwrap_or_default();
         let makes = matches!(request.operation, Operation::Create | Operation::Update);
+        let facts = match makes && templates.kinds.contains(&request.kind) {
+            true => self.facts.of(&request.kind).await?,
+            false => self.facts.snapshot()?,
+        };
         let concerned = makes && templates.namespaces.contains(namespace);
         let masters = self.masters.covering(concerned.then_some(namespace)).await?;
 

@@ -2,7 +2,7 @@
 //!
 //! The rooms: [`client`] connects and reads; [`watch`] lists and watches, with proof of life; [`clock`] is the API
 //! server's; [`templates`], [`facts`], [`masters`], [`collectable`] and [`dependents`] are snapshots; [`reviews`] asks who may
-//! what; [`callers`] finds out who asks;
+//! what; [`revision`] is all that is read of some objects; [`callers`] finds out who asks;
 //! [`lineage`] what owns an object; [`gather`] puts a verdict's situation together; [`events`] tells what was decided;
 //! [`readiness`] says whether all of that can be relied on; [`metrics`] counts. [`still`] is a cluster that is given
 //! instead of watched, for benchmarks.
@@ -20,6 +20,7 @@ pub mod masters;
 pub mod metrics;
 pub mod readiness;
 pub(crate) mod reviews;
+pub(crate) mod revision;
 pub mod still;
 pub mod templates;
 pub(crate) mod watch;
@@ -102,7 +103,7 @@ impl Cluster {
 
         let mut tasks = Tasks { running: JoinSet::new(), shutdown };
         tasks.keep("the templates", Arc::clone(&templates).run(client.clone()));
-        tasks.keep("the facts", Arc::clone(&facts).run(client.clone()));
+        tasks.keep("the facts", Arc::clone(&facts).run(client.clone(), Arc::clone(&templates)));
         tasks.keep(
             "the masters' accounts",
             Arc::clone(&masters).run(client.clone(), Arc::clone(&templates), Arc::clone(&facts)),

@@ -135,12 +135,24 @@ impl Cluster {
         let problem = self.trusted.as_ref().and_then(|trusted| trusted.problem.load_full());
         [
             ("templates", self.templates.snapshot().map(drop).map_err(|stale| stale.to_string())),
-            ("facts", self.facts.snapshot().map(drop).map_err(|stale| stale.to_string())),
+            ("facts", self.facts_known()),
             ("clock", clock),
             ("masters", masters),
             ("dependents", dependents),
             ("certificate", problem.map_or(Ok(()), |problem| Err(problem.as_ref().clone()))),
         ]
+    }
+
+    fn facts_known(&self) -> Result<(), String> {
+        self.facts.snapshot().map_err(|stale| stale.to_string())?;
+        // Which kinds there are, the templates say.
+        if self.templates.age().is_none() {
+            return Ok(());
+        }
+        match self.facts.settling(&self.templates.last().kinds) {
+            Some(kind) => Err(format!("the CustomResourceDefinition of {kind} has not been read yet")),
+            None => Ok(()),
+        }
     }
 
     /// Whether requests can be judged now.

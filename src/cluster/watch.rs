@@ -34,11 +34,11 @@ pub const STALE_AFTER: Duration = Duration::from_secs(60);
 /// How long beyond its own end a silent watch is believed in: the server ends it, so silence means the
 /// connection is dead.
 const GRACE: Duration = Duration::from_secs(3);
-/// How long one page of a list may take; pages are of [`PAGE`] objects, at most about 1.5 MB each.
+/// How long one page of a list may take: of [`PAGE`] objects at most, each of about 1.5 MB at most.
 const LIST_DEADLINE: Duration = Duration::from_secs(15);
 /// How long a watch may take to begin.
 const BEGIN_DEADLINE: Duration = Duration::from_secs(5);
-/// Objects per page of a list.
+/// Objects per page of a list, where they are small.
 const PAGE: u32 = 500;
 /// The pause after a failure, doubled up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -55,6 +55,10 @@ pub(crate) struct Watched {
     pub resource: String,
     /// A label selector.
     pub labels: Option<String>,
+    /// The only object that is watched.
+    pub only: Option<String>,
+    /// Objects per page of a list.
+    pub page: u32,
     /// Whole objects or their metadata.
     pub detail: Detail,
 }
@@ -66,6 +70,8 @@ impl Watched {
             kind: kind.into(),
             resource: resource.into(),
             labels: None,
+            only: None,
+            page: PAGE,
             detail: Detail::Whole,
         }
     }
@@ -73,6 +79,20 @@ impl Watched {
     #[must_use]
     pub(crate) fn labelled(mut self, selector: &str) -> Self {
         self.labels = Some(selector.into());
+        self
+    }
+
+    /// Of all objects the one of this name.
+    #[must_use]
+    pub(crate) fn named(mut self, name: &str) -> Self {
+        self.only = Some(name.into());
+        self
+    }
+
+    /// Listed in pages of so many objects: where each may be large, that is how many are in memory at once.
+    #[must_use]
+    pub(crate) fn in_pages_of(mut self, objects: u32) -> Self {
+        self.page = objects;
         self
     }
 
@@ -98,7 +118,9 @@ impl Watched {
     fn request(&self, query: &[(&str, &str)]) -> Result<http::Request<Vec<u8>>, http::Error> {
         let mut uri = self.path();
         let labels = self.labels.as_deref().map(|selector| ("labelSelector", selector));
-        for (index, (key, value)) in query.iter().copied().chain(labels).enumerate() {
+        let only = self.only.as_ref().map(|name| format!("metadata.name={name}"));
+        let only = only.as_deref().map(|selector| ("fieldSelector", selector));
+        for (index, (key, value)) in query.iter().copied().chain(labels).chain(only).enumerate() {
             let value = value.replace('%', "%25").replace('=', "%3D").replace('&', "%26").replace(' ', "%20");
             let separator = if index == 0 { "" } else { "&" };
             uri.push_str(&format!("{separator}{key}={}", value.replace('+', "%2B")));
@@ -339,7 +361,7 @@ async fn list<T: Watchable>(
 ) -> Result<String, Trouble> {
     let at = Instant::now();
     tell(out, at, Change::Begin).await?;
-    let limit = PAGE.to_string();
+    let limit = watched.page.to_string();
     let mut token = String::new();
     loop {
         let mut query = vec![("limit", limit.as_str())];

@@ -13,6 +13,9 @@ fn selectors_and_tokens_survive_the_uri() {
     let watched = Watched::new("v1", "ConfigMap", "configmaps").labelled("fledged.io/templates=true");
     let uri = watched.request(&[("continue", "a+b=&c")]).unwrap().uri().to_string();
     assert_eq!(uri, "/api/v1/configmaps?continue=a%2Bb%3D%26c&labelSelector=fledged.io/templates%3Dtrue");
+    let one = Watched::new("apps/v1", "Deployment", "deployments").named("eod");
+    let uri = one.request(&[("limit", "1")]).unwrap().uri().to_string();
+    assert_eq!(uri, "/apis/apps/v1/deployments?limit=1&fieldSelector=metadata.name%3Deod");
     let uri = Watched::new("apps/v1", "Deployment", "deployments").request(&[]).unwrap().uri().to_string();
     assert_eq!(uri, "/apis/apps/v1/deployments?");
 }

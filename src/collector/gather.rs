@@ -17,6 +17,8 @@ use policies::keys;
 use policies::stamp::{Marks, StampError};
 use tokio::sync::mpsc;
 
+use crate::cluster::revision::FEW;
+
 use super::bare::{Bare, metadata_only};
 use super::discover::{Kind, Objects};
 use super::foreign;
@@ -135,6 +137,16 @@ pub(super) fn watch(
     labels: Option<&str>,
 ) -> impl Stream<Item = watcher::Result<watcher::Event<Bare>>> + Send + use<> {
     watcher(api(metadata_only(client), namespace, resource), selecting(labels)).default_backoff()
+}
+
+/// The same, of a kind whose annotations may be large: few are listed at once.
+pub(super) fn watch_large(
+    client: Client,
+    namespace: Option<&str>,
+    resource: &ApiResource,
+) -> impl Stream<Item = watcher::Result<watcher::Event<Bare>>> + Send + use<> {
+    let config = selecting(None).page_size(FEW);
+    watcher(api(metadata_only(client), namespace, resource), config).default_backoff()
 }
 
 /// The same for the object of this name in a namespace.

@@ -91,7 +91,11 @@ pub(super) async fn attend(client: Client, occasion: Occasion, out: mpsc::Sender
     let mut pause = FIRST_PAUSE;
     loop {
         let resource = occasion.api_resource();
-        let events = gather::watch(client.clone(), occasion.namespace.as_deref(), &resource, None);
+        let namespace = occasion.namespace.as_deref();
+        let events = match occasion.about {
+            About::Kinds => gather::watch_large(client.clone(), namespace, &resource).boxed(),
+            About::Rights => gather::watch(client.clone(), namespace, &resource, None).boxed(),
+        };
         let mut events = std::pin::pin!(events);
         while let Some(event) = events.next().await {
             let said = match event {

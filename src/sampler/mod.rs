@@ -49,7 +49,7 @@ pub async fn run(client: Client, instance: String, metrics: Metrics) {
     let teller = Teller::new(client.clone(), &instance, metrics);
     tokio::join!(
         Arc::clone(&templates).run(client.clone()),
-        Arc::clone(&facts).run(client.clone()),
+        Arc::clone(&facts).run(client.clone(), Arc::clone(&templates)),
         occasions::attend(client.clone(), heard),
         sample(client, templates, facts, occasions, teller),
     );

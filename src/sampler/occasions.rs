@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::cluster::revision::{FEW, Revision};
 use crate::cluster::watch::{Change, News, Pulse, Watched, follow};
 
 /// What is heard.
@@ -43,9 +44,9 @@ pub(super) async fn attend(client: Client, out: mpsc::Sender<Occasion>) {
             while !served(&client, api_version, resource).await {
                 tokio::time::sleep(PAUSE).await;
             }
-            let watched = Watched::new(api_version, kind, resource).metadata_only();
+            let watched = Watched::new(api_version, kind, resource).metadata_only().in_pages_of(FEW);
             let (sender, news) = mpsc::channel(WAITING);
-            tokio::join!(follow::<Value>(client, watched, Arc::new(Pulse::unhurried()), sender), heed(news, out));
+            tokio::join!(follow::<Revision>(client, watched, Arc::new(Pulse::unhurried()), sender), heed(news, out));
         });
     }
     while watches.join_next().await.is_some() {}
@@ -72,7 +73,7 @@ async fn served(client: &Client, api_version: &str, resource: &str) -> bool {
 }
 
 /// Tells of what changes, by what its author wrote: a status says nothing here.
-async fn heed(mut news: mpsc::Receiver<News<Value>>, out: mpsc::Sender<Occasion>) {
+async fn heed(mut news: mpsc::Receiver<News<Revision>>, out: mpsc::Sender<Occasion>) {
     let mut known: HashMap<String, String> = HashMap::new();
     let mut listed = HashMap::new();
     while let Some(News { change, .. }) = news.recv().await {
@@ -80,7 +81,7 @@ async fn heed(mut news: mpsc::Receiver<News<Value>>, out: mpsc::Sender<Occasion>
         match change {
             Change::Begin => listed = HashMap::new(),
             Change::Listed(object) => {
-                listed.insert(name(&object), state(&object));
+                listed.insert(object.name().to_owned(), object.state());
             }
             Change::Complete => {
                 said.push(Occasion::Began);
@@ -91,13 +92,13 @@ async fn heed(mut news: mpsc::Receiver<News<Value>>, out: mpsc::Sender<Occasion>
                 }
             }
             Change::Applied(object) => {
-                let state = state(&object);
-                if known.insert(name(&object), state.clone()) != Some(state) {
+                let state = object.state();
+                if known.insert(object.name().to_owned(), state.clone()) != Some(state) {
                     said.push(Occasion::Changed);
                 }
             }
             Change::Removed(object) => {
-                known.remove(&name(&object));
+                known.remove(object.name());
                 said.push(Occasion::Changed);
             }
             Change::Alive => {}
@@ -108,15 +109,4 @@ async fn heed(mut news: mpsc::Receiver<News<Value>>, out: mpsc::Sender<Occasion>
             }
         }
     }
-}
-
-fn name(object: &Value) -> String {
-    object["metadata"]["name"].as_str().unwrap_or_default().to_owned()
-}
-
-/// The object's uid and generation: the generation counts what is written in `spec`.
-fn state(object: &Value) -> String {
-    let metadata = &object["metadata"];
-    let version = if metadata["generation"].is_u64() { &metadata["generation"] } else { &metadata["resourceVersion"] };
-    format!("{} {version}", metadata["uid"])
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 use policies::library::{Library, TemplateSet};
 use policies::object::NamespacedName;
 use policies::sample::{places, sample, steady, unasked};
-use policies::tables::Facts;
 use policies::template::Template;
 use tokio::time::Instant;
 
@@ -110,8 +109,7 @@ impl Rounds {
         let due = self.due(&snapshot.library);
         let mut suspects = Vec::new();
         for due in due {
-            let Ok(facts) = facts.snapshot() else { return Some(Instant::now()) };
-            match self.look(&due, &facts).await {
+            match self.look(&due, facts).await {
                 Outcome::Unknown(found) => suspects.push((due, found)),
                 outcome => self.keep(&due, outcome),
             }
@@ -120,8 +118,7 @@ impl Rounds {
             tokio::time::sleep(CONFIRM).await;
         }
         for (due, first) in suspects {
-            let Ok(facts) = facts.snapshot() else { return Some(Instant::now()) };
-            let outcome = match self.look(&due, &facts).await {
+            let outcome = match self.look(&due, facts).await {
                 Outcome::Unknown(second) => match steady(&first, second) {
                     found if found.is_empty() => Outcome::Known,
                     found => Outcome::Unknown(found),
@@ -159,7 +156,11 @@ impl Rounds {
         due
     }
 
-    async fn look(&self, due: &Due, facts: &Facts) -> Outcome {
+    async fn look(&self, due: &Due, facts: &LiveFacts) -> Outcome {
+        let facts = match facts.of(&due.template.kind).await {
+            Ok(facts) => facts,
+            Err(stale) => return Outcome::NotMade(stale.to_string()),
+        };
         let namespace = &due.subject.namespace;
         let made = match sample(&due.template, namespace) {
             Ok(made) => made,
@@ -167,10 +168,10 @@ impl Rounds {
         };
         // Where the manifest names its namespace, that is where it goes.
         let namespace = made["metadata"]["namespace"].as_str().unwrap_or(namespace).to_owned();
-        match self.probe.send(&due.template.kind, &made, &namespace, facts).await {
+        match self.probe.send(&due.template.kind, &made, &namespace, &facts).await {
             Err(Unsent::NotAllowed(why)) => Outcome::NotAllowed(why),
             Err(Unsent::Refused(why)) => Outcome::NotMade(why),
-            Ok((sent, back)) => match unasked(&due.set, &due.template, &sent, &back, &namespace, facts) {
+            Ok((sent, back)) => match unasked(&due.set, &due.template, &sent, &back, &namespace, &facts) {
                 Err(reason) => Outcome::NotMade(reason.to_string()),
                 Ok(found) if found.is_empty() => Outcome::Known,
                 Ok(found) => Outcome::Unknown(found),

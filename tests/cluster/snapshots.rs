@@ -189,8 +189,16 @@ async fn a_hundred_templates_are_known_soon_after_the_start() {
 #[tokio::test(flavor = "multi_thread")]
 async fn facts_follow_the_live_objects() {
     let (cluster, _guard) = started().await;
-    let group = format!("{}.example.com", plane().namespace().unwrap());
+    let namespace = plane().namespace().unwrap();
+    let group = format!("{namespace}.example.com");
     let kind = Gvk::new(&group, "v1", "Widget");
+    // Of custom kinds those are known that a template names.
+    let widgets = template(&namespace, "widgets", LABELLED).replace(
+        "    apiVersion: v1\n    kind: ConfigMap\n    metadata",
+        &format!("    apiVersion: {group}/v1\n    kind: Widget\n    metadata"),
+    );
+    assert!(widgets.contains("kind: Widget"), "{widgets}");
+    plane().apply(&widgets).unwrap();
     let status = || policies::tables::has_status(&kind, &cluster.facts().snapshot().unwrap());
     let becomes = |expected: Option<bool>| {
         let known = status();

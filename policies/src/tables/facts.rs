@@ -1,12 +1,13 @@
 //! The live objects that injectors and custom resources depend on.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::object::Gvk;
 
-use super::custom::{Custom, CustomVersion};
+use super::custom::{CustomVersion, Definition};
 
 /// Whether what is not among the facts does not exist.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -71,14 +72,14 @@ pub(crate) struct OfPod {
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     completeness: Completeness,
-    /// By namespace, then by name.
-    accounts: HashMap<String, BTreeMap<String, Account>>,
-    limit_ranges: BTreeMap<String, BTreeMap<String, LimitRange>>,
+    /// By namespace, then by name, as limits are. There may be very many: copies of the facts share them.
+    accounts: Arc<HashMap<String, BTreeMap<String, Account>>>,
+    limit_ranges: Arc<BTreeMap<String, BTreeMap<String, LimitRange>>>,
     priority_classes: BTreeMap<String, PriorityClass>,
     runtime_classes: BTreeMap<String, RuntimeClass>,
     storage_classes: BTreeMap<String, Class>,
     ingress_classes: BTreeMap<String, Class>,
-    customs: BTreeMap<String, Custom>,
+    definitions: BTreeMap<String, Arc<Definition>>,
 }
 
 /// The kinds that are facts, as apiVersion and kind, for whoever watches or reads them.
@@ -138,10 +139,13 @@ impl Facts {
                 }
             }
             "ServiceAccount" => {
-                self.accounts.entry(namespace.to_owned()).or_default().insert(name, Account::read(object));
+                Arc::make_mut(&mut self.accounts)
+                    .entry(namespace.to_owned())
+                    .or_default()
+                    .insert(name, Account::read(object));
             }
             "LimitRange" => {
-                let ranges = self.limit_ranges.entry(namespace.to_owned()).or_default();
+                let ranges = Arc::make_mut(&mut self.limit_ranges).entry(namespace.to_owned()).or_default();
                 ranges.insert(name, LimitRange::read(object));
             }
             "PriorityClass" => {
@@ -157,8 +161,8 @@ impl Facts {
                 self.ingress_classes.insert(name, Class::read(object, "ingressclass.kubernetes.io/is-default-class"));
             }
             "CustomResourceDefinition" => {
-                if let Some(custom) = Custom::read(object) {
-                    self.customs.insert(name, custom);
+                if let Some(definition) = Definition::of(object) {
+                    self.define(&name, Arc::new(definition));
                 }
             }
             _ => return false,
@@ -166,20 +170,35 @@ impl Facts {
         true
     }
 
+    /// Adds or replaces the CustomResourceDefinition of this name.
+    pub fn define(&mut self, name: &str, definition: Arc<Definition>) {
+        self.definitions.insert(name.to_owned(), definition);
+    }
+
+    /// The names of the CustomResourceDefinitions that are known.
+    pub fn defined(&self) -> impl Iterator<Item = &str> {
+        self.definitions.keys().map(String::as_str)
+    }
+
     /// Forgets a live object. `namespace` is empty for kinds of the whole cluster.
     pub fn remove(&mut self, kind: &str, namespace: &str, name: &str) {
         match kind {
             "ServiceAccount" => {
-                if let Some(accounts) = self.accounts.get_mut(namespace) {
+                let all = Arc::make_mut(&mut self.accounts);
+                if let Some(accounts) = all.get_mut(namespace) {
                     accounts.remove(name);
                     if accounts.is_empty() {
-                        self.accounts.remove(namespace);
+                        all.remove(namespace);
                     }
                 }
             }
             "LimitRange" => {
-                if let Some(ranges) = self.limit_ranges.get_mut(namespace) {
+                let all = Arc::make_mut(&mut self.limit_ranges);
+                if let Some(ranges) = all.get_mut(namespace) {
                     ranges.remove(name);
+                    if ranges.is_empty() {
+                        all.remove(namespace);
+                    }
                 }
             }
             "PriorityClass" => {
@@ -195,7 +214,7 @@ impl Facts {
                 self.ingress_classes.remove(name);
             }
             "CustomResourceDefinition" => {
-                self.customs.remove(name);
+                self.definitions.remove(name);
             }
             _ => {}
         }
@@ -223,7 +242,8 @@ impl Facts {
     pub(crate) fn only(known: &OfPod, namespace: &str, account: &str, class: Option<&str>) -> Self {
         let mut only = Self::new(known.completeness);
         if let Some(known) = &known.account {
-            only.accounts.insert(namespace.to_owned(), BTreeMap::from([(account.to_owned(), known.clone())]));
+            Arc::make_mut(&mut only.accounts)
+                .insert(namespace.to_owned(), BTreeMap::from([(account.to_owned(), known.clone())]));
         }
         if let Some((name, class)) = &known.default {
             only.priority_classes.insert(name.clone(), class.clone());
@@ -267,8 +287,8 @@ impl Facts {
         self.definition(kind)?.versions.get(&kind.version)
     }
 
-    pub(super) fn definition(&self, kind: &Gvk) -> Option<&Custom> {
-        self.customs.values().find(|custom| custom.group == kind.group && custom.kind == kind.kind)
+    pub(super) fn definition(&self, kind: &Gvk) -> Option<&Definition> {
+        self.definitions.values().map(|found| &**found).find(|found| found.defines(&kind.group, &kind.kind))
     }
 }
 

@@ -22,6 +22,7 @@ mod shape;
 pub(crate) use at::At;
 pub use compare::compare;
 pub(crate) use compare::{absent, same};
+pub use custom::{Definition, Unreadable};
 pub use defaults::complete;
 pub(crate) use facts::OfPod;
 pub use facts::{Completeness, Facts, KINDS as FACT_KINDS};
@@ -99,7 +100,7 @@ pub fn forbidden(kind: &Gvk) -> Option<&'static str> {
         ("certificates.k8s.io", _) => Some("it obtains certificates, which are identities"),
         ("", "ServiceAccount") => Some("it is an identity"),
         ("", "Binding") => Some("it places pods"),
-        ("policy", "Eviction") => Some("it deletes pods"),
+        ("policy", "Eviction") | ("lifecycle.k8s.io", _) => Some("it deletes pods"),
         _ if scope(kind) == Scope::Cluster => Some("it is not in a namespace"),
         _ => None,
     }
@@ -122,6 +123,8 @@ mod tests {
             ("v1", "Binding", true),
             ("authentication.k8s.io/v1", "TokenRequest", true),
             ("storage.k8s.io/v1", "StorageClass", true),
+            ("policy/v1", "Eviction", true),
+            ("lifecycle.k8s.io/v1alpha1", "EvictionRequest", true),
             ("v1", "Pod", false),
             ("batch/v1", "Job", false),
             ("v1", "ConfigMap", false),

@@ -107,7 +107,7 @@ fn objects_mut<'a>(parent: &'a mut Object, field: &str) -> impl Iterator<Item = 
 }
 
 /// The containers that run: ephemeral ones have no resources and no ports.
-const CONTAINERS: [&str; 2] = ["initContainers", "containers"];
+pub(super) const CONTAINERS: [&str; 2] = ["initContainers", "containers"];
 
 /// Requests that are absent are the limits; the pod's own are the sum of its containers', or its limits.
 fn pod_requests(pod: &mut Object) {
@@ -165,16 +165,20 @@ fn requests_from_limits(container: &mut Object) {
     }
 }
 
-type Amounts = BTreeMap<String, Quantity>;
+/// Amounts of resources.
+pub(super) type Amounts = BTreeMap<String, Quantity>;
+
+/// The limits or requests in `resources` that can be read.
+pub(super) fn amounts(resources: &Value, list: &str) -> Amounts {
+    let found = resources.get(list).and_then(Value::as_object);
+    let parsed = found.into_iter().flatten().map(|(resource, amount)| (resource, Quantity::from_value(amount)));
+    parsed.filter_map(|(resource, amount)| Some((resource.clone(), amount.ok()?))).collect()
+}
 
 /// What the scheduler counts for all containers together: the running ones and the sidecars add up, and each init
 /// container needs its own and what the sidecars before it take.
-fn containers_together(spec: &Object, list: &str) -> Amounts {
-    let amounts = |container: &Value| -> Amounts {
-        let found = container.get("resources").and_then(|resources| resources.get(list)).and_then(Value::as_object);
-        let parsed = found.into_iter().flatten().map(|(resource, amount)| (resource, Quantity::from_value(amount)));
-        parsed.filter_map(|(resource, amount)| Some((resource.clone(), amount.ok()?))).collect()
-    };
+pub(super) fn containers_together(spec: &Object, list: &str) -> Amounts {
+    let amounts = |container: &Value| amounts(container.get("resources").unwrap_or(&Value::Null), list);
     let add = |sum: &mut Amounts, more: &Amounts| {
         for (resource, amount) in more {
             let total = sum.entry(resource.clone()).or_insert(Quantity::ZERO);

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use kube::Client;
-use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::cluster::reviews::{self, Deed, User};
+use crate::cluster::revision::{FEW, Revision};
 use crate::cluster::watch::{Change, News, Pulse, Watched, follow};
 
 /// What is watched: group, kind, resource; each of version v1. Roles of namespaces are not: there may be very many, and
@@ -29,9 +29,12 @@ pub(super) async fn attend(client: Client, out: mpsc::Sender<()>) {
             if !may_watch(&client, group, resource).await {
                 return;
             }
-            let watched = Watched::new(&format!("{group}/v1"), kind, resource).metadata_only();
+            let mut watched = Watched::new(&format!("{group}/v1"), kind, resource).metadata_only();
+            if kind == "CustomResourceDefinition" {
+                watched = watched.in_pages_of(FEW);
+            }
             let (sender, news) = mpsc::channel(WAITING);
-            tokio::join!(follow::<Value>(client, watched, Arc::new(Pulse::unhurried()), sender), heed(news, out));
+            tokio::join!(follow::<Revision>(client, watched, Arc::new(Pulse::unhurried()), sender), heed(news, out));
         }
     }))
     .await;
@@ -55,7 +58,7 @@ async fn may_watch(client: &Client, group: &str, resource: &str) -> bool {
     true
 }
 
-async fn heed(mut news: mpsc::Receiver<News<Value>>, out: mpsc::Sender<()>) {
+async fn heed(mut news: mpsc::Receiver<News<Revision>>, out: mpsc::Sender<()>) {
     while let Some(News { change, .. }) = news.recv().await {
         // A list may hold what changed while nobody watched.
         if matches!(change, Change::Complete | Change::Applied(_) | Change::Removed(_)) {

@@ -51,6 +51,8 @@ const JOB: Keep = Keep::Fields(&[
         ]),
     ),
 ]);
+const STATEFUL_SET: Keep =
+    Keep::Fields(&[("metadata", METADATA), ("spec", Keep::Fields(&[("updateStrategy", Keep::All)]))]);
 const OTHER: Keep = Keep::Fields(&[("metadata", METADATA)]);
 
 fn part_of(injected: Injected) -> &'static Keep {
@@ -58,6 +60,7 @@ fn part_of(injected: Injected) -> &'static Keep {
         Injected::Metadata => &OTHER,
         Injected::Pod => &POD,
         Injected::Job => &JOB,
+        Injected::StatefulSet => &STATEFUL_SET,
     }
 }
 

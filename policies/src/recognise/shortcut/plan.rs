@@ -48,6 +48,8 @@ pub(super) enum Injected {
     Pod,
     /// What a Job gets.
     Job,
+    /// What a StatefulSet gets.
+    StatefulSet,
 }
 
 /// A completed template.
@@ -166,6 +168,7 @@ impl Plan {
         let injected = match (template.kind.group.as_str(), template.kind.kind.as_str()) {
             ("", "Pod") => Injected::Pod,
             ("batch", "Job") => Injected::Job,
+            ("apps", "StatefulSet") => Injected::StatefulSet,
             ("", "Service" | "PersistentVolumeClaim") | ("apps", "DaemonSet") | (_, "Ingress") => return None,
             _ => Injected::Metadata,
         };

@@ -115,3 +115,37 @@ fn pods_of_one_template_in_namespaces_with_other_accounts_are_all_remembered() {
     assert!(holds("desk", &shown[0]) && holds("floor", &shown[1]));
     assert!(!holds("desk", &shown[1]) && !holds("floor", &shown[0]), "each by its own account");
 }
+
+#[test]
+fn a_stateful_set_is_recognised_the_short_way_with_and_without_what_a_newer_server_fills_in() {
+    let text = "apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: \"db-${run}\"}
+spec:
+  serviceName: db
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db}}
+    spec: {containers: [{name: db, image: \"db:1\"}]}
+";
+    let parameters = crate::parameter::Parameters::parse("run: {type: string, pattern: '[0-9]{8}'}\n").unwrap();
+    let template = compile("set.yaml", text, &Arc::new(parameters)).templates.into_iter().next().unwrap();
+    let bindings = Bindings { declared: vec![Some("20261120".into())], given: BTreeMap::new() };
+    let facts = Facts::default();
+    let mut older = render(&template, &bindings).unwrap();
+    complete(&template.kind, &mut older, &facts);
+    let mut newer = older.clone();
+    newer["spec"]["updateStrategy"]["rollingUpdate"]["maxUnavailable"] = 1.into();
+    let mut other = older.clone();
+    other["spec"]["updateStrategy"]["rollingUpdate"]["maxUnavailable"] = 2.into();
+    for form in [Form::Mutating, Form::Validating] {
+        let context = Context { form, namespace: "desk", given: &BTreeMap::new(), facts: &facts };
+        assert!(shortcut(&template, &older, &context, Marked::No).is_ok());
+        assert!(shortcut(&template, &newer, &context, Marked::No).is_ok());
+        assert!(shortcut(&template, &other, &context, Marked::No).is_err());
+        for (object, expected) in [(&older, true), (&newer, true), (&other, false)] {
+            let recognition = crate::recognise::recognise(&template, object, &context);
+            assert_eq!(matches!(recognition, crate::recognise::Recognition::Match(_)), expected, "{recognition:?}");
+        }
+    }
+}

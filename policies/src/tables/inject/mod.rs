@@ -9,7 +9,9 @@ mod ingress;
 mod job;
 mod limits;
 mod pod;
+mod pod_resources;
 mod service;
+mod stateful_set;
 mod token;
 
 pub(crate) use token::{DEFAULT_ACCOUNT, VOLUME_PREFIX};
@@ -108,6 +110,10 @@ pub(crate) fn inject_into(
         }
         ("apps", "DaemonSet") => {
             daemon_set(expected, &situation);
+            Ok(())
+        }
+        ("apps", "StatefulSet") => {
+            stateful_set::inject(expected, &situation);
             Ok(())
         }
         ("networking.k8s.io", "Ingress") => ingress::inject(expected, &situation),

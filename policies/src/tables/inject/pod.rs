@@ -3,7 +3,7 @@
 use crate::tables::At;
 use serde_json::{Map, Value, json};
 
-use super::{CouldNotTell, Form, Situation, add, entry, has, limits, list, text, token};
+use super::{CouldNotTell, Form, Situation, add, entry, has, limits, list, pod_resources, text, token};
 
 pub(super) fn inject(expected: &mut Value, situation: &Situation<'_>) -> Result<(), CouldNotTell> {
     limits::inject(expected, situation)?;
@@ -15,6 +15,7 @@ pub(super) fn inject(expected: &mut Value, situation: &Situation<'_>) -> Result<
         label_keys(expected, situation);
         app_armor(expected, situation);
         app_armor_annotations(expected, situation);
+        pod_resources::inject(expected, situation);
     }
     Ok(())
 }

@@ -378,3 +378,88 @@ fn the_old_annotation_of_a_profile_is_an_older_servers_to_add_and_only_as_the_fi
     }
     assert!(fine(&expected, Form::Validating), "a newer server adds none");
 }
+
+fn stateful_set(strategy: Value) -> Value {
+    let mut set = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "a"}, "spec": {
+        "serviceName": "a", "selector": {"matchLabels": {"app": "a"}},
+        "template": {"metadata": {"labels": {"app": "a"}}, "spec": {"containers": [{"name": "main", "image": "app:1"}]}},
+    }});
+    if !strategy.is_null() {
+        set["spec"]["updateStrategy"] = strategy;
+    }
+    set
+}
+
+#[test]
+fn an_update_of_a_stateful_set_may_say_how_many_pods_are_unavailable_as_it_does_from_1_37_on() {
+    let differs = || Ok(vec!["spec.updateStrategy.rollingUpdate.maxUnavailable".to_owned()]);
+    let rolling = |update: Value| json!({"type": "RollingUpdate", "rollingUpdate": update});
+    let shown = |number: Value| stateful_set(rolling(json!({"partition": 0, "maxUnavailable": number})));
+    for form in [Form::Mutating, Form::Validating] {
+        let left = |template: &Value, object: &Value| left(template, object, form, &cluster(&[]));
+        for template in
+            [Value::Null, rolling(json!({})), rolling(json!({"partition": 0})), json!({"rollingUpdate": {}})]
+        {
+            let template = stateful_set(template);
+            assert_eq!(left(&template, &template), Ok(vec![]), "1.36");
+            assert_eq!(left(&template, &shown(1.into())), Ok(vec![]), "1.37");
+            for other in [json!(2), json!(0), json!("1"), json!("100%"), json!(1.5)] {
+                assert_eq!(left(&template, &shown(other.clone())), differs(), "{other}");
+            }
+        }
+        // Said by the template, it is what the template says.
+        let two = stateful_set(rolling(json!({"maxUnavailable": 2})));
+        assert_eq!(left(&two, &shown(2.into())), Ok(vec![]));
+        assert_eq!(left(&two, &shown(1.into())), differs());
+        // Where nothing rolls, nothing is filled in.
+        let on_delete = stateful_set(json!({"type": "OnDelete"}));
+        let with_update = stateful_set(json!({"type": "OnDelete", "rollingUpdate": {"maxUnavailable": 1}}));
+        assert_ne!(left(&on_delete, &with_update), Ok(vec![]));
+        assert_ne!(left(&stateful_set(json!({"type": "RollingUpdate"})), &shown(1.into())), Ok(vec![]));
+    }
+}
+
+#[test]
+fn resources_of_a_pod_may_be_filled_in_as_they_are_from_1_37_on() {
+    let facts = cluster(&[account(json!({"automountServiceAccountToken": false}))]);
+    let with = |own: Value, containers: &[Value]| {
+        let containers: Vec<Value> = containers
+            .iter()
+            .enumerate()
+            .map(|(number, resources)| json!({"name": format!("c{number}"), "image": "app:1", "resources": resources}))
+            .collect();
+        pod(json!({"resources": own, "containers": containers}))
+    };
+    let limited = |cpu: &str| json!({"limits": {"cpu": cpu}});
+    let left = |own: Value, shown: Value, containers: &[Value], form: Form| {
+        left(&with(own, containers), &with(shown, containers), form, &facts)
+    };
+    let cases = [
+        // Requests without limits: those of the containers too, and the limits that all of them have.
+        (
+            json!({"requests": {"memory": "1Gi"}}),
+            json!({"requests": {"memory": "1Gi", "cpu": "3"}, "limits": {"cpu": "3"}}),
+            vec![limited("1"), limited("2")],
+        ),
+        // Never less than the request.
+        (
+            json!({"requests": {"cpu": "4"}}),
+            json!({"requests": {"cpu": "4"}, "limits": {"cpu": "4"}}),
+            vec![limited("1"), limited("2")],
+        ),
+        // One container without a limit: none.
+        (json!({"requests": {"cpu": "4"}}), json!({"requests": {"cpu": "4"}}), vec![limited("1"), json!({})]),
+    ];
+    for (own, shown, containers) in cases {
+        assert_eq!(left(own.clone(), shown.clone(), &containers, Form::Validating), Ok(vec![]), "1.37: {shown}");
+        assert_eq!(left(own.clone(), own, &containers, Form::Validating), Ok(vec![]), "1.36: {shown}");
+    }
+    let own = json!({"requests": {"cpu": "4"}});
+    let of = |limit: &str| json!({"requests": {"cpu": "4"}, "limits": {"cpu": limit}});
+    let both = [limited("1"), limited("2")];
+    assert_ne!(left(own.clone(), of("5"), &both, Form::Validating), Ok(vec![]), "another amount");
+    assert_ne!(left(own.clone(), of("4"), &both, Form::Mutating), Ok(vec![]), "sent by the caller");
+    assert_ne!(left(own, of("4"), &[limited("1"), json!({})], Form::Validating), Ok(vec![]), "not filled in");
+    let none = json!({});
+    assert_ne!(left(none.clone(), of("4"), &both, Form::Validating), Ok(vec![]), "the pod itself asks for nothing");
+}

@@ -1,12 +1,14 @@
 //! Behind a real API server: creates, start, memory, and what finding out who asks costs.
 //!
-//! The rooms: [`creates`] compares guards; [`starting`] starts, and looks at memory; [`collecting`] has the collector collect; [`table`] is what is told; [`world`] is the cluster with its masters, [`population`] fills it,
+//! The rooms: [`creates`] compares guards; [`starting`] starts, and looks at memory; [`definitions`] looks at memory beside
+//! many large CustomResourceDefinitions; [`collecting`] has the collector collect; [`table`] is what is told; [`world`] is the cluster with its masters, [`population`] fills it,
 //! [`objects`] what they create, [`intree`] the API server's own policies to compare with; [`link`] asks over kept
 //! connections, [`process`] reads what processes have used.
 
 mod asking;
 mod collecting;
 mod creates;
+mod definitions;
 mod intree;
 mod link;
 mod objects;
@@ -31,13 +33,15 @@ pub enum Part {
     Start,
     /// What finding out who asks costs.
     Asking,
+    /// Memory beside many large CustomResourceDefinitions.
+    Definitions,
     /// What the collector holds, asks and reaches with many dependents; only where it is named.
     Collecting,
 }
 
 impl Part {
     /// What is measured where nothing is named.
-    pub const USUAL: [Self; 3] = [Self::Creates, Self::Start, Self::Asking];
+    pub const USUAL: [Self; 4] = [Self::Creates, Self::Start, Self::Asking, Self::Definitions];
 }
 
 /// How much is measured.
@@ -143,6 +147,7 @@ pub fn run(binary: &Path, part: Part, effort: Effort) -> Result<Vec<Table>> {
         Part::Creates => vec![creates::run(&world, effort)?],
         Part::Start => starting::run(&world, effort)?,
         Part::Asking => vec![asking::run(&world, effort)?],
+        Part::Definitions => vec![definitions::run(&world)?],
         Part::Collecting => collecting::run(&world, effort)?,
     })
 }

@@ -55,7 +55,7 @@ level: {type: string, enum: [debug, info, warn], default: info}
     config_map(namespace, name, parameters, "pod.yaml", POD)
 }
 
-fn config_map(namespace: &str, name: &str, parameters: &str, key: &str, manifest: &str) -> Value {
+pub(super) fn config_map(namespace: &str, name: &str, parameters: &str, key: &str, manifest: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {

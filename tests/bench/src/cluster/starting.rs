@@ -250,7 +250,7 @@ fn per(after: Memory, before: Memory, count: usize) -> f64 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "bytes of memory are exact in a double")]
-fn cells(memory: Memory, each: Option<f64>) -> [Option<f64>; 4] {
+pub(super) fn cells(memory: Memory, each: Option<f64>) -> [Option<f64>; 4] {
     let mb = |bytes: u64| Some(bytes as f64 / 1e6);
     [mb(memory.resident), mb(memory.own), mb(memory.peak), each]
 }

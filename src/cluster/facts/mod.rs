@@ -1,7 +1,10 @@
 //! The live objects that the API server's own plugins put into others: accounts, limits, classes, custom kinds.
 //!
 //! What is kept of them is [`Facts`]' business; here they are watched, applied one by one, and published whole. A
-//! watch that fails, for whatever reason, makes the snapshot too old to judge by, never emptier.
+//! watch that fails, for whatever reason, makes the snapshot too old to judge by, never emptier. Definitions of custom
+//! kinds are large, and most are nobody's concern: [`definitions`] watches those whose kinds templates name.
+
+mod definitions;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,22 +12,23 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use kube::Client;
-use policies::object::NamespacedName;
+use policies::object::{Gvk, NamespacedName};
 use policies::tables::{Completeness, Facts};
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
+use self::definitions::{Defined, Definitions};
+use super::templates::Templates;
 use super::watch::{Change, News, Pulse, Stale, Watched, follow};
 
 /// What is watched: `apiVersion`, kind, resource.
-const KINDS: [(&str, &str, &str); 7] = [
+const KINDS: [(&str, &str, &str); 6] = [
     ("v1", "ServiceAccount", "serviceaccounts"),
     ("v1", "LimitRange", "limitranges"),
     ("scheduling.k8s.io/v1", "PriorityClass", "priorityclasses"),
     ("node.k8s.io/v1", "RuntimeClass", "runtimeclasses"),
     ("storage.k8s.io/v1", "StorageClass", "storageclasses"),
     ("networking.k8s.io/v1", "IngressClass", "ingressclasses"),
-    ("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions"),
 ];
 /// The kind whose names are kept too.
 const ACCOUNTS: &str = "ServiceAccount";
@@ -39,6 +43,7 @@ pub struct LiveFacts {
     published: ArcSwap<Facts>,
     accounts: watch::Sender<Arc<BTreeSet<NamespacedName>>>,
     pulses: [Arc<Pulse>; KINDS.len()],
+    definitions: Arc<Definitions>,
 }
 
 impl Default for LiveFacts {
@@ -48,6 +53,7 @@ impl Default for LiveFacts {
             published: ArcSwap::from_pointee(Facts::new(Completeness::Cluster)),
             accounts: watch::Sender::new(Arc::default()),
             pulses: std::array::from_fn(|_| Arc::default()),
+            definitions: Arc::new(Definitions::new(false)),
         }
     }
 }
@@ -55,10 +61,11 @@ impl Default for LiveFacts {
 impl LiveFacts {
     /// For whom no verdict goes by them ([`Pulse::unhurried`]).
     pub(crate) fn unhurried() -> Self {
-        Self { pulses: std::array::from_fn(|_| Arc::new(Pulse::unhurried())), ..Self::default() }
+        let pulses = std::array::from_fn(|_| Arc::new(Pulse::unhurried()));
+        Self { pulses, definitions: Arc::new(Definitions::new(true)), ..Self::default() }
     }
 
-    /// The facts as they are now.
+    /// The facts as they are now; of custom kinds those that templates name, as far as their definitions were read.
     ///
     /// # Errors
     /// When one of the watches was never complete, or is without proof of life for too long.
@@ -69,9 +76,25 @@ impl LiveFacts {
         Ok(self.published.load_full())
     }
 
+    /// The facts as they are now, with the definition of `kind`, which a template names.
+    ///
+    /// # Errors
+    /// As [`Self::snapshot`]; and when the definition was not read, or is without proof of life for too long, or is
+    /// beyond what is kept of one.
+    pub async fn of(&self, kind: &Gvk) -> Result<Arc<Facts>, Stale> {
+        self.definitions.wait(kind).await?;
+        self.snapshot()
+    }
+
+    /// A kind of these whose definition is still being read, for readiness, which waits for that a moment.
+    pub(crate) fn settling<'a>(&self, kinds: impl IntoIterator<Item = &'a Gvk>) -> Option<Gvk> {
+        self.definitions.settling(kinds)
+    }
+
     /// These facts, known to be true until a minute after `fresh`.
     pub(crate) fn still(facts: Facts, fresh: Instant) -> Self {
-        let still = Self { published: ArcSwap::from_pointee(facts), ..Self::default() };
+        let definitions = Arc::new(Definitions::given());
+        let still = Self { published: ArcSwap::from_pointee(facts), definitions, ..Self::default() };
         still.pulses.iter().for_each(|pulse| pulse.beat(fresh));
         still
     }
@@ -94,19 +117,31 @@ impl LiveFacts {
         self.accounts.subscribe()
     }
 
-    /// Watches, for ever.
-    pub(crate) async fn run(self: Arc<Self>, client: Client) {
+    /// Watches, for ever; of custom kinds those that `templates` name.
+    pub(crate) async fn run(self: Arc<Self>, client: Client, templates: Arc<Templates>) {
+        let facts = Arc::clone(&self);
+        let heard = Arc::new(move |defined| facts.define(defined));
+        let defining = Arc::clone(&self.definitions).run(client.clone(), templates, heard);
         let watches = KINDS.iter().zip(&self.pulses).map(|((api_version, kind, resource), pulse)| {
             let (out, changes) = mpsc::channel(WAITING);
             let watched = Watched::new(api_version, kind, resource);
             let following = follow::<Value>(client.clone(), watched, Arc::clone(pulse), out);
             futures::future::join(following, self.take_in(kind, changes, pulse))
         });
-        futures::future::join_all(watches).await;
+        tokio::join!(futures::future::join_all(watches), defining);
+    }
+
+    fn define(&self, defined: Defined) {
+        let mut facts = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        match defined {
+            Defined::As(name, definition) => facts.define(&name, Arc::new(definition)),
+            Defined::Gone(name) => facts.remove("CustomResourceDefinition", "", &name),
+        }
+        self.published.store(Arc::new(facts.clone()));
     }
 
     async fn take_in(&self, kind: &str, mut changes: mpsc::Receiver<News<Value>>, pulse: &Pulse) {
-        let mut names = BTreeSet::new();
+        let mut names: Arc<BTreeSet<NamespacedName>> = Arc::default();
         let mut listed = BTreeSet::new();
         while let Some(News { at, change }) = changes.recv().await {
             let beats = !matches!(change, Change::Begin | Change::Listed(_));
@@ -124,16 +159,16 @@ impl LiveFacts {
                         for gone in names.difference(&listed) {
                             facts.remove(kind, &gone.namespace, &gone.name);
                         }
-                        names = std::mem::take(&mut listed);
+                        names = Arc::new(std::mem::take(&mut listed));
                     }
                     Change::Applied(object) => {
                         facts.apply(&object);
-                        names.insert(name_of(&object));
+                        Arc::make_mut(&mut names).insert(name_of(&object));
                     }
                     Change::Removed(object) => {
                         let gone = name_of(&object);
                         facts.remove(kind, &gone.namespace, &gone.name);
-                        names.remove(&gone);
+                        Arc::make_mut(&mut names).remove(&gone);
                     }
                     Change::Alive => {}
                 }
@@ -146,7 +181,7 @@ impl LiveFacts {
                 pulse.beat(at);
             }
             if beats && changed && kind == ACCOUNTS {
-                self.accounts.send_replace(Arc::new(names.clone()));
+                self.accounts.send_replace(Arc::clone(&names));
             }
         }
     }
