@@ -151,6 +151,9 @@ impl Known {
             }
             stays
         });
+        if let FirstList::Waiting { names, .. } = &mut self.first {
+            names.retain(|name| listed.contains(name));
+        }
         if matches!(self.first, FirstList::Reading) {
             let waiting = self.entries.iter().filter(|(_, entry)| entry.waits_since.is_some());
             let names = waiting.map(|(name, _)| Arc::clone(name)).filter(|name| !self.slow.contains(name)).collect();

@@ -27,7 +27,7 @@ fn config_map(name: &str, version: &str, text: &str) -> Value {
 struct Compiles(Arc<Mutex<BTreeMap<String, Vec<oneshot::Sender<()>>>>>);
 
 impl Compiles {
-    fn begin(&self, source: &Source) -> impl Future<Output = Option<TemplateSet>> + Send + 'static {
+    fn begin(&self, source: &Source) -> impl Future<Output = Option<TemplateSet>> + Send + 'static + use<> {
         let config_map: Value = serde_json::from_str(&source.text).unwrap();
         let text = config_map["data"]["job.yaml"].as_str().unwrap().to_owned();
         let name = config_map["metadata"]["name"].as_str().unwrap().to_owned();
