@@ -145,6 +145,9 @@ fn threat_54_a_template_that_takes_minutes_to_compile_stops_nobody_not_even_a_re
     // Proof of life that is younger than the ConfigMap: what is known of templates does not grow old.
     until("proof of life", || {
         world.others_go_on("while it is compiled");
+        // The API server ends this watch after a second.
+        let watched = "/api/v1/namespaces/authors/configmaps?watch=true&timeoutSeconds=1&resourceVersion=0";
+        assert!(world.installation.cluster.asker().get(watched).unwrap().success());
         let age = world.installation.metric("retinue_snapshot_age_seconds", "").unwrap();
         (age + 1.0 < applied.elapsed().as_secs_f64()).then_some(())
     });

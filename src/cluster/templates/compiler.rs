@@ -1,8 +1,7 @@
-//! Compiles ConfigMaps, each on a thread of its own: compiling is work, and what panics or does not end is out alone.
+//! Compiles ConfigMaps, on threads of their own: compiling is work, and what panics or does not end is out alone.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use policies::accept::Accepted;
 use policies::keys;
@@ -10,12 +9,9 @@ use policies::library::{Masters, Problem, Severity, TemplateSet, Templates as Lo
 use policies::object::NamespacedName;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use tokio::runtime::Runtime;
 
-use super::compile_queue::{LATE, QUICK};
-
-/// How long a thread waits for work before it ends, with what is left of its heap.
-const IDLE: Duration = Duration::from_secs(10);
+use super::compile_queue::SLICE;
+use super::threads::Threads;
 
 /// A hash of all that compiling looks at.
 pub(super) type Content = [u8; 32];
@@ -45,33 +41,15 @@ impl Source {
     }
 }
 
-/// Threads that compile, apart from those on which the runtime does its own blocking work: one that never ends keeps
-/// nobody else's.
-#[derive(Debug)]
-pub(super) struct Compiler(Option<Runtime>);
+/// Compiles, on threads of its own.
+#[derive(Debug, Default)]
+pub(super) struct Compiler(Threads);
 
 impl Compiler {
-    /// # Errors
-    /// When the operating system gives no runtime.
-    pub(super) fn new() -> std::io::Result<Self> {
-        let mut threads = tokio::runtime::Builder::new_current_thread();
-        threads.max_blocking_threads(QUICK + LATE).thread_keep_alive(IDLE).thread_name("compile");
-        threads.build().map(|threads| Self(Some(threads)))
-    }
-
-    /// Compiles on one of the threads. None if that panics.
-    pub(super) fn compile(&self, source: Source) -> impl Future<Output = Option<TemplateSet>> + Send + 'static {
-        let task = self.0.as_ref().map(|threads| threads.handle().spawn_blocking(move || load(&source)));
-        async move { task?.await.ok().flatten() }
-    }
-}
-
-impl Drop for Compiler {
-    fn drop(&mut self) {
-        // Waits for nothing: a compile may take for ever.
-        if let Some(threads) = self.0.take() {
-            threads.shutdown_background();
-        }
+    /// Compiles. None if that panics.
+    pub(super) fn compile(&self, source: Source) -> impl Future<Output = Option<TemplateSet>> + Send + use<> {
+        let compiling = self.0.run(SLICE, move || load(&source));
+        async move { compiling.await.flatten() }
     }
 }
 

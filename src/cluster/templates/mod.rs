@@ -5,11 +5,12 @@
 //! compiled: neither the watch nor the first list nor any other ConfigMap waits for a compile that takes long.
 //!
 //! The rooms: [`known`] says what may be said of each ConfigMap now, [`compile_queue`] which one is compiled next, in
-//! [`turns`]; [`compiler`] compiles.
+//! [`turns`]; [`compiler`] compiles, on [`threads`].
 
 mod compile_queue;
 mod compiler;
 mod known;
+mod threads;
 mod turns;
 
 use std::collections::BTreeSet;
@@ -113,10 +114,7 @@ impl Templates {
     pub(crate) async fn run(self: Arc<Self>, client: Client) {
         let watched = Watched::new("v1", "ConfigMap", "configmaps").labelled(&format!("{}=true", keys::TEMPLATES));
         let (out, changes) = mpsc::channel(WAITING);
-        let compiler = match Compiler::new() {
-            Ok(compiler) => compiler,
-            Err(error) => return tracing::error!(%error, "no threads to compile templates on"),
-        };
+        let compiler = Compiler::default();
         let compile = |source| compiler.compile(source);
         tokio::join!(follow::<Value>(client, watched, Arc::clone(&self.pulse), out), self.take_in(changes, compile));
     }

@@ -304,7 +304,7 @@ async fn a_compile_that_panics_leaves_its_config_map_broken_and_no_other() {
 
 #[tokio::test]
 async fn a_real_compile_runs_beside_the_runtime_and_a_panic_of_one_is_none_of_the_others() {
-    let compiler = Compiler::new().unwrap();
+    let compiler = Compiler::default();
     let of = config_map("a", "7", "apiVersion: batch/v1\nkind: Job\nmetadata: {name: x}\n");
     let compiled = compiler.compile(Source::of(of.clone())).await.unwrap();
     let directly = TemplateSet::load(&of);
