@@ -38,11 +38,14 @@ pub(super) struct CompileQueue<W> {
     running: HashMap<Arc<NamespacedName>, Running>,
     quick: Turns,
     slow: Turns,
+    /// Of all texts that wait.
+    bytes: usize,
 }
 
 #[derive(Debug)]
 struct Waiting<W> {
     work: W,
+    bytes: usize,
     cost: Duration,
 }
 
@@ -55,7 +58,8 @@ struct Running {
 
 impl<W> Default for CompileQueue<W> {
     fn default() -> Self {
-        Self { waiting: HashMap::new(), running: HashMap::new(), quick: Turns::default(), slow: Turns::default() }
+        let (quick, slow) = (Turns::default(), Turns::default());
+        Self { waiting: HashMap::new(), running: HashMap::new(), quick, slow, bytes: 0 }
     }
 }
 
@@ -65,7 +69,8 @@ impl<W> CompileQueue<W> {
         self.cancel(name);
         let by_size = PER_BYTE.saturating_mul(u32::try_from(bytes).unwrap_or(u32::MAX));
         let cost = took.unwrap_or(by_size);
-        self.waiting.insert(Arc::clone(name), Waiting { work, cost });
+        self.waiting.insert(Arc::clone(name), Waiting { work, bytes, cost });
+        self.bytes += bytes;
         // Else it has its turn once the other version is done.
         if !self.running.contains_key(name) {
             self.lane(cost).add(Arc::clone(name), cost);
@@ -74,7 +79,8 @@ impl<W> CompileQueue<W> {
 
     /// Forgets what waits of a ConfigMap. What runs of it runs on.
     pub(super) fn cancel(&mut self, name: &Arc<NamespacedName>) {
-        if let Some(Waiting { cost, .. }) = self.waiting.remove(name) {
+        if let Some(Waiting { cost, bytes, .. }) = self.waiting.remove(name) {
+            self.bytes -= bytes;
             self.lane(cost).remove(name, cost);
         }
     }
@@ -85,7 +91,8 @@ impl<W> CompileQueue<W> {
         let name = self.next_quick(now);
         let late = name.is_none();
         let name = name.or_else(|| self.next_slow())?;
-        let Waiting { work, .. } = self.waiting.remove(&name)?;
+        let Waiting { work, bytes, .. } = self.waiting.remove(&name)?;
+        self.bytes -= bytes;
         self.running.insert(Arc::clone(&name), Running { since: now, late });
         Some((name, work))
     }
@@ -105,6 +112,11 @@ impl<W> CompileQueue<W> {
     /// Those that are being compiled, and since when.
     pub(super) fn running(&self) -> impl Iterator<Item = (&Arc<NamespacedName>, Instant)> {
         self.running.iter().map(|(name, running)| (name, running.since))
+    }
+
+    /// The bytes of all texts that wait.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Whether nothing runs or waits but what is slow.

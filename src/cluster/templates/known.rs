@@ -27,6 +27,12 @@ pub(super) const PATIENCE_IN_ALL: Duration = Duration::from_secs(20);
 const FLOOD: Duration = Duration::from_millis(100);
 /// As [`FLOOD`], while the first list waits: no verdict goes by it yet, but watches are begun for what it names.
 const FIRST: Duration = Duration::from_secs(1);
+/// How much text may wait to be compiled while the first list is read and compiles go on one after the other: what is read
+/// faster than it is compiled takes memory, and no process starts so large as it does then.
+const ROOM: usize = 1 << 20;
+/// How long no compile may have ended, and how long the list may have been read, for that to count.
+const PROGRESS: Duration = Duration::from_millis(100);
+const HELD_UP: Duration = Duration::from_secs(5);
 
 /// The template ConfigMaps.
 #[derive(Debug, Default)]
@@ -36,6 +42,10 @@ pub(super) struct Known {
     /// What the list that is being read has named so far.
     listing: Option<HashSet<Arc<NamespacedName>>>,
     first: FirstList,
+    /// When the first list began.
+    began: Option<Instant>,
+    /// When a compile ended, last.
+    progress: Option<Instant>,
     /// When an old version no longer stands, the next first.
     standing: VecDeque<(Instant, Arc<NamespacedName>)>,
     /// What has been compiled for longer than [`PATIENCE`].
@@ -87,7 +97,8 @@ impl Entry {
 
 impl Known {
     /// A list begins.
-    pub(super) fn begin(&mut self) {
+    pub(super) fn begin(&mut self, now: Instant) {
+        self.began.get_or_insert(now);
         self.listing = Some(HashSet::new());
     }
 
@@ -162,6 +173,13 @@ impl Known {
         self.publish_soon(now);
     }
 
+    /// Until when no more is to be taken in, since there is too much of the first list that will be compiled in a moment.
+    pub(super) fn is_full_until(&self, now: Instant) -> Option<Instant> {
+        let full = matches!(self.first, FirstList::Reading) && self.queue.bytes() > ROOM;
+        let until = (self.progress? + PROGRESS).min(self.began? + HELD_UP);
+        Some(until).filter(|until| full && now < *until)
+    }
+
     /// The next ConfigMap to compile, if one may be begun.
     pub(super) fn next(&mut self, now: Instant) -> Option<(Arc<NamespacedName>, Source)> {
         self.queue.next(now)
@@ -176,6 +194,7 @@ impl Known {
         made: Option<TemplateSet>,
         now: Instant,
     ) -> Option<(Arc<TemplateSet>, Option<Duration>)> {
+        self.progress = Some(now);
         let took = self.queue.ended(name, now);
         let was_slow = self.slow.remove(name);
         let entry = self.entries.get_mut(name)?;

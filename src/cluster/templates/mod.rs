@@ -151,6 +151,8 @@ impl Templates {
             {
                 self.pulse.beat(at);
             }
+            let full_until = known.is_full_until(now);
+            let wake_at = known.wake_at().into_iter().chain(full_until).min();
             tokio::select! {
                 Some((name, content, made)) = compiling.next() => {
                     let made = known.compiled(&name, content, made, tokio::time::Instant::now());
@@ -161,19 +163,19 @@ impl Templates {
                         }
                     }
                 }
-                change = changes.recv() => {
+                change = changes.recv(), if full_until.is_none() => {
                     let Some(News { at, change }) = change else { return };
                     as_of = as_of.max(Some(at));
                     let now = tokio::time::Instant::now();
                     match change {
-                        Change::Begin => known.begin(),
+                        Change::Begin => known.begin(now),
                         Change::Listed(config_map) | Change::Applied(config_map) => known.see(config_map, now),
                         Change::Complete => known.complete(now),
                         Change::Removed(config_map) => known.remove(&config_map, now),
                         Change::Alive => {}
                     }
                 }
-                () = wake(known.wake_at()) => {}
+                () = wake(wake_at) => {}
             }
         }
     }

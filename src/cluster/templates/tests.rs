@@ -213,6 +213,26 @@ async fn threat_54_the_first_list_waits_two_seconds_for_a_compile_that_never_end
 }
 
 #[tokio::test(start_paused = true)]
+async fn threat_54_the_first_list_is_read_no_faster_than_it_is_compiled_and_is_held_up_by_no_slow_one() {
+    let world = World::new();
+    world.tell(Change::Begin).await;
+    world.tell(Change::Listed(config_map("first", "1", "x"))).await;
+    // Four times what may wait, all slow: one that was quick has just ended.
+    let text = format!("slow {}", "x".repeat(100_000));
+    let since = tokio::time::Instant::now();
+    for number in 0..40 {
+        world.tell(Change::Listed(config_map(&format!("slow-{number}"), "1", &text))).await;
+    }
+    world.tell(Change::Complete).await;
+    // More than fits between the watch and who takes in.
+    for _ in 0..WAITING {
+        world.tell(Change::Alive).await;
+    }
+    let held_up = since.elapsed();
+    assert!(held_up > Duration::ZERO && held_up < Duration::from_millis(150), "{held_up:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn threat_54_however_many_never_end_the_first_list_waits_twenty_seconds_in_all() {
     let slow: Vec<_> = (0..100).map(|number| (format!("slow-{number}"), "slow")).collect();
     let all: Vec<_> = slow.iter().map(|(name, text)| (name.as_str(), *text)).chain([("a", "x")]).collect();
