@@ -21,7 +21,7 @@ use super::turns::Turns;
 /// How many compiles run at once: each thread that compiles leaves its own scraps in the heap.
 const QUICK: usize = 2;
 /// How long a compile may keep others from being begun. Nearly all take less than a millisecond.
-pub(super) const SLICE: Duration = Duration::from_millis(400);
+const SLICE: Duration = Duration::from_millis(400);
 /// How many compiles may run on beyond [`SLICE`] while others are begun.
 const LATE: usize = 4;
 /// How many of those that were slow the last time run at once, late ones included.

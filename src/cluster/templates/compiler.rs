@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use policies::accept::Accepted;
 use policies::keys;
@@ -10,8 +11,10 @@ use policies::object::NamespacedName;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::compile_queue::SLICE;
 use super::threads::Threads;
+
+/// How long a compile has the priority of the threads that serve reviews. Nearly all take less than a millisecond.
+const PRIORITY_FOR: Duration = Duration::from_millis(100);
 
 /// A hash of all that compiling looks at.
 pub(super) type Content = [u8; 32];
@@ -48,7 +51,7 @@ pub(super) struct Compiler(Threads);
 impl Compiler {
     /// Compiles. None if that panics.
     pub(super) fn compile(&self, source: Source) -> impl Future<Output = Option<TemplateSet>> + Send + use<> {
-        let compiling = self.0.run(SLICE, move || load(&source));
+        let compiling = self.0.run(PRIORITY_FOR, move || load(&source));
         async move { compiling.await.flatten() }
     }
 }
