@@ -33,6 +33,8 @@ mod runs;
 mod runs_of_masters;
 #[path = "story_cases/sidecars.rs"]
 mod sidecars;
+#[path = "story_cases/slow.rs"]
+mod slow;
 #[path = "story_cases/startup.rs"]
 mod startup;
 #[path = "story_cases/updates.rs"]

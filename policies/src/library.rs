@@ -16,6 +16,7 @@ mod tests;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::accept::Accepted;
@@ -39,11 +40,40 @@ pub(crate) fn alike(namespaces: BTreeSet<String>) -> Arc<BTreeSet<String>> {
 pub struct Library {
     /// By name.
     pub sets: HashMap<Arc<NamespacedName>, Arc<TemplateSet>>,
+    /// Those that exist, and whose present content is not compiled yet. None of them is in `sets`.
+    pub compiling: HashMap<Arc<NamespacedName>, Compiling>,
 }
 
 impl FromIterator<Arc<TemplateSet>> for Library {
     fn from_iter<I: IntoIterator<Item = Arc<TemplateSet>>>(sets: I) -> Self {
-        Self { sets: sets.into_iter().map(|set| (Arc::new(set.name.clone()), set)).collect() }
+        let sets = sets.into_iter().map(|set| (Arc::new(set.name.clone()), set)).collect();
+        Self { sets, compiling: HashMap::new() }
+    }
+}
+
+/// A template ConfigMap whose present content is not compiled yet. It can't be used until it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compiling {
+    /// Since when it waits or is being compiled.
+    pub since: Timestamp,
+    /// Its compile has taken longer than a template ConfigMap should take.
+    pub slow: bool,
+}
+
+impl Compiling {
+    /// Why it can't be used, and what to do, for people.
+    pub fn reason(&self, config_map: &NamespacedName) -> String {
+        let what_to_do = if self.slow {
+            "; that takes too long, and keeps no other ConfigMap waiting: its author should simplify it (fewer holes in \
+             one text, patterns that are never empty), retinue lint says where"
+        } else {
+            ": try again in a moment"
+        };
+        let since = self.since.strftime("%Y-%m-%dT%H:%M:%SZ");
+        format!(
+            "ConfigMap {config_map} is still being compiled, since {since}; until then its templates admit nothing\
+             {what_to_do}"
+        )
     }
 }
 

@@ -37,7 +37,13 @@ impl Collector for Known {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
         };
-        gauge("retinue_template_configmaps", "Template ConfigMaps known", count(sets.len()))?;
+        gauge("retinue_template_configmaps", "Template ConfigMaps known, and compiled", count(sets.len()))?;
+        let compiling = snapshot.library.compiling.values();
+        let slow = compiling.clone().filter(|compiling| compiling.slow).count();
+        let help = "Template ConfigMaps that are being compiled: their masters are refused until that is done";
+        gauge("retinue_template_configmaps_compiling", help, count(compiling.len()))?;
+        let help = "Of those, the ones whose compile takes longer than 2 s: their authors should simplify them";
+        gauge("retinue_template_configmaps_slow", help, count(slow))?;
         gauge("retinue_template_errors", "Problems that keep templates from being used", count(errors.count()))?;
         let rights = cluster.collectable.known();
         let lacking = rights

@@ -17,8 +17,7 @@ use crate::shutdown;
 
 /// How long tasks may take to end once told to: what the servers take to answer what is under way, and a bit.
 const GRACE: Duration = Duration::from_secs(10);
-/// Threads for what blocks: files, names, templates that are compiled. A list of a thousand templates was seen to start
-/// thirty, each with scraps of its own in the heap.
+/// Threads for what blocks: files and names. Each leaves scraps of its own in the heap; templates are compiled on others.
 const BLOCKING: usize = 4;
 
 /// On how many threads the tasks of a role run.

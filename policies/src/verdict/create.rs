@@ -89,13 +89,14 @@ pub(crate) fn judge(request: &Request, situation: &Situation) -> Result<Admissio
             Attempt::Differs(differences) => nearest.consider(position, candidate, differences, moved),
         }
     }
-    Err(match nearest.0 {
+    let refusal = match nearest.0 {
         Some(near) => refused_by(near),
         None => Refusal::new(
             Cause::Stamp,
             "its stamp names a template that this pod may not use; only the mutating webhook writes stamps",
         ),
-    })
+    };
+    Err(grant::while_compiling(refusal, situation, caller))
 }
 
 /// The object as it will be stored, where a template moves sidecars of it. What comes to the validating phase was moved.

@@ -28,6 +28,25 @@ pub(crate) struct Candidate<'a> {
     pub(crate) template: &'a Arc<Template>,
 }
 
+/// Why a template ConfigMap can't be used for a caller.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum NoConsent {
+    /// Pod or ConfigMap does not consent.
+    Withheld(String),
+    /// The ConfigMap is still being compiled, so what it says is not known.
+    Compiling(String),
+}
+
+impl NoConsent {
+    /// The refusal: `withdrawn` says it where consent is withheld.
+    pub(crate) fn refusal(self, withdrawn: impl FnOnce(String) -> Refusal) -> Refusal {
+        match self {
+            Self::Withheld(reason) => withdrawn(reason),
+            Self::Compiling(reason) => Refusal::new(Cause::Compiling, reason),
+        }
+    }
+}
+
 /// The template ConfigMap `name`, if the pod asks for it and it admits the account.
 ///
 /// # Errors
@@ -36,19 +55,26 @@ pub(crate) fn consent<'a>(
     situation: &'a Situation,
     caller: &Caller,
     name: &NamespacedName,
-) -> Result<&'a Arc<TemplateSet>, String> {
+) -> Result<&'a Arc<TemplateSet>, NoConsent> {
+    let withheld = |reason: String| Err(NoConsent::Withheld(reason));
     if !caller.wish.manifests.contains(name) {
-        return Err(format!(
+        return withheld(format!(
             "pod {} does not ask for ConfigMap {name}; its deployer names it in the annotation {}",
             caller.pod.name,
             keys::MANIFESTS
         ));
     }
     let Some(set) = situation.library.sets.get(name) else {
-        return Err(format!("ConfigMap {name} is absent, or does not carry the label {}=\"true\"", keys::TEMPLATES));
+        if let Some(compiling) = situation.library.compiling.get(name) {
+            return Err(NoConsent::Compiling(compiling.reason(name)));
+        }
+        return withheld(format!(
+            "ConfigMap {name} is absent, or does not carry the label {}=\"true\"",
+            keys::TEMPLATES
+        ));
     };
     if !set.masters.admit(&name.namespace, &caller.account) {
-        return Err(format!(
+        return withheld(format!(
             "ConfigMap {name} does not admit the account {}; its annotation {} says whom it admits",
             caller.account,
             keys::MASTERS
@@ -87,13 +113,17 @@ pub(crate) fn candidates<'a>(
     }
     let kinds: BTreeSet<_> = sets().flat_map(|set| set.templates.kinds()).map(ToString::to_string).collect();
     let mut obstacles = Vec::new();
+    let mut cause = if kinds.is_empty() { Cause::Consent } else { Cause::Template };
     for set in consented {
         match set {
             Ok(set) => obstacles.extend(broken(set)),
-            Err(obstacle) => obstacles.push(obstacle),
+            Err(NoConsent::Withheld(reason)) => obstacles.push(reason),
+            Err(NoConsent::Compiling(reason)) => {
+                cause = Cause::Compiling;
+                obstacles.push(reason);
+            }
         }
     }
-    let cause = if kinds.is_empty() { Cause::Consent } else { Cause::Template };
     let mut reason = if kinds.is_empty() {
         format!("none of the templates that pod {} asks for can be used", caller.pod.name)
     } else {
@@ -108,6 +138,18 @@ pub(crate) fn candidates<'a>(
         reason.push_str(&obstacle);
     }
     Err(Refusal::new(cause, reason))
+}
+
+/// A refusal by the templates that are known, where others that the pod asks for may admit the object once they are
+/// compiled: it names those.
+pub(crate) fn while_compiling(mut refusal: Refusal, situation: &Situation, caller: &Caller) -> Refusal {
+    for name in &caller.wish.manifests {
+        if let Some(compiling) = situation.library.compiling.get(name) {
+            refusal.cause = Cause::Compiling;
+            refusal = refusal.advise(&format!("{}.", compiling.reason(name)));
+        }
+    }
+    refusal
 }
 
 /// What of a ConfigMap is unusable.

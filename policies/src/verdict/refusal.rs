@@ -21,6 +21,8 @@ pub enum Cause {
     Identity,
     /// Pod and ConfigMap do not both consent, or the ConfigMap is absent or broken.
     Consent,
+    /// A ConfigMap that might admit it is still being compiled.
+    Compiling,
     /// Never admitted, whatever a template says.
     Forbidden,
     /// The stamp is missing, forged or changed.
@@ -53,10 +55,11 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause, for metrics.
-    pub const ALL: [Cause; 17] = [
+    pub const ALL: [Cause; 18] = [
         Self::Template,
         Self::Identity,
         Self::Consent,
+        Self::Compiling,
         Self::Forbidden,
         Self::Stamp,
         Self::Foreign,
@@ -79,6 +82,7 @@ impl Cause {
             Self::Template => "template",
             Self::Identity => "identity",
             Self::Consent => "consent",
+            Self::Compiling => "compiling",
             Self::Forbidden => "forbidden",
             Self::Stamp => "stamp",
             Self::Foreign => "foreign",
@@ -99,7 +103,7 @@ impl Cause {
     /// HTTP code and Kubernetes reason of the answer. All are refusals; the code says whether trying again helps.
     pub fn status(self) -> (u16, &'static str) {
         match self {
-            Self::Lookup => (503, "ServiceUnavailable"),
+            Self::Lookup | Self::Compiling => (503, "ServiceUnavailable"),
             Self::Internal | Self::CouldNotTell => (500, "InternalError"),
             Self::Malformed => (400, "BadRequest"),
             Self::Changed => (409, "Conflict"),

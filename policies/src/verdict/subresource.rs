@@ -32,7 +32,9 @@ pub(crate) fn judge(request: &Request, situation: &Situation) -> Result<Admissio
     let stamp = own_or_owned(caller, &kind_of(stored), stored, &situation.lineage)?;
     let name = &stamp.record.template.config_map;
     let set = grant::consent(situation, caller, name).map_err(|why| {
-        Refusal::new(Cause::Consent, format!("the ConfigMap that admitted it, {name}, is withdrawn: {why}"))
+        why.refusal(|why| {
+            Refusal::new(Cause::Consent, format!("the ConfigMap that admitted it, {name}, is withdrawn: {why}"))
+        })
     })?;
     if !set.allow.contains(&(resource.clone(), subresource.to_owned())) {
         return Err(Refusal::new(

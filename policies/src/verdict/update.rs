@@ -92,7 +92,7 @@ pub(crate) fn current<'a>(
             format!("the template that admitted it, {key} of ConfigMap {name}, is withdrawn: {why}"),
         )
     };
-    let set = grant::consent(situation, caller, name).map_err(withdrawn)?;
+    let set = grant::consent(situation, caller, name).map_err(|why| why.refusal(withdrawn))?;
     let found = set.templates.of_kind(kind).find(|template| template.key == *key);
     let template = found.ok_or_else(|| {
         withdrawn(format!(

@@ -201,6 +201,15 @@ impl Installation {
         Ok(())
     }
 
+    /// A metric of the webhook ([`Server::metric`]).
+    ///
+    /// # Errors
+    /// It does not run, or does not answer.
+    pub fn metric(&self, name: &str, label: &str) -> Result<f64> {
+        let webhook = self.webhook.lock().map_err(|_| anyhow::anyhow!("poisoned"))?;
+        webhook.as_ref().context("the webhook runs")?.metric(name, label)
+    }
+
     /// Kills the webhook.
     pub fn stop_webhook(&self) {
         if let Ok(mut webhook) = self.webhook.lock() {

@@ -1,6 +1,7 @@
 //! A server process of retinue: started, awaited by its `ready` line, stopped.
 
-use std::io::{BufRead, BufReader, Write as _};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -67,6 +68,19 @@ impl Server {
     /// The port of the loopback interface where it tells its health and its metrics.
     pub fn health(&self) -> u16 {
         self.health.number()
+    }
+
+    /// The sum of all samples of the metric `name` whose labels contain `label`.
+    ///
+    /// # Errors
+    /// It does not answer, or no number.
+    pub fn metric(&self, name: &str, label: &str) -> Result<f64> {
+        let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, self.health()))?;
+        socket.write_all(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer)?;
+        let samples = answer.lines().filter(|line| line.starts_with(name) && line.contains(label));
+        samples.map(|line| Ok(line.rsplit(' ').next().context("a sample")?.parse::<f64>()?)).sum::<Result<f64>>()
     }
 
     /// The last lines of its log.

@@ -141,6 +141,35 @@ fn generate_name_is_a_prefix_first_and_a_name_then() {
 }
 
 #[test]
+fn threat_54_a_config_map_that_is_being_compiled_refuses_with_that_reason_and_the_others_go_on() {
+    let (post_trade, slow) = (NamespacedName::new("trading", "post-trade"), NamespacedName::new("trading", "slow"));
+    let compiling = |slow| Compiling { since: "2026-11-20T10:00:00Z".parse().unwrap(), slow };
+    let with_compiling = |name: &NamespacedName, slow: bool| {
+        let mut situation = situation();
+        let mut library = Library::clone(&situation.library);
+        library.sets.remove(name);
+        library.compiling.insert(Arc::new(name.clone()), compiling(slow));
+        situation.library = Arc::new(library);
+        situation
+    };
+    // The pod's only one.
+    let reason = "ConfigMap trading/post-trade is still being compiled, since 2026-11-20T10:00:00Z";
+    for (slow, what_to_do) in [(false, "try again in a moment"), (true, "its author should simplify it")] {
+        let situation = with_compiling(&post_trade, slow);
+        refused(&create(Phase::Mutating, &job()), &situation, Cause::Compiling, &[reason, what_to_do]);
+    }
+    // Another one of the same pod: what the first admits is admitted; of what it refuses the other may say something.
+    let mut both = with_compiling(&slow, false);
+    both.caller.as_mut().unwrap().wish.manifests.push(slow);
+    admitted(&create(Phase::Mutating, &job()), &both);
+    let mut wrong = job();
+    wrong["spec"]["parallelism"] = 100.into();
+    let words = ["spec.parallelism", "ConfigMap trading/slow is still being compiled"];
+    refused(&create(Phase::Mutating, &wrong), &both, Cause::Compiling, &words);
+    refused(&create(Phase::Mutating, &wrong), &situation(), Cause::Template, &words[..1]);
+}
+
+#[test]
 fn consent_has_two_sides() {
     let mut silent = situation();
     silent.caller.as_mut().unwrap().wish.manifests.clear();

@@ -93,6 +93,14 @@ fn a_withdrawn_template_admits_no_change() {
     both(&stored, &changed, |request| {
         refused(request, &withdrawn, Cause::Consent, &["is withdrawn"]);
     });
+    let mut library = Library::default();
+    let since = "2026-11-20T10:00:00Z".parse().unwrap();
+    let name = NamespacedName::new("trading", "post-trade");
+    library.compiling.insert(name.into(), Compiling { since, slow: false });
+    withdrawn.library = Arc::new(library);
+    both(&stored, &changed, |request| {
+        refused(request, &withdrawn, Cause::Compiling, &["is still being compiled"]);
+    });
 }
 
 #[test]

@@ -143,12 +143,3 @@ impl Link {
         Ok(())
     }
 }
-
-/// What a plain HTTP port of this machine answers.
-pub(super) fn plain(port: u16, path: &str) -> Result<String> {
-    let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-    socket.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes())?;
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer)?;
-    Ok(answer)
-}

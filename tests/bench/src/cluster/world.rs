@@ -273,9 +273,7 @@ impl Retinue {
 
     /// The sum of all samples of `name` whose labels contain `label`.
     pub(super) fn metric(&self, name: &str, label: &str) -> Result<f64> {
-        let text = super::link::plain(self.server.health(), "/metrics")?;
-        let samples = text.lines().filter(|line| line.starts_with(name) && line.contains(label));
-        samples.map(|line| Ok(line.rsplit(' ').next().context("a sample")?.parse::<f64>()?)).sum::<Result<f64>>()
+        self.server.metric(name, label)
     }
 
     /// How many reviews of masters it has answered.

@@ -1,0 +1,307 @@
+//! What is known of the template ConfigMaps: which exist, what of them is compiled, and what may be said of them now.
+//! Pure: time is an argument; the watch, the threads and the snapshots are elsewhere.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use policies::library::{Compiling, Library, TemplateSet};
+use policies::object::NamespacedName;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::Snapshot;
+use super::compile_queue::CompileQueue;
+use super::compiler::{Content, Source, at_version, broken};
+
+/// How long the old version of a ConfigMap stands while its new one waits or is compiled: a withdrawal takes effect
+/// within a second, even if the compile takes long.
+const STANDS: Duration = Duration::from_millis(400);
+/// How long a compile may take before it counts as slow. The first list waits for no slow one.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the first list waits for its ConfigMaps in all, once it is read.
+pub(super) const PATIENCE_IN_ALL: Duration = Duration::from_secs(20);
+/// How long changes may come in one after the other before what is known so far is published: that takes some
+/// milliseconds with ten thousand ConfigMaps, and a withdrawal must not wait for the end of a flood.
+const FLOOD: Duration = Duration::from_millis(100);
+/// As [`FLOOD`], while the first list waits: no verdict goes by it yet, but watches are begun for what it names.
+const FIRST: Duration = Duration::from_secs(1);
+/// How much text may wait to be compiled while the first list is read and compiles go on one after the other: what is read
+/// faster than it is compiled takes memory, and no process starts so large as it does then.
+const ROOM: usize = 1 << 20;
+/// How long no compile may have ended, and how long the list may have been read, for that to count.
+const PROGRESS: Duration = Duration::from_millis(100);
+const HELD_UP: Duration = Duration::from_secs(5);
+
+/// The template ConfigMaps.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    entries: HashMap<Arc<NamespacedName>, Entry>,
+    queue: CompileQueue<Source>,
+    /// What the list that is being read has named so far.
+    listing: Option<HashSet<Arc<NamespacedName>>>,
+    first: FirstList,
+    /// When the first list began.
+    began: Option<Instant>,
+    /// When a compile ended, last.
+    progress: Option<Instant>,
+    /// When an old version no longer stands, the next first.
+    standing: VecDeque<(Instant, Arc<NamespacedName>)>,
+    /// What has been compiled for longer than [`PATIENCE`].
+    slow: HashSet<Arc<NamespacedName>>,
+    /// When at the latest what is known is published; none if it is.
+    publish_at: Option<Instant>,
+}
+
+/// How far the first list is.
+#[derive(Debug, Default)]
+enum FirstList {
+    #[default]
+    Reading,
+    /// Read; these of it are not compiled.
+    Waiting { until: Instant, names: HashSet<Arc<NamespacedName>> },
+    /// What it says can be judged by.
+    Settled,
+}
+
+/// One ConfigMap.
+#[derive(Debug)]
+struct Entry {
+    uid: String,
+    version: String,
+    /// Of its present content.
+    content: Content,
+    /// Its present content or, while that is not compiled, an older one.
+    compiled: Option<(Content, Arc<TemplateSet>)>,
+    /// Since when its present content is not compiled.
+    waits_since: Option<Instant>,
+    /// How long its last compile took.
+    took: Option<Duration>,
+}
+
+impl Entry {
+    fn current(&mut self) {
+        self.waits_since = None;
+        if let Some((_, set)) = &mut self.compiled {
+            *set = at_version(set, &self.uid, &self.version);
+        }
+    }
+
+    /// What verdicts go by.
+    fn stands(&self, now: Instant) -> Option<&Arc<TemplateSet>> {
+        let stands = self.waits_since.is_none_or(|since| now < since + STANDS);
+        self.compiled.as_ref().filter(|_| stands).map(|(_, set)| set)
+    }
+}
+
+impl Known {
+    /// A list begins.
+    pub(super) fn begin(&mut self, now: Instant) {
+        self.began.get_or_insert(now);
+        self.listing = Some(HashSet::new());
+    }
+
+    /// A ConfigMap of a list, or one that is new or changed.
+    pub(super) fn see(&mut self, config_map: Value, now: Instant) {
+        let text = |key: &str| config_map["metadata"][key].as_str().unwrap_or_default().to_owned();
+        let (name, uid, version) = (name_of(&config_map), text("uid"), text("resourceVersion"));
+        let source = Source::of(config_map);
+        let name = self.entries.get_key_value(&name).map_or_else(|| Arc::new(name), |(name, _)| Arc::clone(name));
+        if let Some(listing) = &mut self.listing {
+            listing.insert(Arc::clone(&name));
+        }
+        let content = source.content;
+        let new = || Entry {
+            uid: String::new(),
+            version: String::new(),
+            content,
+            compiled: None,
+            waits_since: None,
+            took: None,
+        };
+        let entry = self.entries.entry(Arc::clone(&name)).or_insert_with(new);
+        (entry.uid, entry.version) = (uid, version);
+        let is_changed = std::mem::replace(&mut entry.content, content) != content;
+        if entry.compiled.as_ref().is_some_and(|(of, _)| *of == content) {
+            entry.current();
+            self.queue.cancel(&name);
+            return self.publish_soon(now);
+        }
+        if entry.waits_since.is_some() && !is_changed {
+            return;
+        }
+        let bytes = source.text.len();
+        self.queue.put(&name, source, bytes, entry.took);
+        if entry.waits_since.is_none() {
+            entry.waits_since = Some(now);
+            self.standing.push_back((now + STANDS, Arc::clone(&name)));
+        } else {
+            // Nobody waits for a ConfigMap that changes while the first list waits.
+            self.first.no_longer_waits_for(&name);
+        }
+    }
+
+    /// A ConfigMap is gone, or no template ConfigMap any more.
+    pub(super) fn remove(&mut self, config_map: &Value, now: Instant) {
+        let name = Arc::new(name_of(config_map));
+        self.entries.remove(&name);
+        self.queue.cancel(&name);
+        self.first.no_longer_waits_for(&name);
+        self.publish_soon(now);
+    }
+
+    /// The list is complete: what it did not name is gone.
+    pub(super) fn complete(&mut self, now: Instant) {
+        let listed = self.listing.take().unwrap_or_default();
+        let Self { entries, queue, .. } = self;
+        entries.retain(|name, _| {
+            let stays = listed.contains(name);
+            if !stays {
+                queue.cancel(name);
+            }
+            stays
+        });
+        if let FirstList::Waiting { names, .. } = &mut self.first {
+            names.retain(|name| listed.contains(name));
+        }
+        if matches!(self.first, FirstList::Reading) {
+            let waiting = self.entries.iter().filter(|(_, entry)| entry.waits_since.is_some());
+            let names = waiting.map(|(name, _)| Arc::clone(name)).filter(|name| !self.slow.contains(name)).collect();
+            self.first = FirstList::Waiting { until: now + PATIENCE_IN_ALL, names };
+        }
+        self.publish_soon(now);
+    }
+
+    /// Until when no more is to be taken in, since there is too much of the first list that will be compiled in a moment.
+    pub(super) fn is_full_until(&self, now: Instant) -> Option<Instant> {
+        let full = matches!(self.first, FirstList::Reading) && self.queue.bytes() > ROOM;
+        let until = (self.progress? + PROGRESS).min(self.began? + HELD_UP);
+        Some(until).filter(|until| full && now < *until)
+    }
+
+    /// The next ConfigMap to compile, if one may be begun.
+    pub(super) fn next(&mut self, now: Instant) -> Option<(Arc<NamespacedName>, Source)> {
+        self.queue.next(now)
+    }
+
+    /// A compile has ended; none: it panicked. Returns what it made, if that is still its ConfigMap's content, and how
+    /// long it took if that was slow.
+    pub(super) fn compiled(
+        &mut self,
+        name: &Arc<NamespacedName>,
+        content: Content,
+        made: Option<TemplateSet>,
+        now: Instant,
+    ) -> Option<(Arc<TemplateSet>, Option<Duration>)> {
+        self.progress = Some(now);
+        let took = self.queue.ended(name, now);
+        let was_slow = self.slow.remove(name);
+        let entry = self.entries.get_mut(name)?;
+        entry.took = took;
+        if entry.content != content || entry.waits_since.is_none() {
+            return None;
+        }
+        let set = Arc::new(made.unwrap_or_else(|| broken(name)));
+        entry.compiled = Some((content, Arc::clone(&set)));
+        entry.current();
+        self.queue.cancel(name);
+        self.first.no_longer_waits_for(name);
+        self.publish_soon(now);
+        Some((set, took.filter(|_| was_slow)))
+    }
+
+    /// Takes note of the time. Returns what has become slow.
+    pub(super) fn tick(&mut self, now: Instant) -> Vec<Arc<NamespacedName>> {
+        while let Some((_, name)) = self.standing.pop_front_if(|(until, _)| *until <= now) {
+            if self.entries.get(&name).is_some_and(|entry| entry.waits_since.is_some()) {
+                self.publish_soon(now);
+            }
+        }
+        let over = self.queue.running().filter(|(_, since)| *since + PATIENCE <= now).map(|(name, _)| Arc::clone(name));
+        let over: Vec<_> = over.collect();
+        let slow: Vec<_> = over.into_iter().filter(|name| self.slow.insert(Arc::clone(name))).collect();
+        for name in &slow {
+            self.first.no_longer_waits_for(name);
+            self.publish_soon(now);
+        }
+        if let FirstList::Waiting { until, names } = &self.first
+            && (names.is_empty() || *until <= now)
+        {
+            self.first = FirstList::Settled;
+            self.publish_at = Some(now);
+        }
+        slow.into_iter().filter(|name| self.entries.contains_key(name)).collect()
+    }
+
+    /// Whether what is known is to be published now; `quiet`: no change waits to be taken in.
+    pub(super) fn is_due(&self, now: Instant, quiet: bool) -> bool {
+        let Some(at) = self.publish_at else { return false };
+        match self.first {
+            FirstList::Reading => false,
+            FirstList::Waiting { .. } => at <= now,
+            FirstList::Settled => at <= now || (quiet && self.queue.is_calm()),
+        }
+    }
+
+    /// Whether nothing is known that is not published, all of what the API server has, and fit to be judged by.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.publish_at.is_none() && self.listing.is_none() && matches!(self.first, FirstList::Settled)
+    }
+
+    /// How many ConfigMaps the first list waits for.
+    pub(super) fn first_list_waits_for(&self) -> Option<usize> {
+        match &self.first {
+            FirstList::Waiting { names, .. } => Some(names.len()),
+            FirstList::Reading | FirstList::Settled => None,
+        }
+    }
+
+    /// When [`Self::tick`] is due.
+    pub(super) fn wake_at(&self) -> Option<Instant> {
+        let running = self.queue.running().filter(|(name, _)| !self.slow.contains(*name));
+        let slow = running.map(|(_, since)| since + PATIENCE).min();
+        let (until, publish_at) = match self.first {
+            FirstList::Reading => (None, None),
+            FirstList::Waiting { until, .. } => (Some(until), self.publish_at),
+            FirstList::Settled => (None, self.publish_at),
+        };
+        let stands = self.standing.front().map(|(until, _)| *until);
+        [slow, until, publish_at, stands, self.queue.due()].into_iter().flatten().min()
+    }
+
+    /// What is published at `now`, which is `time` by the clock.
+    pub(super) fn publish(&mut self, now: Instant, time: Timestamp) -> Snapshot {
+        self.publish_at = None;
+        let mut library = Library::default();
+        let mut loaded = Vec::with_capacity(self.entries.len());
+        for (name, entry) in &self.entries {
+            loaded.extend(entry.compiled.as_ref().map(|(_, set)| set));
+            if let Some(set) = entry.stands(now) {
+                library.sets.insert(Arc::clone(name), Arc::clone(set));
+            } else if let Some(since) = entry.waits_since {
+                let since = time.checked_sub(now.saturating_duration_since(since)).unwrap_or(time);
+                library.compiling.insert(Arc::clone(name), Compiling { since, slow: self.slow.contains(name) });
+            }
+        }
+        Snapshot::of(library, &loaded)
+    }
+
+    fn publish_soon(&mut self, now: Instant) {
+        let wait = if matches!(self.first, FirstList::Settled) { FLOOD } else { FIRST };
+        self.publish_at.get_or_insert(now + wait);
+    }
+}
+
+impl FirstList {
+    fn no_longer_waits_for(&mut self, name: &Arc<NamespacedName>) {
+        if let Self::Waiting { names, .. } = self {
+            names.remove(name);
+        }
+    }
+}
+
+fn name_of(config_map: &Value) -> NamespacedName {
+    let text = |key: &str| config_map["metadata"][key].as_str().unwrap_or_default();
+    NamespacedName::new(text("namespace"), text("name"))
+}
