@@ -9,8 +9,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use std::{io, thread};
 
-use tokio::sync::oneshot;
-use tokio::time::timeout_at;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::sleep_until;
 
 use crate::court::Deadline;
 use crate::fault::Fault;
@@ -28,7 +28,11 @@ pub(crate) struct Workers {
     shared: Arc<Shared>,
 }
 
-type Job = Box<dyn FnOnce() + Send>;
+/// Work, and who may answer for it.
+struct Job {
+    work: Box<dyn FnOnce() + Send>,
+    claim: Claim,
+}
 
 struct Shared {
     state: Mutex<State>,
@@ -52,16 +56,22 @@ impl std::fmt::Debug for Shared {
 
 /// Who answers: the work that is done, or the deadline that passed before. The first counts.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Claim(Arc<AtomicBool>);
+pub(crate) struct Claim(Arc<Claimed>);
+
+#[derive(Debug, Default)]
+struct Claimed {
+    taken: AtomicBool,
+    crowded_out: Notify,
+}
 
 impl Claim {
     /// Whether the answer is yours.
     pub(crate) fn take(&self) -> bool {
-        !self.0.swap(true, Ordering::AcqRel)
+        !self.0.taken.swap(true, Ordering::AcqRel)
     }
 
     fn is_taken(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.taken.load(Ordering::Acquire)
     }
 }
 
@@ -106,20 +116,27 @@ impl Workers {
             }
         };
         let mut queued = self.queue(path, cost, Box::new(job), &claim);
-        let done = match timeout_at(deadline.at, &mut answered).await {
-            Err(_) if claim.take() => return Err(Fault::Deadline(deadline.time)),
+        let waited = tokio::select! {
+            done = &mut answered => Ok(done),
+            () = claim.0.crowded_out.notified() => Err(Fault::Crowded),
+            () = sleep_until(deadline.at) => Err(Fault::Deadline(deadline.time)),
+        };
+        let done = match waited {
+            Ok(done) => done,
+            Err(fault) if claim.take() => return Err(fault),
             // It claimed the answer, which is but a moment away.
             Err(_) => answered.await,
-            Ok(done) => done,
         };
         queued.ended = true;
+        // Work that is dropped undone was crowded out.
         done.unwrap_or(Err(Fault::Crowded))
     }
 
-    fn queue(&self, path: Path, cost: u64, job: Job, claim: &Claim) -> Queued<'_> {
+    fn queue(&self, path: Path, cost: u64, work: Box<dyn FnOnce() + Send>, claim: &Claim) -> Queued<'_> {
         let mut state = self.shared.lock();
-        let (number, crowded_out) = state.turns.push(&path, cost, job);
+        let (number, crowded_out) = state.turns.push(&path, cost, Job { work, claim: claim.clone() });
         if let Some(job) = crowded_out {
+            job.claim.0.crowded_out.notify_one();
             state.discarded.push(job);
             self.shared.metrics.crowded_out();
         }
@@ -182,7 +199,7 @@ impl Shared {
                 self.metrics.set_waiting(state.turns.len());
                 drop(state);
                 let started = Instant::now();
-                let _ = catch_unwind(AssertUnwindSafe(work));
+                let _ = catch_unwind(AssertUnwindSafe(work.work));
                 let took = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
                 self.metrics.done();
                 state = self.lock();

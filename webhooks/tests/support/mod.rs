@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -55,10 +56,14 @@ pub struct Table {
     pub gathers: Gathers,
     pub telling_panics: bool,
     pub told: Arc<Mutex<Vec<String>>>,
+    pub gathered: Arc<AtomicUsize>,
     pub dropped: Arc<Mutex<Vec<String>>>,
     /// What masters are judged by; else nobody is known.
-    pub situation: Option<Arc<dyn Fn(&Request) -> Situation + Send + Sync>>,
+    pub situation: Option<Situates>,
 }
+
+/// What a review is judged by.
+pub type Situates = Arc<dyn Fn(&Request) -> Situation + Send + Sync>;
 
 impl Asking for Table {
     async fn gather(&self, request: &Request) -> Result<Situation, GatherError> {
@@ -69,6 +74,7 @@ impl Asking for Table {
             Gathers::Fails(error) => return Err(error.clone()),
             Gathers::Panics => panic!("gathering"),
         }
+        self.gathered.fetch_add(1, Ordering::SeqCst);
         if let Some(situation) = &self.situation {
             return Ok(situation(request));
         }
@@ -286,7 +292,18 @@ impl Harness {
 
     /// Waits until the metrics show this line.
     pub async fn until(&self, line: &str) {
-        while !self.get("/metrics").await.1.lines().any(|shown| shown == line) {
+        self.until_shown(line, |text| text.lines().any(|shown| shown == line)).await;
+    }
+
+    /// Waits until the metrics show what is waited for.
+    pub async fn until_shown(&self, what: &str, shown: impl Fn(&str) -> bool) {
+        let started = std::time::Instant::now();
+        loop {
+            let text = self.get("/metrics").await.1;
+            if shown(&text) {
+                return;
+            }
+            assert!(started.elapsed() < Duration::from_secs(30), "{what} in\n{text}");
             tokio::task::yield_now().await;
         }
     }
@@ -444,13 +461,18 @@ pub fn config_map(data: Value) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "results", "namespace": "trading"}, "data": data})
 }
 
-/// A review as the API server writes it: the uid before everything else of the request.
+/// A review as the API server writes it: the uid before everything else of the request, who asks before the objects.
 pub fn wire(review: &Value) -> String {
-    let mut request = review["request"].clone();
-    request.as_object_mut().unwrap().remove("uid");
-    let request = request.to_string();
-    let rest = request.strip_prefix('{').unwrap();
-    format!(r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{{"uid":"{UID}",{rest}}}"#)
+    let mut request = review["request"].as_object().unwrap().clone();
+    request.remove("uid");
+    let objects: Vec<_> = ["object", "oldObject", "dryRun", "options"].map(|key| (key, request.remove(key))).into();
+    let rest = Value::from(request).to_string();
+    let rest = rest.strip_suffix('}').unwrap().strip_prefix('{').unwrap();
+    let objects: String =
+        objects.into_iter().filter_map(|(key, value)| Some(format!(",\"{key}\":{}", value?))).collect();
+    format!(
+        r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{{"uid":"{UID}",{rest}{objects}}}}}"#
+    )
 }
 
 /// A legal review of so many megabytes of `<`, six bytes each once the API server has escaped them: 3 MB are 18.
