@@ -2,9 +2,10 @@
 //! another master beside them are all admitted, each within a second.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::allow_attributes, reason = "tests")]
 
+#[path = "support/inputs.rs"]
+mod inputs;
 mod support;
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,7 +34,7 @@ fn situates() -> Situates {
         "eod",
         json!({"cm.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: results}\ndata: {a: b}\n"}),
     );
-    let sets = [quiet, twice_templates()].map(|config_map| {
+    let sets = [quiet, template_config_map("noisy", inputs::template_of_variables())].map(|config_map| {
         let set = TemplateSet::load(&config_map);
         assert_eq!(set.errors().count(), 0, "{:?}", set.errors().collect::<Vec<_>>());
         Arc::new(set)
@@ -61,36 +62,8 @@ fn situates() -> Situates {
     })
 }
 
-/// A pod with a list of variables, and eight optional labels.
-fn twice_templates() -> Value {
-    let (mut parameters, mut labels) = (String::new(), String::new());
-    for n in 0..8 {
-        let _ = writeln!(parameters, "o{n}: {{type: string, pattern: '[a-z]+', optional: true}}");
-        let _ = writeln!(labels, "    l{n}: ${{o{n}}}");
-    }
-    template_config_map(
-        "noisy",
-        json!({
-            "parameters": format!(
-                "vars: {{type: array, items: {{type: object, properties: {{name: {{type: string}}, value: {{type: string}}}}}}}}\n\
-                 rp: {{type: string, enum: [Never, OnFailure], optional: true}}\n{parameters}"
-            ),
-            "pod.yaml": format!(
-                "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  labels:\n    a: b\n{labels}spec:\n  restartPolicy: ${{rp}}\n  \
-                 containers:\n  - name: main\n    image: registry.example/a:1\n    env:\n    - ${{vars}}\n"
-            ),
-        }),
-    )
-}
-
-/// A pod of 240 KB whose last variable comes twice.
 fn twice() -> Bytes {
-    let mut env: Vec<_> = (0..9_000).map(|n| json!({"name": format!("V{n}"), "value": "1"})).collect();
-    env.push(env.last().unwrap().clone());
-    let mut body = review(json!({
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "trading", "labels": {"a": "b"}},
-        "spec": {"restartPolicy": "Never", "containers": [{"name": "main", "image": "registry.example/a:1", "env": env}]},
-    }));
+    let mut body = review(inputs::pod_of_variables());
     let request = &mut body["request"];
     request["kind"] = json!({"group": "", "version": "v1", "kind": "Pod"});
     request["resource"] = json!({"group": "", "version": "v1", "resource": "pods"});
@@ -98,25 +71,8 @@ fn twice() -> Bytes {
     wire(&by("system:serviceaccount:trading:noisy", body)).into()
 }
 
-/// A template ConfigMap of 16 KB, with texts of so many holes each of which may be empty.
 fn ambiguous() -> Bytes {
-    let (mut parameters, mut holes) = (String::new(), String::new());
-    for n in 0..150 {
-        let letter = |n: usize| char::from(b'a' + u8::try_from(n).unwrap());
-        let _ = writeln!(
-            parameters,
-            "p{n}: {{type: string, pattern: \"({}{}[0-9]{{0,150}})?\"}}",
-            letter(n / 16),
-            letter(n % 16)
-        );
-        let _ = write!(holes, "${{p{n}}}");
-    }
-    let mut manifest = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata:\n".to_owned();
-    for n in 0..8 {
-        let _ = writeln!(manifest, "  a{n}: \"{n}{holes}\"");
-    }
-    let slow = template_config_map("slow", json!({"parameters": parameters, "cm.yaml": manifest}));
-    wire(&by("author", review(slow))).into()
+    wire(&by("author", review(template_config_map("slow", inputs::ambiguous())))).into()
 }
 
 /// Sends this over and over, so many at once, until the test ends.
