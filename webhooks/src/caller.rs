@@ -15,9 +15,16 @@ pub trait Asking: Send + Sync + 'static {
     /// Each lookup has its own deadline; the server puts one around the whole.
     fn gather(&self, request: &Request) -> impl Future<Output = Result<Situation, GatherError>> + Send;
 
-    /// What was decided: events, accounting. Called once per review and phase, before the answer leaves, never for a
-    /// dry run; it must not block. If it panics, the request is refused.
+    /// What was decided: events, accounting. Called once per verdict that is given, before the answer leaves, never for a
+    /// dry run, and on a thread that need not know tokio; it must not block. If it panics, the request is refused.
     fn tell(&self, request: &Request, situation: &Situation, verdict: &Verdict);
+
+    /// No verdict is given although [`Self::gather`] succeeded: the deadline passed, deciding or telling panicked, too much
+    /// waits, or nobody listens any more. Whatever gathering reserved is to be released. Called instead of
+    /// [`Self::tell`], or after it if that panicked; never for a dry run. It must neither block nor panic.
+    fn dropped(&self, request: &Request, situation: &Situation) {
+        let _ = (request, situation);
+    }
 }
 
 /// What is shared with background tasks asks as well.
@@ -28,6 +35,10 @@ impl<A: Asking> Asking for std::sync::Arc<A> {
 
     fn tell(&self, request: &Request, situation: &Situation, verdict: &Verdict) {
         A::tell(self, request, situation, verdict);
+    }
+
+    fn dropped(&self, request: &Request, situation: &Situation) {
+        A::dropped(self, request, situation);
     }
 }
 
@@ -66,6 +77,7 @@ pub enum GatherError {
 pub(crate) trait DynAsking: Send + Sync {
     fn gather<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Situation, GatherError>>;
     fn tell(&self, request: &Request, situation: &Situation, verdict: &Verdict);
+    fn dropped(&self, request: &Request, situation: &Situation);
 }
 
 impl<A: Asking> DynAsking for A {
@@ -75,5 +87,9 @@ impl<A: Asking> DynAsking for A {
 
     fn tell(&self, request: &Request, situation: &Situation, verdict: &Verdict) {
         Asking::tell(self, request, situation, verdict);
+    }
+
+    fn dropped(&self, request: &Request, situation: &Situation) {
+        Asking::dropped(self, request, situation);
     }
 }

@@ -1,21 +1,28 @@
-//! One review of a master judged: gather, decide, tell. Whatever fails on the way is a [`Fault`], and so a refusal.
+//! One review of a master judged: gather, decide, tell; or a ConfigMap linted. Whatever fails on the way is a [`Fault`],
+//! and so a refusal.
+//!
+//! What takes long runs away from the threads that serve ([`Workers`]): linting always, judging where it is expected to.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::FutureExt;
 use policies::collectable::{self, Need, Rights};
-use policies::request::Request;
-use policies::verdict::{Situation, Verdict, template_text};
+use policies::request::{Phase, Request};
+use policies::verdict::{Situation, Verdict, effort, template_text};
 use tokio::time::{Instant, timeout_at};
 
 use crate::caller::DynAsking;
 use crate::fault::Fault;
 use crate::lint::{self, Linting};
 use crate::metrics::Why;
-use crate::review::Answer;
+use crate::review::{self, Answer, Rejected, Review};
+use crate::rooms::{LARGE, Room};
+use crate::sender::Sender;
 use crate::shedding::Gate;
+use crate::workers::{Claim, Workers};
 
 /// How a verdict is reached: [`policies::verdict::decide`], or what a test puts in its place.
 pub type Decide = Arc<dyn Fn(&Request, &Situation) -> Verdict + Send + Sync>;
@@ -27,12 +34,14 @@ pub(crate) struct Deadline {
     pub(crate) time: Duration,
 }
 
-/// Where it runs: small reviews on the thread that serves them, large ones away from it, a bounded number at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Size {
-    Small,
-    Large,
-}
+/// What a step of [`effort`] takes, nanoseconds.
+const STEP: u64 = 5;
+/// The most steps that a verdict may be expected to take on a thread that serves: a millisecond.
+const INLINE: u64 = 200_000;
+/// What parsing and judging a byte is expected to take, nanoseconds. What it took is charged afterwards.
+const BYTE: u64 = 20;
+/// What linting is expected to take, nanoseconds. Nothing is known of it before.
+const LINT: u64 = 10_000_000;
 
 /// An answer with what the log and the metrics say of it.
 #[derive(Debug)]
@@ -42,59 +51,103 @@ pub(crate) struct Judged {
     pub(crate) template: Option<String>,
 }
 
+/// A body whose turn it is, from whom, with the room that it holds until all work on it is over.
+#[derive(Clone)]
+pub(crate) struct Sent {
+    /// Empty once it is parsed.
+    pub(crate) body: Bytes,
+    /// Bytes of the body.
+    pub(crate) size: usize,
+    pub(crate) room: Arc<Room>,
+    pub(crate) sender: Sender,
+    pub(crate) deadline: Deadline,
+}
+
 /// Who judges.
 pub(crate) struct Court {
     pub(crate) asking: Box<dyn DynAsking>,
     pub(crate) linting: Box<dyn Linting>,
     pub(crate) decide: Decide,
     pub(crate) gate: Gate,
+    pub(crate) judges: Workers,
+    pub(crate) lints: Workers,
+}
+
+/// A ConfigMap that was read, without its objects.
+pub(crate) struct Linted {
+    pub(crate) request: Request,
+    name: Option<String>,
+    found: policies::lint::Linted,
 }
 
 impl Court {
+    /// Parses a review of a master.
+    pub(crate) async fn parse(&self, phase: Phase, sent: &Sent) -> Result<Result<Review, Rejected>, Fault> {
+        if sent.size < LARGE {
+            return guarded(|| review::parse(phase, &sent.body));
+        }
+        let path = sent.sender.review(review::claims(&sent.body).username);
+        let Sent { body, room, deadline, .. } = sent.clone();
+        let work = move |_: &Claim| {
+            let _room = room;
+            review::parse(phase, &body)
+        };
+        self.judges.run(path, sent.cost(), deadline, work).await
+    }
+
     /// Judges a master's request.
-    pub(crate) async fn judge(
-        self: &Arc<Self>,
-        request: Request,
-        size: Size,
-        deadline: Deadline,
-    ) -> Result<Judged, Fault> {
+    pub(crate) async fn judge(self: &Arc<Self>, request: Request, sent: &Sent) -> Result<Judged, Fault> {
+        let Deadline { at, time } = sent.deadline;
         let gathering = AssertUnwindSafe(async { self.asking.gather(&request).await }).catch_unwind();
-        let situation = match timeout_at(deadline.at, gathering).await {
-            Err(_) => return Err(Fault::Deadline(deadline.time)),
+        let situation = match timeout_at(at, gathering).await {
+            Err(_) => return Err(Fault::Deadline(time)),
             Ok(Err(_)) => return Err(Fault::Panicked),
             Ok(Ok(gathered)) => gathered?,
         };
-        self.guarded(size, deadline, move |court| {
-            let verdict = (court.decide)(&request, &situation);
-            // A dry run changes nothing, not even what we count and remember.
-            if !request.dry_run {
-                court.asking.tell(&request, &situation, &verdict);
+        let pending = Pending { court: Arc::clone(self), settled: request.dry_run, request, situation };
+        let cost = if sent.size < LARGE {
+            let steps = guarded(|| effort(&pending.request, &pending.situation))?;
+            if steps <= INLINE {
+                return guarded(|| pending.judge(&Claim::default(), time))?;
             }
-            let (why, config_map, key) = match &verdict {
-                Verdict::Admit(admission) => (None, &admission.subject.config_map, &admission.subject.key),
-                Verdict::Refuse(refusal) => (Some(refusal.cause.into()), &refusal.config_map, &refusal.key),
-            };
-            let template = config_map.as_ref().map(|config_map| template_text(config_map, key.as_deref()));
-            Judged { answer: Answer::of(verdict, request.phase), why, template }
-        })
-        .await
+            steps.saturating_mul(STEP)
+        } else {
+            // As long as it takes to say how long it will take, others wait.
+            sent.cost()
+        };
+        let path = sent.sender.review(&pending.request.user.username);
+        let room = Arc::clone(&sent.room);
+        let work = move |claim: &Claim| {
+            let _room = room;
+            pending.judge(claim, time)
+        };
+        self.judges.run(path, cost, sent.deadline, work).await?
     }
 
-    /// Judges a ConfigMap.
-    pub(crate) async fn lint(
-        self: &Arc<Self>,
-        request: Request,
-        size: Size,
-        deadline: Deadline,
-    ) -> Result<Judged, Fault> {
-        let read = self.guarded(size, deadline, move |court| {
-            let linted = lint::template_config_map(&request).map(|config_map| court.linting.read(config_map));
-            (request, linted.unwrap_or_default())
-        });
-        let (request, mut linted) = read.await?;
-        let rights = self.rights(&linted.needs, deadline).await?;
-        linted.problems.extend(collectable::problems(&linted.needs, &rights));
-        let answer = lint::answer(&request, &linted.problems);
+    /// Reads a ConfigMap.
+    pub(crate) async fn read(self: &Arc<Self>, sent: &Sent) -> Result<Result<Linted, Rejected>, Fault> {
+        let claims = review::claims(&sent.body);
+        let path = sent.sender.path(claims.namespace, claims.username);
+        let Sent { body, room, deadline, .. } = sent.clone();
+        let court = Arc::clone(self);
+        let work = move |_: &Claim| {
+            let _room = room;
+            let Review { mut request, .. } = review::parse(Phase::Validating, &body)?;
+            let found = lint::template_config_map(&request).map(|config_map| court.linting.read(config_map));
+            let name = lint::name(&request).map(str::to_owned);
+            // Dropping them takes its time too.
+            (request.object, request.old_object, request.options) = (None, None, None);
+            Ok(Linted { request, name, found: found.unwrap_or_default() })
+        };
+        self.lints.run(path, LINT, deadline, work).await
+    }
+
+    /// Judges a ConfigMap that was read.
+    pub(crate) async fn lint(&self, linted: Linted, deadline: Deadline) -> Result<Judged, Fault> {
+        let Linted { name, mut found, .. } = linted;
+        let rights = self.rights(&found.needs, deadline).await?;
+        found.problems.extend(collectable::problems(&found.needs, &rights));
+        let answer = lint::answer(name.as_deref(), &found.problems);
         let why = (!answer.allowed()).then_some(Why::LINT);
         Ok(Judged { answer, why, template: None })
     }
@@ -110,28 +163,55 @@ impl Court {
             Ok(rights) => rights.map_err(|_| Fault::Panicked),
         }
     }
+}
 
-    /// Runs `work` so that a panic in it is a fault and the process lives.
-    pub(crate) async fn guarded<T: Send + 'static>(
-        self: &Arc<Self>,
-        size: Size,
-        deadline: Deadline,
-        work: impl FnOnce(&Self) -> T + Send + 'static,
-    ) -> Result<T, Fault> {
-        let court = Arc::clone(self);
-        // What `work` leaves half done is dropped with it: it owns what it changes.
-        let work = move || catch_unwind(AssertUnwindSafe(|| work(&court))).map_err(|_| Fault::Panicked);
-        if size == Size::Small {
-            return work();
+impl Sent {
+    /// What work on this body is expected to take, nanoseconds.
+    fn cost(&self) -> u64 {
+        (self.size as u64).saturating_mul(BYTE)
+    }
+}
+
+/// Does `work` here, so that a panic in it is a fault and the process lives.
+fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, Fault> {
+    // What `work` leaves half done is dropped with it: it owns what it changes.
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| Fault::Panicked)
+}
+
+/// A request with its situation, until its verdict is given. What gathering reserved is released if none is.
+struct Pending {
+    court: Arc<Court>,
+    request: Request,
+    situation: Situation,
+    /// Nothing is to be told any more.
+    settled: bool,
+}
+
+impl Pending {
+    /// Decides, and tells if the answer is still wanted.
+    fn judge(mut self, claim: &Claim, time: Duration) -> Result<Judged, Fault> {
+        let verdict = (self.court.decide)(&self.request, &self.situation);
+        if !claim.take() {
+            return Err(Fault::Deadline(time));
         }
-        let turn = match timeout_at(deadline.at, Arc::clone(&self.gate.at_work).acquire_owned()).await {
-            Ok(Ok(turn)) => turn,
-            Ok(Err(_)) | Err(_) => return Err(Fault::Deadline(deadline.time)),
+        // A dry run changes nothing, not even what we count and remember.
+        if !self.request.dry_run {
+            self.court.asking.tell(&self.request, &self.situation, &verdict);
+        }
+        self.settled = true;
+        let (why, config_map, key) = match &verdict {
+            Verdict::Admit(admission) => (None, &admission.subject.config_map, &admission.subject.key),
+            Verdict::Refuse(refusal) => (Some(refusal.cause.into()), &refusal.config_map, &refusal.key),
         };
-        let done = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            work()
-        });
-        done.await.unwrap_or(Err(Fault::Panicked))
+        let template = config_map.as_ref().map(|config_map| template_text(config_map, key.as_deref()));
+        Ok(Judged { answer: Answer::of(verdict, self.request.phase), why, template })
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.court.asking.dropped(&self.request, &self.situation);
+        }
     }
 }

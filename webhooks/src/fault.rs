@@ -22,12 +22,15 @@ pub enum Fault {
         /// The bound.
         limit: usize,
     },
-    /// Other requests take all the room there is.
-    #[error("retinue is busy with other requests (no room for {size} bytes now); try again")]
+    /// Other requests take all the room that this sender may have now.
+    #[error("retinue is busy with other requests of this sender (no room for {size} bytes now); try again")]
     Busy {
         /// Bytes wanted.
         size: u64,
     },
+    /// Other requests of the same sender wait, as many as may.
+    #[error("retinue is busy: more requests of this sender wait for their turn than may; try again")]
+    Crowded,
     /// The body broke off.
     #[error("the request's body broke off after {0} bytes")]
     BrokenOff(usize),
@@ -50,6 +53,7 @@ impl Fault {
             Self::NotReady(_) => "not-ready",
             Self::TooLarge { .. } => "too-large",
             Self::Busy { .. } => "busy",
+            Self::Crowded => "crowded",
             Self::BrokenOff(_) => "broken-off",
             Self::Gather(_) => "gather",
             Self::Deadline(_) => "deadline",
@@ -74,7 +78,7 @@ impl Fault {
             Self::Unreadable(_) | Self::BrokenOff(_) => Denial::new(400, "BadRequest", message),
             Self::NotReady(_) => Denial::for_now(503, "ServiceUnavailable", message, 1),
             Self::TooLarge { .. } => Denial::new(413, "RequestEntityTooLarge", message),
-            Self::Busy { .. } => Denial::for_now(429, "TooManyRequests", message, 1),
+            Self::Busy { .. } | Self::Crowded => Denial::for_now(429, "TooManyRequests", message, 1),
             Self::Gather(_) => Denial::new(503, "ServiceUnavailable", message),
             Self::Deadline(_) => Denial::new(504, "Timeout", message),
             Self::Panicked => Denial::new(500, "InternalError", message),

@@ -12,12 +12,14 @@ use tokio::time::Instant;
 use tracing::field::Empty;
 use tracing::{Instrument, Span, error, info, info_span, record_all, warn};
 
-use crate::court::{Court, Deadline, Judged, Size};
+use crate::court::{Court, Deadline, Judged, Sent};
 use crate::fault::Fault;
 use crate::health::Readiness;
 use crate::metrics::{Door, Metrics, Outcome, Why, operation_word};
-use crate::review::{self, Review, uid_from_head};
-use crate::shedding::{LARGE, Refusing, Shed, Taken, turn_away};
+use crate::review::{self, HEAD, Rejected, Review, uid_from_head};
+use crate::rooms::Load;
+use crate::sender::Sender;
+use crate::shedding::{Incoming, Refusing, Shed, Taken, busy, turn_away};
 
 /// Kept from the webhook configuration's timeout for the way back.
 const WAY_BACK: Duration = Duration::from_millis(500);
@@ -77,7 +79,8 @@ pub(crate) async fn review(
             Version::HTTP_2 => Refusing::AfterHead,
             _ => Refusing::AfterDraining(service.drained),
         };
-        let result = service.process(door, declared_length(&http), payload, refusing, deadline).await;
+        let sender = Sender::of(&http);
+        let result = service.process(door, sender, declared_length(&http), payload, refusing, deadline).await;
         service.conclude(door, result, started)
     }
     .instrument(span)
@@ -88,6 +91,7 @@ impl Service {
     async fn process(
         &self,
         door: Door,
+        sender: Sender,
         declared: Option<u64>,
         payload: web::Payload,
         refusing: Refusing,
@@ -99,37 +103,34 @@ impl Service {
             let fault = Fault::NotReady(self.readiness.missing().join(", "));
             return Err(Failed { uid, operation: None, fault });
         }
-        let gate = &self.court.gate;
-        let Taken { body, mut room } = gate
-            .take(payload, declared, refusing, deadline)
-            .await
-            .map_err(|Shed { uid, why: fault }| Failed { uid, operation: None, fault })?;
-
-        let size = if body.len() < LARGE { Size::Small } else { Size::Large };
-        let Review { request, footprint } = self.read(door, body, size, deadline).await?;
-        describe(&request);
-        let (uid, operation) = (request.uid.clone(), request.operation);
-        let failed = |fault| Failed { uid: Some(uid.clone()), operation: Some(operation), fault };
-        gate.resize(&mut room, footprint).map_err(failed)?;
-
-        let judged = match door {
-            Door::Mutating | Door::Validating => self.court.judge(request, size, deadline).await,
-            Door::Lint => self.court.lint(request, size, deadline).await,
-        };
-        let judged = judged.map_err(failed)?;
-        Ok(Done { uid, operation, judged })
+        let load = if door == Door::Lint { Load::Lint } else { Load::Review };
+        let incoming = Incoming { payload, load, sender, declared, refusing };
+        let taken = self.court.gate.take(incoming, deadline).await;
+        let Taken { body, room } = taken.map_err(|Shed { uid, why: fault }| Failed { uid, operation: None, fault })?;
+        let sent = Sent { size: body.len(), body, room, sender, deadline };
+        match door {
+            Door::Mutating => self.judge(Phase::Mutating, sent).await,
+            Door::Validating => self.judge(Phase::Validating, sent).await,
+            Door::Lint => self.lint(sent).await,
+        }
     }
 
-    async fn read(&self, door: Door, body: Bytes, size: Size, deadline: Deadline) -> Result<Review, Failed> {
-        let phase = if door == Door::Mutating { Phase::Mutating } else { Phase::Validating };
-        let text = body.clone();
-        match self.court.guarded(size, deadline, move |_| review::parse(phase, &text)).await {
-            Ok(Ok(review)) => Ok(review),
-            Ok(Err(rejected)) => {
-                Err(Failed { uid: rejected.uid, operation: None, fault: Fault::Unreadable(rejected.why) })
-            }
-            Err(fault) => Err(Failed { uid: uid_from_head(&body), operation: None, fault }),
-        }
+    async fn judge(&self, phase: Phase, mut sent: Sent) -> Result<Done, Failed> {
+        let read = self.court.parse(phase, &sent).await;
+        let Review { request, footprint } = legible(read, &std::mem::take(&mut sent.body))?;
+        describe(&request);
+        let (uid, operation) = (request.uid.clone(), request.operation);
+        let judged =
+            if sent.room.resize(footprint) { self.court.judge(request, &sent).await } else { Err(busy(footprint)) };
+        done(uid, operation, judged)
+    }
+
+    async fn lint(&self, sent: Sent) -> Result<Done, Failed> {
+        let read = self.court.read(&sent).await;
+        let linted = legible(read, &sent.body)?;
+        describe(&linted.request);
+        let (uid, operation) = (linted.request.uid.clone(), linted.request.operation);
+        done(uid, operation, self.court.lint(linted, sent.deadline).await)
     }
 
     /// Counts, says and answers.
@@ -174,6 +175,22 @@ impl Service {
         if let Some(why) = why {
             self.metrics.refused(why);
         }
+    }
+}
+
+/// What was read, or why it could not be.
+fn legible<T>(read: Result<Result<T, Rejected>, Fault>, body: &[u8]) -> Result<T, Failed> {
+    match read {
+        Ok(Ok(review)) => Ok(review),
+        Ok(Err(rejected)) => Err(Failed { uid: rejected.uid, operation: None, fault: Fault::Unreadable(rejected.why) }),
+        Err(fault) => Err(Failed { uid: uid_from_head(&body[..body.len().min(HEAD)]), operation: None, fault }),
+    }
+}
+
+fn done(uid: String, operation: Operation, judged: Result<Judged, Fault>) -> Result<Done, Failed> {
+    match judged {
+        Ok(judged) => Ok(Done { uid, operation, judged }),
+        Err(fault) => Err(Failed { uid: Some(uid), operation: Some(operation), fault }),
     }
 }
 

@@ -15,8 +15,13 @@ pub mod health;
 pub mod lint;
 pub mod metrics;
 pub mod review;
+mod rooms;
+mod sender;
 pub mod server;
+mod shares;
 pub mod shedding;
+mod turns;
+mod workers;
 
 pub use caller::{Asking, GatherError};
 pub use lint::{Linting, TemplateLint};

@@ -55,17 +55,14 @@ impl Linting for TemplateLint {
 /// How many errors a refusal lists; the rest is counted.
 const LISTED: usize = 20;
 
-/// The answer about a ConfigMap with these problems: refused if there is an error, else allowed with its warnings.
-pub(crate) fn answer(request: &Request, problems: &[Problem]) -> Answer {
+/// The answer about a ConfigMap of this name with these problems: refused if there is an error, else allowed with its warnings.
+pub(crate) fn answer(name: Option<&str>, problems: &[Problem]) -> Answer {
     let (errors, warnings): (Vec<_>, Vec<_>) = problems.iter().partition(|problem| problem.severity == Severity::Error);
     let warnings: Vec<String> = warnings.into_iter().map(line).collect();
     if errors.is_empty() {
         return allow(warnings);
     }
-    let object = request.object.as_ref();
-    let written = object.and_then(|object| object["metadata"]["name"].as_str());
-    let name = written.or(request.name.as_deref()).unwrap_or("(unnamed)");
-    let mut message = format!("template ConfigMap {name} has {}:", count(errors.len()));
+    let mut message = format!("template ConfigMap {} has {}:", name.unwrap_or("(unnamed)"), count(errors.len()));
     for problem in errors.iter().take(LISTED) {
         let _ = write!(message, "\n  {}", line(problem));
     }
@@ -84,6 +81,12 @@ pub(crate) fn template_config_map(request: &Request) -> Option<&Value> {
         return None;
     }
     request.object.as_ref().filter(|object| object["metadata"]["labels"][keys::TEMPLATES] == "true")
+}
+
+/// What the ConfigMap of a request is called.
+pub(crate) fn name(request: &Request) -> Option<&str> {
+    let object = request.object.as_ref();
+    object.and_then(|object| object["metadata"]["name"].as_str()).or(request.name.as_deref())
 }
 
 fn allow(warnings: Vec<String>) -> Answer {

@@ -41,6 +41,55 @@ impl Door {
     }
 }
 
+/// Where reviews wait for others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Queue {
+    /// For room for their bodies.
+    Bodies,
+    /// For being parsed or judged away from the threads that serve.
+    Judging,
+    /// For being linted.
+    Linting,
+}
+
+impl Queue {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Bodies => "bodies",
+            Self::Judging => "judging",
+            Self::Linting => "linting",
+        }
+    }
+}
+
+/// What is counted of one queue.
+#[derive(Clone, Debug)]
+pub(crate) struct QueueMetrics {
+    waiting: Gauge,
+    /// None where nothing is done but waiting.
+    moved: Option<Counter>,
+    crowded_out: Counter,
+}
+
+impl QueueMetrics {
+    /// So many wait.
+    pub(crate) fn set_waiting(&self, count: usize) {
+        self.waiting.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// One piece of work was done away from the threads that serve.
+    pub(crate) fn done(&self) {
+        if let Some(moved) = &self.moved {
+            moved.inc();
+        }
+    }
+
+    /// One was refused because its sender has too much waiting.
+    pub(crate) fn crowded_out(&self) {
+        self.crowded_out.inc();
+    }
+}
+
 /// What the answer was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
@@ -122,6 +171,11 @@ struct SeverityLabel {
     severity: Word,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct QueueLabel {
+    queue: Word,
+}
+
 /// The webhook's metrics. Cloning shares them.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -130,6 +184,9 @@ pub struct Metrics {
     seconds: Family<PhaseLabel, Histogram>,
     shed: Counter,
     in_flight: Gauge,
+    waiting: Family<QueueLabel, Gauge>,
+    moved: Family<QueueLabel, Counter>,
+    crowded_out: Family<QueueLabel, Counter>,
     certificate_expiry: Gauge<f64, AtomicU64>,
     template_problems: Family<SeverityLabel, Gauge>,
 }
@@ -143,6 +200,9 @@ impl Metrics {
             seconds: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             shed: Counter::default(),
             in_flight: Gauge::default(),
+            waiting: Family::default(),
+            moved: Family::default(),
+            crowded_out: Family::default(),
             certificate_expiry: Gauge::default(),
             template_problems: Family::default(),
         };
@@ -158,6 +218,17 @@ impl Metrics {
             "retinue_review_bytes_in_flight",
             "Bytes of reviews being read or judged",
             metrics.in_flight.clone(),
+        );
+        registry.register("retinue_reviews_waiting", "Reviews that wait for others", metrics.waiting.clone());
+        registry.register(
+            "retinue_work_moved",
+            "Pieces of work done away from the threads that serve reviews",
+            metrics.moved.clone(),
+        );
+        registry.register(
+            "retinue_reviews_crowded_out",
+            "Reviews refused because their sender has too many waiting",
+            metrics.crowded_out.clone(),
         );
         registry.register(
             "retinue_serving_certificate_expiry_timestamp_seconds",
@@ -189,6 +260,16 @@ impl Metrics {
     /// Where bytes in flight are counted.
     pub(crate) fn in_flight(&self) -> Gauge {
         self.in_flight.clone()
+    }
+
+    /// What is counted of this queue.
+    pub(crate) fn queue(&self, queue: Queue) -> QueueMetrics {
+        let label = QueueLabel { queue: Word(queue.as_str()) };
+        QueueMetrics {
+            waiting: self.waiting.get_or_create(&label).clone(),
+            moved: (queue != Queue::Bodies).then(|| self.moved.get_or_create(&label).clone()),
+            crowded_out: self.crowded_out.get_or_create(&label).clone(),
+        }
     }
 
     /// One review was answered.

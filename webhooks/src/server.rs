@@ -18,8 +18,9 @@ pub use crate::court::Decide;
 use crate::handler::{self, Service};
 use crate::health::Readiness;
 use crate::lint::Linting;
-use crate::metrics::{self, Door, Metrics};
+use crate::metrics::{self, Door, Metrics, Queue};
 use crate::shedding::{Gate, Limits};
+use crate::workers::Workers;
 
 /// HTTP/2 window of one stream, bytes: what a body that waits for room may hold.
 const STREAM_WINDOW: u32 = 256 << 10;
@@ -99,6 +100,9 @@ pub enum ServeError {
         /// Why.
         source: io::Error,
     },
+    /// The system gives no threads.
+    #[error("cannot start the threads that judge: {0}")]
+    Threads(#[source] io::Error),
     /// It ended with an error.
     #[error("the server ended: {0}")]
     Ended(#[source] io::Error),
@@ -146,14 +150,18 @@ pub fn bind<A: Asking, L: Linting>(
     shutdown: CancellationToken,
 ) -> Result<Bound, ServeError> {
     let Parts { asking, linting, readiness, metrics, registry, decide } = parts;
-    let gate = Gate::new(config.limits, metrics.in_flight());
-    let court = Court { asking: Box::new(asking), linting: Box::new(linting), decide, gate };
+    let limits = config.limits;
+    let gate = Gate::new(limits, &metrics);
+    let judges = Workers::start("judge", limits.judged_at_once, limits.judged_waiting, metrics.queue(Queue::Judging));
+    let lints = Workers::start("lint", 1, limits.lints_waiting, metrics.queue(Queue::Linting));
+    let (judges, lints) = judges.and_then(|judges| Ok((judges, lints?))).map_err(ServeError::Threads)?;
+    let court = Court { asking: Box::new(asking), linting: Box::new(linting), decide, gate, judges, lints };
     let service = web::Data::new(Service {
         court: Arc::new(court),
         readiness: readiness.clone(),
         metrics,
         deadline: config.deadline,
-        drained: 2 * config.limits.body,
+        drained: 2 * limits.body,
     });
     let status = web::Data::new(Status { readiness, registry, stopping: shutdown.clone() });
 

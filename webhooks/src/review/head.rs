@@ -1,4 +1,4 @@
-//! The uid of a review from the first bytes of its body, whatever comes after them.
+//! The uid of a review from the first bytes of its body, whatever comes after them, and who it says is asking.
 //!
 //! A scanner instead of a parser: it knows strings and brackets, keeps no tree, does not recurse, and stops at the
 //! first `request.uid` of the review itself. A `uid` deeper inside (the object's own) is never taken for it.
@@ -18,6 +18,24 @@ pub fn uid_from_head(head: &[u8]) -> Option<String> {
     scanner.space();
     let uid = std::str::from_utf8(scanner.string()?).ok()?;
     usable(uid).then(|| uid.to_owned())
+}
+
+/// What a review says of itself before it is parsed: enough to know whose turn it waits for, and for nothing else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Claims<'a> {
+    /// `request.namespace`, escapes as written; empty if it is not in the head.
+    pub(crate) namespace: &'a str,
+    /// `request.userInfo.username`.
+    pub(crate) username: &'a str,
+}
+
+/// What the first [`HEAD`] bytes say. The API server writes both before the object.
+pub(crate) fn claims(body: &[u8]) -> Claims<'_> {
+    let mut claims = Claims::default();
+    let mut scanner = Scanner { bytes: body.get(..HEAD).unwrap_or(body), at: 0 };
+    // Whatever was found before the head ended, or is no review, is what is known.
+    let _ = scanner.read_claims(&mut claims);
+    claims
 }
 
 /// Whether a uid can be echoed: printable ASCII without quote or backslash, not empty, not long.
@@ -57,6 +75,28 @@ impl<'a> Scanner<'a> {
                 return Some(());
             }
             self.skip_value()?;
+            self.expect(b',')?;
+        }
+    }
+
+    fn read_claims(&mut self, claims: &mut Claims<'a>) -> Option<()> {
+        self.enter_member(b"request")?;
+        self.expect(b'{')?;
+        loop {
+            self.space();
+            let key = self.string()?;
+            self.expect(b':')?;
+            self.space();
+            match key {
+                b"namespace" => claims.namespace = std::str::from_utf8(self.string()?).ok()?,
+                b"userInfo" => {
+                    self.enter_member(b"username")?;
+                    self.space();
+                    claims.username = std::str::from_utf8(self.string()?).ok()?;
+                    return Some(());
+                }
+                _ => self.skip_value()?,
+            }
             self.expect(b',')?;
         }
     }

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::answer::{Answer, Decision, Denial};
+pub(crate) use self::head::claims;
 pub use self::head::{HEAD, uid_from_head};
 use self::tree::Tree;
 pub use self::tree::{MAX_DEPTH, MAX_TREE_BYTES};

@@ -167,6 +167,28 @@ fn the_deepest_level_that_is_read_is_told_from_the_next() {
 }
 
 #[test]
+fn who_asks_is_found_in_a_head() {
+    let whole = r#"{"kind":"AdmissionReview","request":{"uid":"u","kind":{"group":"","kind":"Pod"},"name":"a","namespace":"trading","operation":"CREATE","userInfo":{"username":"system:serviceaccount:trading:eod","groups":["g"]},"object":{"namespace":"x"}}}"#;
+    let cases = [
+        ("whole", whole.to_owned(), ("trading", "system:serviceaccount:trading:eod")),
+        ("cut before the user", whole.split("userInfo").next().unwrap().to_owned(), ("trading", "")),
+        ("no namespace", whole.replace("\"namespace\":\"trading\",", ""), ("", "system:serviceaccount:trading:eod")),
+        (
+            "the object first",
+            whole.replace("\"uid\"", "\"object\":{\"namespace\":\"x\"},\"uid\""),
+            ("trading", "system:serviceaccount:trading:eod"),
+        ),
+        ("a user without a name", r#"{"request":{"userInfo":{"groups":[]},"namespace":"n"}}"#.to_owned(), ("", "")),
+        ("noise", "[[[".to_owned(), ("", "")),
+        ("far behind", whole.replace("\"uid\"", &format!("\"x\":\"{}\",\"uid\"", "x".repeat(5_000))), ("", "")),
+    ];
+    for (name, body, expected) in cases {
+        let found = super::claims(body.as_bytes());
+        assert_eq!((found.namespace, found.username), expected, "{name}");
+    }
+}
+
+#[test]
 fn the_uid_is_found_in_a_head() {
     let cases: &[(&str, &str, Option<&str>)] = &[
         ("first", r#"{"request":{"uid":"u-1","ki"#, Some("u-1")),

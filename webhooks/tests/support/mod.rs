@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
@@ -55,7 +56,14 @@ pub struct Table {
     pub gathers: Gathers,
     pub telling_panics: bool,
     pub told: Arc<Mutex<Vec<String>>>,
+    pub gathered: Arc<AtomicUsize>,
+    pub dropped: Arc<Mutex<Vec<String>>>,
+    /// What masters are judged by; else nobody is known.
+    pub situation: Option<Situates>,
 }
+
+/// What a review is judged by.
+pub type Situates = Arc<dyn Fn(&Request) -> Situation + Send + Sync>;
 
 impl Asking for Table {
     async fn gather(&self, request: &Request) -> Result<Situation, GatherError> {
@@ -66,6 +74,10 @@ impl Asking for Table {
             Gathers::Fails(error) => return Err(error.clone()),
             Gathers::Panics => panic!("gathering"),
         }
+        self.gathered.fetch_add(1, Ordering::SeqCst);
+        if let Some(situation) = &self.situation {
+            return Ok(situation(request));
+        }
         let now = jiff::Timestamp::UNIX_EPOCH;
         Ok(Situation::unknown(now, Unidentified::NoAccount(request.user.username.clone())))
     }
@@ -73,6 +85,10 @@ impl Asking for Table {
     fn tell(&self, request: &Request, _: &Situation, _: &Verdict) {
         assert!(!self.telling_panics, "telling");
         self.told.lock().unwrap().push(request.uid.clone());
+    }
+
+    fn dropped(&self, request: &Request, _: &Situation) {
+        self.dropped.lock().unwrap().push(request.uid.clone());
     }
 }
 
@@ -111,16 +127,23 @@ pub enum Asks {
     Panics,
 }
 
-/// [`TemplateLint`], or a panic.
+/// How a ConfigMap is linted.
+pub type Reads = Arc<dyn Fn(&Value) -> Linted + Send + Sync>;
+
+/// [`TemplateLint`], or something else in its place.
 struct Lint {
     panics: bool,
+    reads: Option<Reads>,
     asks: Asks,
 }
 
 impl Linting for Lint {
     fn read(&self, config_map: &Value) -> Linted {
         assert!(!self.panics, "linting");
-        TemplateLint.read(config_map)
+        match &self.reads {
+            Some(reads) => reads(config_map),
+            None => TemplateLint.read(config_map),
+        }
     }
 
     fn ask<'a>(&'a self, _: &'a [Need]) -> BoxFuture<'a, Rights> {
@@ -153,6 +176,7 @@ pub struct Setup {
     pub change: fn(&mut Config),
     pub client_ca: Option<CertificateDer<'static>>,
     pub lint_panics: bool,
+    pub lint_reads: Option<Reads>,
     pub lint_asks: Asks,
 }
 
@@ -165,6 +189,7 @@ impl Default for Setup {
             change: |_| {},
             client_ca: None,
             lint_panics: false,
+            lint_reads: None,
             lint_asks: Asks::default(),
         }
     }
@@ -206,7 +231,7 @@ pub fn start(setup: Setup) -> Harness {
     let metrics = Metrics::register(&mut registry);
     let mut parts = Parts::new(
         setup.table,
-        Lint { panics: setup.lint_panics, asks: setup.lint_asks },
+        Lint { panics: setup.lint_panics, reads: setup.lint_reads, asks: setup.lint_asks },
         readiness.clone(),
         metrics.clone(),
         Arc::new(registry),
@@ -227,6 +252,16 @@ impl Harness {
         protocol: &str,
         identity: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>,
     ) -> TlsStream<TcpStream> {
+        self.tls_from(1, protocol, identity).await
+    }
+
+    /// From the address 127.0.0.`host`.
+    pub async fn tls_from(
+        &self,
+        host: u8,
+        protocol: &str,
+        identity: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>,
+    ) -> TlsStream<TcpStream> {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.clone()).unwrap();
         let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -238,7 +273,9 @@ impl Harness {
             Some((certificate, key)) => builder.with_client_auth_cert(vec![certificate], key).unwrap(),
         };
         config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
-        let tcp = TcpStream::connect(self.address).await.unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from(([127, 0, 0, host], 0))).unwrap();
+        let tcp = socket.connect(self.address).await.unwrap();
         tcp.set_nodelay(true).unwrap();
         let name = ServerName::try_from("localhost").unwrap();
         TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap()
@@ -246,6 +283,29 @@ impl Harness {
 
     pub async fn client(&self) -> Client {
         Client::over(self.tls("h2", None).await).await
+    }
+
+    /// A client at the address 127.0.0.`host`.
+    pub async fn client_at(&self, host: u8) -> Client {
+        Client::over(self.tls_from(host, "h2", None).await).await
+    }
+
+    /// Waits until the metrics show this line.
+    pub async fn until(&self, line: &str) {
+        self.until_shown(line, |text| text.lines().any(|shown| shown == line)).await;
+    }
+
+    /// Waits until the metrics show what is waited for.
+    pub async fn until_shown(&self, what: &str, shown: impl Fn(&str) -> bool) {
+        let started = std::time::Instant::now();
+        loop {
+            let text = self.get("/metrics").await.1;
+            if shown(&text) {
+                return;
+            }
+            assert!(started.elapsed() < Duration::from_secs(30), "{what} in\n{text}");
+            tokio::task::yield_now().await;
+        }
     }
 
     /// `GET` over plain HTTP: status and body.
@@ -309,6 +369,16 @@ impl Client {
         Self { send }
     }
 
+    /// Begins a `POST` of which nothing but the first byte comes.
+    pub async fn begin(&self, path: &str, length: usize) -> (h2::client::ResponseFuture, h2::SendStream<Bytes>) {
+        let mut send = self.send.clone().ready().await.unwrap();
+        let request =
+            http::Request::post(format!("https://localhost{path}")).header("content-length", length).body(()).unwrap();
+        let (response, mut stream) = send.send_request(request, false).unwrap();
+        stream.send_data(Bytes::from_static(b"{"), false).unwrap();
+        (response, stream)
+    }
+
     /// `POST`: status and body. Stops sending when the server does not want more.
     pub async fn post(&self, path: &str, mut body: Bytes) -> (u16, String) {
         let mut send = self.send.clone().ready().await.unwrap();
@@ -366,6 +436,12 @@ pub fn response(text: &str) -> Value {
     answer["response"].take()
 }
 
+/// The same review of another account.
+pub fn by(account: &str, mut review: Value) -> Value {
+    review["request"]["userInfo"]["username"] = account.into();
+    review
+}
+
 /// A review of a create by a master.
 pub fn review(object: Value) -> Value {
     json!({
@@ -385,13 +461,18 @@ pub fn config_map(data: Value) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "results", "namespace": "trading"}, "data": data})
 }
 
-/// A review as the API server writes it: the uid before everything else of the request.
+/// A review as the API server writes it: the uid before everything else of the request, who asks before the objects.
 pub fn wire(review: &Value) -> String {
-    let mut request = review["request"].clone();
-    request.as_object_mut().unwrap().remove("uid");
-    let request = request.to_string();
-    let rest = request.strip_prefix('{').unwrap();
-    format!(r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{{"uid":"{UID}",{rest}}}"#)
+    let mut request = review["request"].as_object().unwrap().clone();
+    request.remove("uid");
+    let objects: Vec<_> = ["object", "oldObject", "dryRun", "options"].map(|key| (key, request.remove(key))).into();
+    let rest = Value::from(request).to_string();
+    let rest = rest.strip_suffix('}').unwrap().strip_prefix('{').unwrap();
+    let objects: String =
+        objects.into_iter().filter_map(|(key, value)| Some(format!(",\"{key}\":{}", value?))).collect();
+    format!(
+        r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{{"uid":"{UID}",{rest}{objects}}}}}"#
+    )
 }
 
 /// A legal review of so many megabytes of `<`, six bytes each once the API server has escaped them: 3 MB are 18.

@@ -55,13 +55,23 @@ impl Client {
     }
 
     async fn ask(&self, question: Question, body: &Body) -> anyhow::Result<Vec<u8>> {
+        let (status, text) = self.post(question.path(), body.text.clone()).await?;
+        ensure!(status == 200, "{status}: {}", String::from_utf8_lossy(&text));
+        Ok(text)
+    }
+
+    /// Sends this; what is answered, whatever it is.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn post(&self, path: &str, body: Bytes) -> anyhow::Result<(u16, Vec<u8>)> {
         let mut send = self.send.clone().ready().await?;
-        let request = http::Request::post(format!("https://localhost{}", question.path()))
+        let request = http::Request::post(format!("https://localhost{path}"))
             .header("content-type", "application/json")
-            .header("content-length", body.text.len())
+            .header("content-length", body.len())
             .body(())?;
         let (response, mut stream) = send.send_request(request, false)?;
-        stream.send_data(body.text.clone(), true)?;
+        stream.send_data(body, true)?;
         let (head, mut answer) = response.await?.into_parts();
         let mut text = Vec::new();
         while let Some(chunk) = answer.data().await {
@@ -69,8 +79,19 @@ impl Client {
             answer.flow_control().release_capacity(chunk.len())?;
             text.extend_from_slice(&chunk);
         }
-        ensure!(head.status == 200, "{}: {}", head.status, String::from_utf8_lossy(&text));
-        Ok(text)
+        Ok((head.status.as_u16(), text))
+    }
+
+    /// One create, as the API server asks about it: the new object, then the final one. What it took.
+    ///
+    /// # Errors
+    /// When it is not admitted.
+    pub async fn create(&self, submitted: &Body, completed: &Body) -> anyhow::Result<Duration> {
+        let asked = Instant::now();
+        for (question, body) in [(Question::Stamp, submitted), (Question::Check, completed)] {
+            Expected::Verdict(question).verify(&body.uid, &self.ask(question, body).await?)?;
+        }
+        Ok(asked.elapsed())
     }
 
     /// Asks `count` times, `at_once` at once, beginning with the body of number `first`.

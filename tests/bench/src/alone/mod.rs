@@ -6,7 +6,11 @@
 //!
 //! The rooms: [`world`] is the cluster that is judged by, [`templates`] and [`pods`] what is in it, [`reviews`] what is
 //! asked and must be answered; [`servers`] answer, [`load`] asks, [`process`] says what was used; [`report`] shows it.
+//! [`beside`] asks while others flood the same server.
 
+pub mod beside;
+#[path = "../../../../webhooks/tests/support/inputs.rs"]
+mod inputs;
 pub mod load;
 pub mod pods;
 pub mod process;
@@ -41,7 +45,7 @@ pub struct Args {
     /// How to print the figures
     #[arg(short, long, value_enum, default_value_t)]
     output: report::Format,
-    /// Only what is named so, such as check, templates=100 or retinue
+    /// Only what is named so, such as check, templates=100, retinue or beside
     #[arg(long, value_name = "WORD")]
     only: Vec<String>,
     /// Rounds; else as many as fit the time
@@ -199,6 +203,7 @@ async fn measure(args: &Args, certificates: &Path, authority: &str) -> anyhow::R
         servers.push((server, process, client));
     }
     let mut measured: Vec<Vec<Figures>> = vec![Vec::new(); cases.len()];
+    let rounds = if cases.is_empty() { 0 } else { rounds };
     for round in 0..=rounds {
         for (case, figures) in cases.iter().zip(&mut measured) {
             let bodies = bodies.get(&format!("{} {}", case.world, case.question)).context("no bodies")?;
@@ -219,11 +224,22 @@ async fn measure(args: &Args, certificates: &Path, authority: &str) -> anyhow::R
             eprintln!("round {round} of {rounds}");
         }
     }
+    let beside = match &args.only[..] {
+        [] => true,
+        only => only == ["beside"],
+    };
+    let beside = if beside {
+        let count = if args.quick { 2_000 } else { 10_000 };
+        Some(beside::measure(certificates, authority, args.rounds.unwrap_or(3), count).await?)
+    } else {
+        None
+    };
     let size = |key: &String| bodies.get(key).and_then(|all| all.first()).map_or(0, |body| body.text.len());
     Ok(Report {
         cores: std::thread::available_parallelism()?.get(),
         rounds,
         count,
+        beside,
         cases: cases
             .iter()
             .zip(&measured)

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::beside;
 use super::load::Burst;
 
 /// How figures are printed.
@@ -59,7 +60,8 @@ impl Figures {
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// The middle of them.
+pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
@@ -93,6 +95,8 @@ pub struct Report {
     pub rounds: usize,
     /// Reviews per case and round; a quarter with one in flight.
     pub count: usize,
+    /// Beside floods.
+    pub beside: Option<beside::Figures>,
     /// By case.
     pub cases: Vec<Measured>,
 }
@@ -159,6 +163,14 @@ impl Report {
                 all.push(Ratio { of: format!("MiB resident, {world}"), ratio: figures.resident_mib, target: most });
             }
         }
+        for beside in self.beside.iter().flat_map(|figures| &figures.beside) {
+            let of = format!("p99 of a check beside {}, to a constant", beside.flood);
+            all.push(Ratio { of, ratio: beside.retinue_p99_us / beside.constant_p99_us, target: 2.0 });
+        }
+        if let Some(figures) = &self.beside {
+            let of = "5,000 creates a second of ten masters, to those admitted".into();
+            all.push(Ratio { of, ratio: 5_000.0 / figures.creates_per_second, target: 1.0 });
+        }
         all
     }
 
@@ -187,6 +199,13 @@ impl Report {
                         out,
                         "{server:<10} {question:<14} {world:<16} {at_once:>6} {review_bytes:>8} {per_second:>9.0} \
                          {p50_us:>9.0} {p99_us:>9.0} {cpu_us:>9.1} {resident_mib:>7.1}"
+                    )?;
+                }
+                for beside in self.beside.iter().flat_map(|figures| &figures.beside) {
+                    let beside::Beside { flood, constant_p99_us, retinue_p99_us } = beside;
+                    writeln!(
+                        out,
+                        "check beside {flood:<24} p99 µs: constant {constant_p99_us:>9.0}, retinue {retinue_p99_us:>9.0}"
                     )?;
                 }
                 writeln!(out)?;

@@ -87,6 +87,14 @@ impl Author {
         Ok(Self { world, situation })
     }
 
+    /// The review of this number.
+    ///
+    /// # Errors
+    /// When the world's own templates do not admit its pods.
+    pub fn body(&mut self, question: Question, number: usize) -> anyhow::Result<Body> {
+        body(self.world, question, number, &mut self.situation)
+    }
+
     /// The reviews of one question.
     ///
     /// # Errors
@@ -127,7 +135,7 @@ fn stamp(review: &[u8], situation: &Situation, variant: Variant) -> anyhow::Resu
 }
 
 /// As the API server writes it: `request.uid` before everything else of the request.
-fn review(pod: &Value, caller: &Caller, number: usize) -> String {
+pub fn review(pod: &Value, caller: &Caller, number: usize) -> String {
     let (namespace, name) = (&caller.account.namespace, &caller.account.name);
     let kind = json!({"group": "", "version": "v1", "kind": "Pod"});
     let resource = json!({"group": "", "version": "v1", "resource": "pods"});

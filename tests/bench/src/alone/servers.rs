@@ -72,7 +72,10 @@ fn answer(json: String) -> HttpResponse {
 macro_rules! stack {
     ($handler:ident, $tls:ident) => {{
         let server = HttpServer::new(move || {
-            App::new().route("/mutate", web::post().to($handler)).route("/validate", web::post().to($handler))
+            let app = App::new().app_data(web::PayloadConfig::new(64 << 20));
+            ["/mutate", "/validate", "/lint"]
+                .into_iter()
+                .fold(app, |app, path| app.route(path, web::post().to($handler)))
         })
         .workers(1)
         .tcp_nodelay(true)
@@ -115,7 +118,7 @@ async fn retinue(world: World, tls: ServerConfig) -> anyhow::Result<()> {
         now: Timestamp::now(),
         library: world.library()?,
         facts: world.facts(),
-        callers: (0..world.masters()).map(|master| world.caller(master)).collect(),
+        callers: world.callers().collect(),
     };
     let (cluster, tasks) = Cluster::still(still, shutdown.clone());
     let mut registry = Registry::default();

@@ -12,6 +12,7 @@ use policies::object::{NamespacedName, ObjectRef};
 use policies::tables::{Completeness, Facts};
 use serde_json::{Map, Value, json};
 
+use super::inputs;
 use super::templates::{self, Variant};
 
 /// How many masters there are where templates are spread over many.
@@ -26,6 +27,8 @@ pub enum World {
     Templates(usize),
     /// One master with this many templates for pods, the last of which admits.
     Variants(usize),
+    /// A hundred templates, and one more master, the one of number [`MASTERS`], whose pods have endless lists of variables.
+    Flooded,
 }
 
 impl fmt::Display for World {
@@ -33,6 +36,7 @@ impl fmt::Display for World {
         match self {
             Self::Templates(count) => write!(f, "templates={count}"),
             Self::Variants(count) => write!(f, "variants={count}"),
+            Self::Flooded => f.write_str("flooded"),
         }
     }
 }
@@ -41,6 +45,9 @@ impl FromStr for World {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "flooded" {
+            return Ok(Self::Flooded);
+        }
         let (word, count) = text.split_once('=').context("a world is templates=N or variants=N")?;
         let count = count.parse().with_context(|| format!("{count:?} is no number"))?;
         match (word, count) {
@@ -55,16 +62,21 @@ impl World {
     /// How many masters ask.
     pub fn masters(self) -> usize {
         match self {
-            Self::Templates(_) => MASTERS,
+            Self::Templates(_) | Self::Flooded => MASTERS,
             Self::Variants(_) => 1,
         }
+    }
+
+    /// Everybody who may ask.
+    pub fn callers(self) -> impl Iterator<Item = Caller> {
+        (0..self.masters() + usize::from(self == Self::Flooded)).map(move |master| self.caller(master))
     }
 
     /// The template ConfigMap that this master uses.
     fn config_map(self, master: usize) -> NamespacedName {
         match self {
             Self::Templates(1) | Self::Variants(_) => NamespacedName::new("shared", "post-trade"),
-            Self::Templates(100) => NamespacedName::new(namespace(master), "post-trade"),
+            Self::Templates(100) | Self::Flooded => NamespacedName::new(namespace(master), "post-trade"),
             Self::Templates(_) => NamespacedName::new(namespace(master), format!("post-trade-{master:04}")),
         }
     }
@@ -73,7 +85,7 @@ impl World {
     pub fn variant(self, master: usize) -> Variant {
         match self {
             Self::Templates(1) => Variant::of(0),
-            Self::Templates(100) => Variant::of(master / PER_NAMESPACE),
+            Self::Templates(100) | Self::Flooded => Variant::of(master / PER_NAMESPACE),
             Self::Templates(_) => Variant::of(master),
             Self::Variants(count) => Variant::of(count - 1),
         }
@@ -94,6 +106,10 @@ impl World {
                 })
                 .collect(),
             Self::Templates(_) => (0..MASTERS).map(|master| self.of_every_kind(master)).collect(),
+            Self::Flooded => {
+                let flooding = flooding(&self.config_map(MASTERS), &account(MASTERS).name);
+                Self::Templates(100).config_maps().into_iter().chain([flooding]).collect()
+            }
             Self::Variants(count) => {
                 let all: Vec<_> = (0..count).map(|number| templates::pod(Variant::of(number))).collect();
                 vec![config_map(&self.config_map(0), &account(0).to_string(), &all)]
@@ -143,8 +159,7 @@ impl World {
     /// Live objects that the API server's plugins use: every namespace has its default account, as in a real cluster.
     pub fn facts(self) -> Facts {
         let mut facts = Facts::new(Completeness::Cluster);
-        for master in 0..self.masters() {
-            let NamespacedName { namespace, name } = account(master);
+        for NamespacedName { namespace, name } in self.callers().map(|caller| caller.account) {
             for name in ["default", name.as_str()] {
                 facts.apply(&json!({
                     "apiVersion": "v1", "kind": "ServiceAccount",
@@ -167,6 +182,13 @@ fn compile(config_map: &Value) -> anyhow::Result<TemplateSet> {
 
 fn namespace(master: usize) -> String {
     format!("desk-{:03}", master / PER_NAMESPACE)
+}
+
+/// The ConfigMap of a master whose pods have endless lists of variables.
+fn flooding(name: &NamespacedName, masters: &str) -> Value {
+    let mut config_map = config_map(name, masters, &[]);
+    config_map["data"] = inputs::template_of_variables();
+    config_map
 }
 
 /// The account of a master.
