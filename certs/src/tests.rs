@@ -104,7 +104,10 @@ fn server(resolver: &Arc<Resolver>) -> Arc<ServerConfig> {
     server_of(resolver, rustls::server::WebPkiClientVerifier::no_client_auth())
 }
 
-fn server_of(resolver: &Arc<Resolver>, clients: Arc<dyn rustls::server::danger::ClientCertVerifier>) -> Arc<ServerConfig> {
+fn server_of(
+    resolver: &Arc<Resolver>,
+    clients: Arc<dyn rustls::server::danger::ClientCertVerifier>,
+) -> Arc<ServerConfig> {
     let config = ServerConfig::builder_with_provider(crate::provider())
         .with_safe_default_protocol_versions()
         .unwrap()

@@ -10,7 +10,9 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use prometheus_client::registry::Registry;
 use rustls::RootCertStore;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoServerSessionStorage, ResolvesServerCert, ServerConfig, VerifierBuilderError, WebPkiClientVerifier};
+use rustls::server::{
+    NoServerSessionStorage, ResolvesServerCert, ServerConfig, VerifierBuilderError, WebPkiClientVerifier,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::caller::Asking;
