@@ -166,6 +166,77 @@ fn threats_27_and_58_with_a_client_ca_the_api_server_is_served_and_nobody_else()
     }
 }
 
+/// An address of this machine that a pod may have: the API server carries no request on to a loopback address.
+fn own_address() -> String {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    // Nothing is sent: the system says from which address it would be.
+    socket.connect("192.0.2.1:9").expect("this test needs an address of this machine beside 127.0.0.1");
+    socket.local_addr().unwrap().ip().to_string()
+}
+
+/// The pod of the installed webhook, as its Deployment would make it; it "runs" on this machine, on these ports.
+fn pod_of_the_webhook(installed: &str, ports: [u16; 2]) -> Value {
+    let list: Value = serde_json::from_str(installed).unwrap();
+    let mut items = list["items"].as_array().unwrap().iter();
+    let deployment = items.find(|one| one["kind"] == "Deployment" && one["metadata"]["name"] == "retinue-webhook");
+    let template = &deployment.unwrap()["spec"]["template"];
+    let mut spec = template["spec"].clone();
+    for port in spec["containers"][0]["ports"].as_array_mut().unwrap() {
+        port["containerPort"] = json!(ports[usize::from(port["name"] == "https")]);
+    }
+    json!({
+        "apiVersion": "v1", "kind": "Pod", "spec": spec,
+        "metadata": {"name": "retinue-webhook-0", "namespace": "retinue", "labels": template["metadata"]["labels"]},
+    })
+}
+
+#[test]
+fn threat_58_pods_of_the_webhook_are_asked_whether_they_serve_strangers() {
+    let cluster = controlplane::Options::api_only().start().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let (certs, api) = (at("certs"), at("apiserver"));
+    for args in [&["--out", &certs][..], &["--client", "--out", &api]] {
+        assert!(Command::new(RETINUE).arg("certs").args(args).output().unwrap().status.success());
+    }
+    let (bundle, client_ca) = (format!("{certs}/ca.crt"), format!("{api}/client-ca.crt"));
+    let (code, out, err) = install(&cluster, &["--ca-bundle", &bundle, "--client-ca", &client_ca, "-o", "json"]);
+    assert_eq!(code, 0, "{err}");
+    cluster.kubectl_with(&cluster.kubeconfig(), &["apply", "--server-side", "-f", "-"], &out).unwrap().ok().unwrap();
+
+    let [health, https] = [(); 2].map(|()| controlplane::Port::reserve().unwrap());
+    let pods = "/api/v1/namespaces/retinue/pods";
+    let made = cluster.asker().post(pods, &pod_of_the_webhook(&out, [health.number(), https.number()])).unwrap();
+    assert!(made.success(), "{}", made.message());
+    let address = own_address();
+    let mut running = made.body;
+    running["status"] = json!({"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]});
+    let put = cluster.asker().put(&format!("{pods}/retinue-webhook-0/status"), &running).unwrap();
+    assert!(put.success(), "{}", put.message());
+
+    let token = cluster.token("retinue", "retinue-webhook", None).unwrap();
+    let kubeconfig = cluster.kubeconfig_with_token(&token).unwrap().display().to_string();
+    let start = |flags: &[&str]| {
+        let (listen, health) = (format!("0.0.0.0:{}", https.number()), format!("0.0.0.0:{}", health.number()));
+        let own = ["webhook", "--certs", &certs, "--kubeconfig", &kubeconfig, "--listen", &listen, "--health", &health];
+        let args: Vec<String> = own.iter().chain(flags).map(ToString::to_string).collect();
+        story::Server::start(Path::new(RETINUE), &args, folder.path()).unwrap()
+    };
+    let unseen = ["could not be looked at"];
+    let anybody = start(&[]);
+    let told = doctor(&cluster);
+    told.says("note", &["[callers]", "reviews are not authenticated"]);
+    told.is_silent_of(&unseen);
+    drop(anybody);
+
+    let _holders = start(&["--client-ca", &client_ca]);
+    let told = doctor(&cluster);
+    assert!(!told.findings("note").iter().any(|note| note.contains("not authenticated")), "{}", told.out);
+    // Nobody is a master yet, so that one phase is not proven: that is never "ok".
+    told.says("warning", &["[callers]", "is not proven", "there is none"]);
+    told.is_silent_of(&unseen);
+}
+
 /// A file with a node and the endpoint of an API server on it.
 fn node_and_endpoints(addresses: &[&str]) -> String {
     let node = json!({

@@ -15,7 +15,7 @@ use policies::object::{Gvk, NamespacedName};
 use serde_json::{Value, json};
 
 use super::ask::{Asker, NoAnswer};
-use super::certificates::{metric, running_pods};
+use super::certificates::{metric, of_pod, running_pods};
 use super::cluster::Cluster;
 use super::installation::Installation;
 use crate::cli::callers;
@@ -27,8 +27,6 @@ const PROBE: &str = "retinue-doctor-asks";
 const TRIES: usize = 12;
 /// The webhook's metric of the last instant of the API server's certificate.
 const EXPIRY: &str = "retinue_client_certificate_expiry_timestamp_seconds ";
-/// The webhook's TLS port inside its pods.
-const PORT: u16 = 8443;
 /// The webhook that is asked first about a create.
 const MUTATE: &str = "mutate.retinue.fledged.io";
 const NEW_CERTIFICATE: &str = "retinue certs --client --out DIR, and put client.crt and client.key onto the machines of API servers (deploy/README.md)";
@@ -172,14 +170,12 @@ async fn of_pods(
 ) -> Result<Serves, String> {
     let mut all = Serves::Holders;
     for pod in running_pods(asker, namespace).await? {
-        let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-        let path = format!("/api/v1/namespaces/{namespace}/pods/https:{name}:{PORT}/proxy/healthz");
-        match asker.text(&path).await {
+        match asker.text(&of_pod(&pod, "https", "https", "/healthz")).await {
             Ok(_) => all = Serves::Anybody,
             Err(NoAnswer { message, .. }) if message.contains("tls: ") => {}
             Err(NoAnswer { message, .. }) => return Err(message),
         }
-        let Ok(Some(end)) = metric(asker, namespace, name, EXPIRY).await else { continue };
+        let Ok(Some(end)) = metric(asker, &pod, EXPIRY).await else { continue };
         // A certificate tells here when it ends, not since when it is valid: a year is what most have.
         let begun = end.saturating_sub(SignedDuration::from_hours(365 * 24)).unwrap_or(Timestamp::MIN).min(now);
         let validity = Validity { not_before: begun, not_after: end };

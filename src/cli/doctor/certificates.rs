@@ -113,9 +113,8 @@ async fn at_url(url: &str, bundles: BTreeSet<Vec<u8>>, now: Timestamp) -> Result
 async fn of_pods(asker: &Asker, namespace: &str) -> Result<BTreeSet<Timestamp>, String> {
     let mut ends = BTreeSet::new();
     for pod in running_pods(asker, namespace).await? {
-        let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-        let end = metric(asker, namespace, name, EXPIRY).await?;
-        ends.insert(end.ok_or_else(|| format!("pod {name} does not tell {EXPIRY}"))?);
+        let end = metric(asker, &pod, EXPIRY).await?;
+        ends.insert(end.ok_or_else(|| format!("pod {} does not tell {EXPIRY}", pod["metadata"]["name"]))?);
     }
     Ok(ends)
 }
@@ -129,14 +128,19 @@ pub(super) async fn running_pods(asker: &Asker, namespace: &str) -> Result<Vec<V
     if pods.is_empty() { Err("no pod of the webhook runs".into()) } else { Ok(pods) }
 }
 
+/// The path of what a pod of the webhook answers, through the API server, which wants the number of a port and no name.
+pub(super) fn of_pod(pod: &Value, scheme: &str, port: &str, path: &str) -> String {
+    let text = |value: &'_ Value| value.as_str().unwrap_or_default().to_owned();
+    let (namespace, name) = (text(&pod["metadata"]["namespace"]), text(&pod["metadata"]["name"]));
+    let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+    let mut ports = containers.filter_map(|container| container["ports"].as_array()).flatten();
+    let number = ports.find(|found| found["name"] == port).map(|found| found["containerPort"].to_string());
+    format!("/api/v1/namespaces/{namespace}/pods/{scheme}:{name}:{}/proxy{path}", number.unwrap_or_default())
+}
+
 /// An instant that a pod tells in its metrics; none: it does not, or not yet (zero).
-pub(super) async fn metric(
-    asker: &Asker,
-    namespace: &str,
-    pod: &str,
-    metric: &str,
-) -> Result<Option<Timestamp>, String> {
-    let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}:health/proxy/metrics");
+pub(super) async fn metric(asker: &Asker, pod: &Value, metric: &str) -> Result<Option<Timestamp>, String> {
+    let path = of_pod(pod, "http", "health", "/metrics");
     let metrics = asker.text(&path).await.map_err(|error| error.message)?;
     let told = metrics.lines().find_map(|line| line.strip_prefix(metric)?.trim().parse::<f64>().ok());
     #[allow(clippy::cast_possible_truncation, clippy::allow_attributes, reason = "seconds since 1970")]
