@@ -19,10 +19,11 @@ use super::{RETINUE, doctor};
 /// The certificate and the key of `retinue certs --client --out FOLDER`.
 type Pair<'a> = Option<&'a Path>;
 
-/// Sends a request to the webhook as a client of that pair, or as one of none. Gives the first line of the answer.
-fn ask(installed: &Installation, path: &str, body: &Value, pair: Pair<'_>) -> io::Result<String> {
+/// Sends a review to the webhook on this port as a client of that pair, or as one of none. `authority` is the webhook's, and
+/// `name` its own. Gives the first line of the answer.
+fn ask(port: u16, (authority, name): (&str, &'static str), path: &str, pair: Pair<'_>) -> io::Result<String> {
     let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(installed.authority().unwrap().as_bytes()).unwrap()).unwrap();
+    roots.add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -36,11 +37,11 @@ fn ask(installed: &Installation, path: &str, body: &Value, pair: Pair<'_>) -> io
             builder.with_client_auth_cert(vec![certificate], key).unwrap()
         }
     };
-    let name = ServerName::try_from("localhost").unwrap();
+    let name = ServerName::try_from(name).unwrap();
     let mut connection = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
-    let mut stream = TcpStream::connect(("127.0.0.1", installed.port())).unwrap();
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let mut tls = rustls::Stream::new(&mut connection, &mut stream);
-    let body = body.to_string();
+    let body = review().to_string();
     let length = body.len();
     let head =
         format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nconnection: close\r\n");
@@ -157,10 +158,12 @@ fn threats_27_and_58_with_a_client_ca_the_api_server_is_served_and_nobody_else()
     assert!(refused.message().contains("violates PodSecurity"), "{}", refused.message());
 
     // The same review, from whoever is not the API server: the handshake ends, whatever is asked for.
-    assert_eq!(ask(&installed, "/lint", &review(), Some(&api)).unwrap(), "HTTP/1.1 200 OK");
+    let authority = installed.authority().unwrap();
+    let ask = |path: &str, pair: Pair<'_>| ask(installed.port(), (&authority, "localhost"), path, pair);
+    assert_eq!(ask("/lint", Some(&api)).unwrap(), "HTTP/1.1 200 OK");
     for path in ["/lint", "/mutate", "/validate", "/metrics"] {
         for (who, pair) in [("no certificate", None), ("another authority's", Some(other.as_path()))] {
-            let answer = ask(&installed, path, &review(), pair);
+            let answer = ask(path, pair);
             assert!(answer.is_err(), "{path} with {who}: {answer:?}");
         }
     }
@@ -196,7 +199,7 @@ fn threat_58_pods_of_the_webhook_are_asked_whether_they_serve_strangers() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).display().to_string();
     let (certs, api) = (at("certs"), at("apiserver"));
-    for args in [&["--out", &certs][..], &["--client", "--out", &api]] {
+    for args in [&["--out", &certs][..], &["--client", "--days", "20", "--out", &api]] {
         assert!(Command::new(RETINUE).arg("certs").args(args).output().unwrap().status.success());
     }
     let (bundle, client_ca) = (format!("{certs}/ca.crt"), format!("{api}/client-ca.crt"));
@@ -235,6 +238,26 @@ fn threat_58_pods_of_the_webhook_are_asked_whether_they_serve_strangers() {
     // Nobody is a master yet, so that one phase is not proven: that is never "ok".
     told.says("warning", &["[callers]", "is not proven", "there is none"]);
     told.is_silent_of(&unseen);
+    told.is_silent_of(&["client certificate", "expires in"]);
+
+    // An API server shows its certificate, which ends soon.
+    let name = "retinue-webhook.retinue.svc";
+    let authority = std::fs::read_to_string(&bundle).unwrap();
+    let answer = ask(https.number(), (&authority, name), "/lint", Some(Path::new(&api)));
+    assert_eq!(answer.unwrap(), "HTTP/1.1 200 OK");
+    let metrics = format!("{pods}/http:retinue-webhook-0:{}/proxy/metrics", health.number());
+    let expiry = "retinue_client_certificate_expiry_timestamp_seconds ";
+    let shown = || {
+        let (_, text) = cluster.request("GET", &metrics, None).map_err(|error| error.to_string())?;
+        let line = text.lines().find_map(|line| line.strip_prefix(expiry)).unwrap_or_default();
+        if line.parse::<f64>().is_ok_and(|seconds| seconds > 0.0) { Ok(()) } else { Err(text) }
+    };
+    cluster.until("the end of the client certificate", shown).unwrap();
+    let told = doctor(&cluster);
+    told.says(
+        "warning",
+        &["[callers]", "the API server's client certificate", "expires in 19 days", "retinue certs --client"],
+    );
 }
 
 /// A file with a node and the endpoint of an API server on it.

@@ -139,6 +139,13 @@ async fn a_file_of_authorities_is_followed_and_a_broken_one_changes_nothing() {
 }
 
 #[test]
+fn a_self_signed_client_certificate_is_its_own_authority() {
+    let made = rcgen::generate_simple_self_signed(vec![CLIENT.to_owned()]).unwrap();
+    let pair = Pair { certificate: made.cert.pem(), key: made.signing_key.serialize_pem() };
+    Webhook::of(&pair.certificate, Some(CLIENT)).serves(Some(&pair)).unwrap();
+}
+
+#[test]
 fn what_is_no_authority_is_told() {
     let ca = authority();
     let client = client_of(&ca, CLIENT);

@@ -125,7 +125,7 @@ impl Facts<'_> {
         let mut proposed = BTreeMap::new();
         for server in servers {
             match self.nodes.iter().find(|node| addresses(node).any(|(address, _)| address == server)) {
-                Some(node) => proposed.extend(of_node(node)),
+                Some(node) => proposed.extend(of_node(node, server)),
                 None => reasons.push(format!(
                     "{server}, an endpoint of default/kubernetes, is the address of no node: of a control plane that stands \
                      elsewhere, or of a load balancer, behind which API servers call from addresses that nothing here shows"
@@ -205,12 +205,13 @@ impl Facts<'_> {
     }
 }
 
-/// The addresses that a node's host calls pods from: its own, and the ends of its tunnels.
-fn of_node(node: &Value) -> BTreeMap<Range, String> {
+/// The addresses that the host of an API server calls pods from: its own, and the ends of its tunnels.
+fn of_node(node: &Value, server: IpAddr) -> BTreeMap<Range, String> {
     let name = text(&node["metadata"]["name"]);
     let annotations = &node["metadata"]["annotations"];
+    let own = addresses(node).filter(|(address, kind)| *kind == "InternalIP" || *address == server);
     let mut found: BTreeMap<Range, String> =
-        addresses(node).map(|(address, kind)| (Range::of(address), format!("node {name}, {kind}"))).collect();
+        own.map(|(address, kind)| (Range::of(address), format!("node {name}, {kind}"))).collect();
     for (key, what) in TUNNELS {
         if let Ok(address) = text(&annotations[key]).parse() {
             found.insert(Range::of(address), format!("node {name}, {what}"));

@@ -42,7 +42,9 @@ fn api_servers_call_from_their_nodes_and_from_the_ends_of_their_tunnels() {
 #[test]
 fn a_second_family_of_a_node_is_proposed_too() {
     let mut both = node("cp", "10.0.0.4", json!({}));
-    both["status"]["addresses"][1] = json!({"type": "InternalIP", "address": "fd00::4"});
+    let addresses = both["status"]["addresses"].as_array_mut().unwrap();
+    addresses.push(json!({"type": "InternalIP", "address": "fd00::4"}));
+    addresses.push(json!({"type": "ExternalIP", "address": "203.0.113.4"}));
     assert_eq!(told(&[both], &[], None), Ok(vec!["10.0.0.4/32".into(), "fd00::4/128".into()]));
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use certs::clients::Authorities;
 use jiff::{SignedDuration, Timestamp};
 use policies::doctor::callers::Range;
-use policies::doctor::certificates::{Validity, judge, span};
+use policies::doctor::certificates::{Validity, judge};
 use policies::doctor::{Area, Finding, Severity};
 use policies::object::{Gvk, NamespacedName};
 use serde_json::{Value, json};
@@ -27,6 +27,8 @@ const PROBE: &str = "retinue-doctor-asks";
 const TRIES: usize = 12;
 /// The webhook's metric of the last instant of the API server's certificate.
 const EXPIRY: &str = "retinue_client_certificate_expiry_timestamp_seconds ";
+/// The alert that a server sends to who shows no certificate, as the API server tells it.
+const REFUSAL: &str = "tls: certificate required";
 /// The webhook that is asked first about a create.
 const MUTATE: &str = "mutate.retinue.fledged.io";
 const NEW_CERTIFICATE: &str = "retinue certs --client --out DIR, and put client.crt and client.key onto the machines of API servers (deploy/README.md)";
@@ -172,17 +174,15 @@ async fn of_pods(
     for pod in running_pods(asker, namespace).await? {
         match asker.text(&of_pod(&pod, "https", "https", "/healthz")).await {
             Ok(_) => all = Serves::Anybody,
-            Err(NoAnswer { message, .. }) if message.contains("tls: ") => {}
+            Err(NoAnswer { message, .. }) if message.contains(REFUSAL) => {}
             Err(NoAnswer { message, .. }) => return Err(message),
         }
         let Ok(Some(end)) = metric(asker, &pod, EXPIRY).await else { continue };
         // A certificate tells here when it ends, not since when it is valid: a year is what most have.
         let begun = end.saturating_sub(SignedDuration::from_hours(365 * 24)).unwrap_or(Timestamp::MIN).min(now);
         let validity = Validity { not_before: begun, not_after: end };
-        findings.extend(judge("the API server's client certificate", validity, now, NEW_CERTIFICATE).map(|finding| {
-            let message = format!("{} (it has {})", finding.message, span(end.duration_since(now)));
-            Finding { area: Area::Callers, message, ..finding }
-        }));
+        let finding = judge("the API server's client certificate", validity, now, NEW_CERTIFICATE);
+        findings.extend(finding.map(|finding| Finding { area: Area::Callers, ..finding }));
     }
     Ok(all)
 }
@@ -289,7 +289,7 @@ async fn proof(asker: &Asker, cluster: &Cluster, masters: &BTreeSet<NamespacedNa
                 return Proof::Failed(message);
             }
             Err(NoAnswer { message, .. }) if message.contains(MUTATE) => return Proof::Reached,
-            Err(NoAnswer { code: Some(403), message }) if message.contains("cannot impersonate") => {
+            Err(NoAnswer { code: Some(403), message }) if message.contains("impersonate") => {
                 return Proof::NotAsked(message);
             }
             // RBAC does not let it create these, or the cluster does not know them.
