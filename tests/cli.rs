@@ -1,6 +1,9 @@
 //! The command line as people use it: the real binary, files, exit codes.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::allow_attributes, reason = "tests")]
 
+#[path = "cli/callers.rs"]
+mod callers;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

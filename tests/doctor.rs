@@ -2,6 +2,9 @@
 //! what to do.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::allow_attributes, reason = "tests")]
 
+#[path = "doctor/callers.rs"]
+mod callers;
+
 use std::path::Path;
 use std::process::Command;
 
@@ -91,10 +94,16 @@ fn threat_38_a_sound_installation_is_sound_and_what_is_gone_or_bent_is_told() {
 
     let told = doctor(cluster);
     assert_eq!((told.code, told.said["sound"].as_bool()), (0, Some(true)), "{}", told.out);
-    for area in ["webhooks", "answers", "certificates", "floor", "rights", "guard", "templates", "collector"] {
+    for area in ["webhooks", "answers", "certificates", "floor", "rights", "guard", "callers", "templates", "collector"]
+    {
         assert_eq!(told.result(area), "ok", "{area}: {}", told.out);
     }
     told.says("note", &["whoever may switch retinue off", "Group system:masters"]);
+    // Threat 58: that reviews are not authenticated is told, with what follows from it.
+    told.says(
+        "note",
+        &["[callers]", "reviews are not authenticated", "whoever reaches its port", "retinue certs --client"],
+    );
     let (code, out, _) = ran(&cluster.kubeconfig(), &[]);
     assert!(
         code == 0 && out.contains("webhooks      ok") && out.contains("1 master") && out.ends_with("0 warnings\n"),

@@ -106,21 +106,43 @@ pub fn leaf(authority: &Pair, names: &Names, validity: Validity) -> Result<Pair,
     let Some(common) = names.dns.first().cloned().or_else(|| names.ips.first().map(ToString::to_string)) else {
         return Err(IssueError::Nameless);
     };
-    let authority_key = KeyPair::from_pem(&authority.key).map_err(IssueError::Authority)?;
-    let issuer = Issuer::from_ca_cert_pem(&authority.certificate, authority_key).map_err(IssueError::Authority)?;
+    let issuer = issuer(authority)?;
     // A common name holds 64 characters; clients read the alternative names anyway.
     let mut params = params(common.get(..64).unwrap_or(&common), validity)?;
-    params.is_ca = IsCa::ExplicitNoCa;
-    params.use_authority_key_identifier_extension = true;
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     for name in &names.dns {
         let text = name.as_str().try_into().map_err(|source| IssueError::Name { name: name.clone(), source })?;
         params.subject_alt_names.push(SanType::DnsName(text));
     }
     params.subject_alt_names.extend(names.ips.iter().map(|ip| SanType::IpAddress(*ip)));
+    signed(params, ExtendedKeyUsagePurpose::ServerAuth, &issuer)
+}
+
+/// Makes a client certificate whose common name is `name`, signed by `authority`.
+///
+/// # Errors
+/// [`IssueError::Authority`], [`IssueError::Instant`], [`IssueError::Crypto`].
+pub fn client(authority: &Pair, name: &str, validity: Validity) -> Result<Pair, IssueError> {
+    let issuer = issuer(authority)?;
+    signed(params(name, validity)?, ExtendedKeyUsagePurpose::ClientAuth, &issuer)
+}
+
+fn issuer(authority: &Pair) -> Result<Issuer<'static, KeyPair>, IssueError> {
+    let key = KeyPair::from_pem(&authority.key).map_err(IssueError::Authority)?;
+    Issuer::from_ca_cert_pem(&authority.certificate, key).map_err(IssueError::Authority)
+}
+
+/// A leaf with a new key, for one usage.
+fn signed(
+    mut params: CertificateParams,
+    usage: ExtendedKeyUsagePurpose,
+    issuer: &Issuer<'_, KeyPair>,
+) -> Result<Pair, IssueError> {
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.use_authority_key_identifier_extension = true;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![usage];
     let key = new_key()?;
-    let certificate = params.signed_by(&key, &issuer).map_err(IssueError::Crypto)?;
+    let certificate = params.signed_by(&key, issuer).map_err(IssueError::Crypto)?;
     Ok(Pair { certificate: certificate.pem(), key: key.serialize_pem() })
 }
 

@@ -1,6 +1,6 @@
 //! What a server presents, looked at and not trusted: for telling when it ends, and whether a bundle would trust it.
 
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,11 +53,55 @@ pub enum NotPresented {
 /// # Errors
 /// [`NotPresented`].
 pub fn by(host: &str, port: u16) -> Result<Vec<CertificateDer<'static>>, NotPresented> {
+    let (mut connection, mut stream) = connected(host, port)?;
+    let handshake = |source| NotPresented::Handshake { host: host.to_owned(), port, source };
+    while connection.is_handshaking() {
+        match connection.complete_io(&mut stream) {
+            Ok(_) => {}
+            // One that asks for a certificate of ours ends the handshake, after it has shown its own.
+            Err(_) if connection.peer_certificates().is_some() => break,
+            Err(error) => return Err(handshake(error)),
+        }
+    }
+    Ok(connection.peer_certificates().unwrap_or_default().iter().map(|one| one.clone().into_owned()).collect())
+}
+
+/// Whether a server answers a client that shows no certificate: asked with one request for `path`, whose answer is not
+/// read further than its first bytes. Blocks, for some seconds at most.
+///
+/// # Errors
+/// [`NotPresented`] where it cannot be found out.
+pub fn serves_strangers(host: &str, port: u16, path: &str) -> Result<bool, NotPresented> {
+    let (mut connection, mut stream) = connected(host, port)?;
+    let handshake = |source| NotPresented::Handshake { host: host.to_owned(), port, source };
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+    let mut tls = rustls::Stream::new(&mut connection, &mut stream);
+    // In TLS 1.3 a client learns that its certificate is missing when it reads.
+    let answered = tls.write_all(request.as_bytes()).and_then(|()| tls.read(&mut [0; 16]));
+    match answered {
+        Ok(read) if read > 0 => Ok(true),
+        Ok(_) => Err(handshake(io::Error::other("it closed the connection without an answer"))),
+        Err(error) if is_refusal(&error) => Ok(false),
+        Err(error) => Err(handshake(error)),
+    }
+}
+
+/// The server's alert that says that a client shows no certificate, or none that it takes.
+fn is_refusal(error: &io::Error) -> bool {
+    use rustls::AlertDescription::{
+        AccessDenied, BadCertificate, CertificateRequired, CertificateUnknown, HandshakeFailure,
+    };
+    let alert = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    let refusals = [CertificateRequired, BadCertificate, CertificateUnknown, HandshakeFailure, AccessDenied];
+    matches!(alert, Some(rustls::Error::AlertReceived(alert)) if refusals.contains(alert))
+}
+
+fn connected(host: &str, port: u16) -> Result<(ClientConnection, TcpStream), NotPresented> {
     let name = ServerName::try_from(host.to_owned()).map_err(|_| NotPresented::Name(host.to_owned()))?;
     let connect = |source| NotPresented::Connect { host: host.to_owned(), port, source };
     let address = (host, port).to_socket_addrs().map_err(connect)?.next();
     let address = address.ok_or_else(|| connect(io::Error::other("it has no address")))?;
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(connect)?;
+    let stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(connect)?;
     stream.set_read_timeout(Some(PATIENCE)).map_err(connect)?;
     stream.set_write_timeout(Some(PATIENCE)).map_err(connect)?;
     let config = ClientConfig::builder_with_provider(provider())
@@ -65,12 +109,7 @@ pub fn by(host: &str, port: u16) -> Result<Vec<CertificateDer<'static>>, NotPres
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Looking))
         .with_no_client_auth();
-    let mut connection = ClientConnection::new(Arc::new(config), name)?;
-    let handshake = |source| NotPresented::Handshake { host: host.to_owned(), port, source };
-    while connection.is_handshaking() {
-        connection.complete_io(&mut stream).map_err(handshake)?;
-    }
-    Ok(connection.peer_certificates().unwrap_or_default().iter().map(|one| one.clone().into_owned()).collect())
+    Ok((ClientConnection::new(Arc::new(config), name)?, stream))
 }
 
 /// When each certificate of a PEM bundle is valid; what cannot be read is left out, as clients do.

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::allow_attributes, reason = "tests")]
 
+mod clients;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -99,10 +101,17 @@ fn client(bundle: &str) -> Arc<ClientConfig> {
 }
 
 fn server(resolver: &Arc<Resolver>) -> Arc<ServerConfig> {
+    server_of(resolver, rustls::server::WebPkiClientVerifier::no_client_auth())
+}
+
+fn server_of(
+    resolver: &Arc<Resolver>,
+    clients: Arc<dyn rustls::server::danger::ClientCertVerifier>,
+) -> Arc<ServerConfig> {
     let config = ServerConfig::builder_with_provider(crate::provider())
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients)
         .with_cert_resolver(Arc::clone(resolver) as Arc<dyn rustls::server::ResolvesServerCert>);
     Arc::new(config)
 }

@@ -1,4 +1,6 @@
-//! `retinue certs`: development certificates.
+//! `retinue certs`: development certificates, and the API server's.
+
+mod client;
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -21,6 +23,7 @@ const EXAMPLES: &str = "\
 Examples:
   retinue certs --out ./certs --dns localhost --ip 127.0.0.1
   retinue certs --secret retinue/retinue-webhook-tls | kubectl apply -f -
+  retinue certs --client --out ./apiserver && less ./apiserver/admission.yaml
 
 Without --dns and --ip the names are those of the Service in front of the webhook. The authority's key is thrown away:
 new certificates come with a new authority, which the webhook configurations must be told (retinue install --ca-bundle).";
@@ -50,6 +53,8 @@ pub struct Args {
     /// Overwrite files that are there
     #[arg(long, conflicts_with = "secret")]
     force: bool,
+    #[command(flatten)]
+    client: client::ClientArgs,
 }
 
 /// Why there are no certificates.
@@ -74,11 +79,16 @@ pub struct Issued {
 /// # Errors
 /// For names that no certificate can carry.
 pub fn issue(names: &Names, now: Timestamp, days: u16) -> Result<Issued, IssueError> {
-    let start = now.saturating_sub(CLOCKS).unwrap_or(now);
-    let validity = Validity::lasting(start, SignedDuration::from_hours(24 * i64::from(days)));
-    let authority = issue::authority("retinue development authority", validity)?;
+    let (authority, validity) = authority("retinue development authority", now, days)?;
     let leaf = issue::leaf(&authority, names, validity)?;
     Ok(Issued { authority: authority.certificate, leaf })
+}
+
+/// An authority, and how long it and what it signs are valid.
+fn authority(name: &str, now: Timestamp, days: u16) -> Result<(Pair, Validity), IssueError> {
+    let start = now.saturating_sub(CLOCKS).unwrap_or(now);
+    let validity = Validity::lasting(start, SignedDuration::from_hours(24 * i64::from(days)));
+    Ok((issue::authority(name, validity)?, validity))
 }
 
 /// Runs it.
@@ -86,6 +96,10 @@ pub fn issue(names: &Names, now: Timestamp, days: u16) -> Result<Issued, IssueEr
 /// # Errors
 /// For names that no certificate can carry, and files that cannot be written.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
+    if let (true, Some(directory)) = (args.client.wanted(), &args.out) {
+        args.client.run(directory, Timestamp::now(), args.days, args.force)?;
+        return Ok(Exit::Fine);
+    }
     let names = if args.dns.is_empty() && args.ip.is_empty() {
         let namespace = args.secret.as_ref().map_or(deploy::values::NAMESPACE, |secret| &secret.namespace);
         Names::of_service(deploy::WEBHOOK, namespace)
@@ -94,7 +108,13 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     };
     let issued = issue(&names, Timestamp::now(), args.days)?;
     if let Some(directory) = &args.out {
-        write(directory, &issued, args.force)?;
+        // The key before its certificate: a server that follows the directory keeps the old pair until both fit.
+        let files = [
+            ("ca.crt", issued.authority.clone(), 0o644),
+            ("tls.key", issued.leaf.key.clone(), 0o600),
+            ("tls.crt", issued.leaf.certificate.clone(), 0o644),
+        ];
+        write(directory, &files, args.force)?;
     }
     if let Some(secret) = &args.secret {
         let secret = json!({
@@ -111,18 +131,13 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     Ok(Exit::Fine)
 }
 
-fn write(directory: &Path, issued: &Issued, force: bool) -> Result<(), CertsError> {
+/// Writes files, each with its mode, in this order.
+fn write(directory: &Path, files: &[(&str, String, u32)], force: bool) -> Result<(), CertsError> {
     let failed = |path: &Path| {
         let path = path.display().to_string();
         move |source| CertsError::Io { path, source }
     };
     fs::DirBuilder::new().recursive(true).mode(0o755).create(directory).map_err(failed(directory))?;
-    // The key before its certificate: a server that follows the directory keeps the old pair until both fit.
-    let files = [
-        ("ca.crt", &issued.authority, 0o644),
-        ("tls.key", &issued.leaf.key, 0o600),
-        ("tls.crt", &issued.leaf.certificate, 0o644),
-    ];
     for (name, _, _) in files {
         let path = directory.join(name);
         if !force && path.symlink_metadata().is_ok() {
@@ -133,7 +148,7 @@ fn write(directory: &Path, issued: &Issued, force: bool) -> Result<(), CertsErro
         // Beside its place, then moved there: never half a file, and never a key that others may read.
         let (path, draft) = (directory.join(name), directory.join(format!(".{name}.{}", std::process::id())));
         let mut file =
-            fs::File::options().write(true).create_new(true).mode(mode).open(&draft).map_err(failed(&draft))?;
+            fs::File::options().write(true).create_new(true).mode(*mode).open(&draft).map_err(failed(&draft))?;
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed(&draft))?;
         fs::rename(&draft, &path).map_err(failed(&path))?;
     }

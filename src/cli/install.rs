@@ -2,16 +2,29 @@
 
 use std::path::PathBuf;
 
+use certs::clients::{Authorities, AuthoritiesError};
+
+use crate::deploy::apiserver::CLIENT;
 use crate::deploy::values::{IMAGE, NAMESPACE};
-use crate::deploy::{self, FailurePolicy, Floor, Reach, Values};
+use crate::deploy::{self, ClientCa, FailurePolicy, Floor, Reach, Values, ValuesError};
+use crate::role::clients::BadAuthorities;
+use crate::role::controller::ClusterArgs;
 
 use super::output::{self, Manifests};
-use super::{Exit, Failure, input};
+use super::{Exit, Failure, callers, input, say};
 
 const EXAMPLES: &str = "\
 Examples:
   retinue install --ca-bundle ./certs/ca.crt | kubectl apply --server-side -f -
-  retinue install --url https://127.0.0.1:8443 --ca-bundle ./certs/ca.crt | kubectl apply --server-side -f -";
+  retinue install --url https://127.0.0.1:8443 --ca-bundle ./certs/ca.crt | kubectl apply --server-side -f -
+  retinue install --client-ca ./apiserver/client-ca.crt --ca-bundle ./certs/ca.crt | kubectl apply --server-side -f -
+  retinue install --callers auto --ca-bundle ./certs/ca.crt | kubectl apply --server-side -f -
+
+Who may call the webhook: without --client-ca and --callers, whoever reaches its port in the cluster. Run retinue doctor
+after either of them: it proves that the API server still arrives.";
+
+/// The word for addresses that the cluster is asked for.
+const AUTO: &str = "auto";
 
 /// Print what is installed in a cluster, to be applied by kubectl.
 #[derive(Debug, clap::Args)]
@@ -42,8 +55,22 @@ pub struct Args {
     #[arg(long)]
     no_floor: bool,
     /// Where API servers call from (CIDR), for the NetworkPolicy; else from anywhere, to the one port
-    #[arg(long, value_name = "CIDR")]
+    ///
+    /// May be given several times. auto asks the cluster (endpoints of default/kubernetes, and their nodes), says what it
+    /// found on standard error, and refuses where agents or tunnels carry the API server's calls.
+    #[arg(long, value_name = "CIDR|auto")]
     callers: Vec<String>,
+    /// Serve only clients with a certificate of these authorities (PEM); make them with retinue certs --client
+    ///
+    /// May be given several times, as while authorities change; - is standard input. Every API server must show such a
+    /// certificate before this is applied, or every master is refused.
+    #[arg(long, value_name = "FILE")]
+    client_ca: Vec<PathBuf>,
+    /// The common name, or a DNS name, of the API server's client certificate; others of these authorities are not served
+    #[arg(long, value_name = "NAME", default_value = CLIENT, requires = "client_ca")]
+    client_name: String,
+    #[command(flatten, next_help_heading = "With --callers auto")]
+    cluster: ClusterArgs,
     /// How to print
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
     output: Manifests,
@@ -54,6 +81,10 @@ pub struct Args {
 /// # Errors
 /// For values that cannot be installed.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
+    if args.url.is_some() && args.callers.iter().any(|caller| caller == AUTO) {
+        return Err(ValuesError::Outside("--callers auto").into());
+    }
+    let client_ca = client_ca(args)?;
     let ca_bundle = args.ca_bundle.as_deref().map(input::text).transpose()?.map(|read| read.text);
     let values = Values {
         namespace: args.namespace.clone(),
@@ -64,9 +95,40 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         timeout_seconds: args.timeout,
         replicas: args.replicas,
         floor: if args.no_floor { Floor::Off } else { Floor::On },
-        callers: args.callers.clone(),
+        callers: args.callers.iter().filter(|caller| *caller != AUTO).cloned().collect(),
+        client_ca,
     };
-    let objects = deploy::render(&values.checked()?);
-    output::print_manifests(&objects, args.output)?;
+    let mut values = values.checked()?;
+    if args.callers.iter().any(|caller| caller == AUTO) {
+        for proposed in callers::proposed(&args.cluster.source())? {
+            say(&format!("--callers {} ({})", proposed.range, proposed.of));
+            let range = proposed.range.to_string();
+            if !values.callers.contains(&range) {
+                values.callers.push(range);
+            }
+        }
+    }
+    if let Some(clients) = &values.client_ca {
+        say(&format!(
+            "the webhook will serve nobody but holders of a certificate of --client-ca for {}. Every API server must show \
+             one first, or every master is refused (retinue certs --client makes it, with what the API server is to be \
+             told). Afterwards: retinue doctor",
+            clients.name
+        ));
+    }
+    output::print_manifests(&deploy::render(&values), args.output)?;
     Ok(Exit::Fine)
+}
+
+/// The authorities of clients, each file checked: what is no authority is told here, and not by a pod that does not start.
+fn client_ca(args: &Args) -> Result<Option<ClientCa>, Failure> {
+    let mut bundle = String::new();
+    for file in &args.client_ca {
+        let read = input::text(file)?;
+        let bad = |source: AuthoritiesError| BadAuthorities { file: read.file.clone(), source };
+        Authorities::from_pem(read.text.as_bytes()).map_err(bad)?;
+        bundle.push_str(read.text.trim_end());
+        bundle.push('\n');
+    }
+    Ok((!bundle.is_empty()).then(|| ClientCa { bundle, name: args.client_name.clone() }))
 }

@@ -4,6 +4,7 @@
 //! `doctor` ask a cluster; the servers are in [`crate::role`].
 
 pub mod caller;
+mod callers;
 pub mod certs;
 pub mod check;
 pub mod doctor;
@@ -106,7 +107,7 @@ enum Command {
     Rbac(rbac::Args),
     /// Say whether the installation is sound, and who gets around it
     Doctor(doctor::Args),
-    /// Make development certificates
+    /// Make development certificates, or the API server's client certificate
     Certs(certs::Args),
     /// Print what is installed in a cluster
     Install(install::Args),
@@ -172,6 +173,11 @@ fn called_as(program: Option<&std::ffi::OsStr>) -> &'static str {
 }
 
 fn complain(message: &str) {
+    say(message);
+}
+
+/// Tells people, beside what is printed for programs.
+fn say(message: &str) {
     // Where standard error is closed, there is nobody to tell.
     let _ = writeln!(io::stderr(), "retinue: {message}");
 }

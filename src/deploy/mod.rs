@@ -3,8 +3,10 @@
 //! [`render`] is the one source of truth: `retinue install` prints it, and `deploy/install.yaml` is what it gives for
 //! the default values (a test holds the two equal). The rooms: [`values`] says what can be chosen; `rbac` grants;
 //! `who` says in CEL who a master is; `configurations` are the webhook configurations; `workloads` what runs; `floor`
-//! the policies that hold inside the API server when retinue is down.
+//! the policies that hold inside the API server when retinue is down; [`apiserver`] is what an API server itself is to be
+//! told, so that it shows the webhook a certificate.
 
+pub mod apiserver;
 mod configurations;
 mod floor;
 mod rbac;
@@ -17,7 +19,7 @@ use serde_json::{Value, json};
 use crate::collector::Guard;
 
 pub(crate) use self::rbac::{COLLECTOR_KINDS, PROBE_KINDS};
-pub use self::values::{FailurePolicy, Floor, Reach, Values, ValuesError};
+pub use self::values::{ClientCa, FailurePolicy, Floor, Reach, Values, ValuesError};
 
 /// ServiceAccount of the webhook.
 pub const WEBHOOK: &str = "retinue-webhook";
@@ -31,6 +33,9 @@ pub const CONFIGURATION: &str = "retinue";
 pub const LINT_CONFIGURATION: &str = "retinue-templates";
 /// The Secret with `tls.crt` and `tls.key` that the webhook serves with.
 pub const TLS_SECRET: &str = "retinue-webhook-tls";
+
+/// The ConfigMap with `ca.crt`, the authorities of the clients that the webhook serves. It holds nothing secret.
+pub const CLIENT_CA: &str = "retinue-webhook-client-ca";
 
 /// Everything that is installed, in the order in which it is to be applied: what refuses comes last, so that a
 /// master is not refused for want of something that is about to be there.

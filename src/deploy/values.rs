@@ -1,5 +1,7 @@
 //! What an admin can choose about an installation, checked when it is built.
 
+use policies::doctor::callers::Range;
+
 /// Namespace of retinue unless another is chosen.
 pub const NAMESPACE: &str = "retinue";
 /// Image unless another is chosen.
@@ -34,6 +36,15 @@ pub enum Floor {
     Off,
 }
 
+/// Whom the webhook serves, and nobody else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCa {
+    /// The authorities of client certificates, PEM.
+    pub bundle: String,
+    /// The common name, or DNS name, of the API server's client certificate.
+    pub name: String,
+}
+
 /// The values of an installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Values {
@@ -56,6 +67,8 @@ pub struct Values {
     pub floor: Floor,
     /// Where API servers call from, CIDRs, for the NetworkPolicy. Empty: from anywhere, to the one port.
     pub callers: Vec<String>,
+    /// Whom the webhook serves. None: whoever reaches its port.
+    pub client_ca: Option<ClientCa>,
 }
 
 impl Default for Values {
@@ -71,6 +84,7 @@ impl Default for Values {
             replicas: 2,
             floor: Floor::On,
             callers: Vec::new(),
+            client_ca: None,
         }
     }
 }
@@ -90,6 +104,20 @@ pub enum ValuesError {
     /// Out of what the API server takes.
     #[error("a timeout of {0} s is out of what the API server takes: 1 to 30")]
     Timeout(u8),
+    /// Not a range of addresses.
+    #[error("--callers {given}: no range of addresses; expected a CIDR such as {example}, or auto")]
+    Caller {
+        /// As given.
+        given: String,
+        /// What may have been meant.
+        example: String,
+    },
+    /// Nothing is run in the cluster that could be told.
+    #[error(
+        "--url: nothing runs in the cluster whose callers {0} could choose; {0} belongs to a webhook that is installed, \
+         without --url (retinue webhook has --client-ca too)"
+    )]
+    Outside(&'static str),
 }
 
 impl Values {
@@ -121,6 +149,14 @@ impl Values {
         if !(1..=30).contains(&self.timeout_seconds) {
             return Err(ValuesError::Timeout(self.timeout_seconds));
         }
+        if let Some(bad) = self.callers.iter().find(|caller| Range::parse(caller).is_none()) {
+            let range = bad.parse().map_or_else(|_| "10.0.0.4/32".to_owned(), |address| Range::of(address).to_string());
+            let (given, example) = (bad.clone(), range);
+            return Err(ValuesError::Caller { given, example });
+        }
+        if matches!(self.reach, Reach::Url(_)) && self.client_ca.is_some() {
+            return Err(ValuesError::Outside("--client-ca"));
+        }
         Ok(self)
     }
 
@@ -151,6 +187,14 @@ mod tests {
         }
         let values = Values { ca_bundle: Some("garbage".into()), ..Values::default() };
         assert_eq!(values.checked(), Err(ValuesError::Bundle));
+        for (bad, example) in [("10.0.0.4", "10.0.0.4/32"), ("fd00::4", "fd00::4/128"), ("Auto", "10.0.0.4/32")] {
+            let values = Values { callers: vec!["10.0.0.0/8".into(), bad.into()], ..Values::default() };
+            let expected = ValuesError::Caller { given: bad.into(), example: example.into() };
+            assert_eq!(values.checked(), Err(expected));
+        }
+        let client_ca = Some(ClientCa { bundle: String::new(), name: String::new() });
+        let values = Values { client_ca, reach: Reach::Url("https://a".into()), ..Values::default() };
+        assert_eq!(values.checked(), Err(ValuesError::Outside("--client-ca")));
         let values = Values { timeout_seconds: 0, ..Values::default() };
         assert_eq!(values.checked(), Err(ValuesError::Timeout(0)));
     }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::values::{Floor, Reach, Values};
-use super::{CONTROLLER, TLS_SECRET, WEBHOOK, labels, labels_with};
+use super::{CLIENT_CA, CONTROLLER, TLS_SECRET, WEBHOOK, labels, labels_with};
 
 const COMPONENT: &str = "app.kubernetes.io/component";
 /// The webhook's TLS port inside the pod.
@@ -14,15 +14,30 @@ const HEALTH: u16 = 8080;
 pub(super) fn objects(values: &Values) -> Vec<Value> {
     match values.reach {
         Reach::Url(_) => Vec::new(),
-        Reach::Service => vec![
-            service(values),
-            deployment(values, WEBHOOK),
-            deployment(values, CONTROLLER),
-            budget(values),
-            network(values, WEBHOOK),
-            network(values, CONTROLLER),
-        ],
+        Reach::Service => client_ca(values)
+            .into_iter()
+            .chain([
+                service(values),
+                // Before the pods that they are about, so that no connection is older than what restricts it.
+                network(values, WEBHOOK),
+                network(values, CONTROLLER),
+                deployment(values, WEBHOOK),
+                deployment(values, CONTROLLER),
+                budget(values),
+            ])
+            .collect(),
     }
+}
+
+/// The authorities of clients, which are public: a ConfigMap, so that whoever looks after it reads no Secret.
+fn client_ca(values: &Values) -> Option<Value> {
+    let clients = values.client_ca.as_ref()?;
+    Some(json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": metadata(values, CLIENT_CA),
+        "data": { "ca.crt": clients.bundle },
+    }))
 }
 
 fn metadata(values: &Values, name: &str) -> Value {
@@ -61,6 +76,16 @@ fn deployment(values: &Values, name: &str) -> Value {
         ports.push(json!({ "name": "https", "containerPort": PORT, "protocol": "TCP" }));
         mounts.push(json!({ "name": "certs", "mountPath": "/certs", "readOnly": true }));
         volumes.push(json!({ "name": "certs", "secret": { "secretName": TLS_SECRET } }));
+        if let Some(clients) = &values.client_ca {
+            args.extend([
+                "--client-ca".into(),
+                "/client-ca/ca.crt".into(),
+                "--client-name".into(),
+                clients.name.clone(),
+            ]);
+            mounts.push(json!({ "name": "client-ca", "mountPath": "/client-ca", "readOnly": true }));
+            volumes.push(json!({ "name": "client-ca", "configMap": { "name": CLIENT_CA } }));
+        }
     }
     if !webhook && values.floor == Floor::Off {
         args.push("--no-floor".into());

@@ -23,6 +23,7 @@ use crate::collector;
 use crate::deploy::{self, Reach, Values};
 use crate::sampler;
 
+use super::clients::ClientArgs;
 use super::controller::{self, ClusterArgs, CollectArgs};
 use super::{Parts, webhook};
 
@@ -57,6 +58,8 @@ pub struct Args {
     /// Where health and metrics are answered, over plain HTTP
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     health: SocketAddr,
+    #[command(flatten)]
+    clients: ClientArgs,
 }
 
 /// Why what is installed could not be applied.
@@ -73,6 +76,7 @@ enum InstallError {
 /// # Errors
 /// When it cannot start, or a part of it dies.
 pub async fn run(args: &Args, shutdown: CancellationToken) -> Result<(), Failure> {
+    let clients = args.clients.served()?;
     let connection = Connection::open(&args.cluster.source()).await?;
     let names = Names { dns: vec!["localhost".into()], ips: addresses(args.listen.ip()) };
     let issued = issue(&names, Timestamp::now(), DAYS)?;
@@ -94,7 +98,7 @@ pub async fn run(args: &Args, shutdown: CancellationToken) -> Result<(), Failure
     let settings = webhook::Settings {
         listen: args.listen,
         health: args.health,
-        client_ca: None,
+        clients,
         trusted: args.install,
         collector: Collector::Ourselves,
     };

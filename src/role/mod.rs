@@ -1,5 +1,6 @@
 //! The servers: what each role of the binary starts, and how it ends.
 
+pub mod clients;
 pub mod controller;
 pub mod dev;
 pub mod status;

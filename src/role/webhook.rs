@@ -10,9 +10,7 @@ use certs::source::{Directory, TICK};
 use jiff::Timestamp;
 use policies::library::Severity;
 use prometheus_client::registry::Registry;
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
+use rustls::server::danger::ClientCertVerifier;
 use tokio_util::sync::CancellationToken;
 use webhooks::health::Readiness;
 use webhooks::metrics::Metrics;
@@ -25,6 +23,7 @@ use crate::cluster::readiness::{Configuration, Trust, Trusts};
 use crate::cluster::{self, Cluster};
 use crate::deploy::CONFIGURATION;
 
+use super::clients::{ClientArgs, Served};
 use super::controller::ClusterArgs;
 use super::{Parts, say_ready};
 
@@ -52,9 +51,8 @@ pub struct Args {
     /// Where health and metrics are answered, over plain HTTP
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     health: SocketAddr,
-    /// Serve only clients with a certificate of these authorities (PEM), such as the API server's
-    #[arg(long, value_name = "FILE")]
-    client_ca: Option<PathBuf>,
+    #[command(flatten)]
+    clients: ClientArgs,
 }
 
 /// How to serve reviews.
@@ -63,20 +61,12 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Where health and metrics are answered.
     pub health: SocketAddr,
-    /// Authorities of clients.
-    pub client_ca: Option<RootCertStore>,
+    /// The clients that are served; none: whoever reaches the port.
+    pub clients: Option<Served>,
     /// Whether the installed webhook configurations must trust the certificate before we are ready.
     pub trusted: bool,
     /// Whose rights the collector has.
     pub collector: Collector,
-}
-
-/// A file of authorities that is none.
-#[derive(Debug, thiserror::Error)]
-#[error("--client-ca {file}: {reason}; expected PEM certificates")]
-struct BadAuthorities {
-    file: String,
-    reason: String,
 }
 
 /// Runs it until `shutdown`.
@@ -86,9 +76,9 @@ struct BadAuthorities {
 pub async fn run(args: &Args, shutdown: CancellationToken) -> Result<(), Failure> {
     let directory = Directory::new(&args.certs);
     let resolver = Arc::new(Resolver::with(directory.read()?));
-    let client_ca = args.client_ca.as_ref().map(authorities).transpose()?;
+    let clients = args.clients.served()?;
     let (listen, health) = (args.listen, args.health);
-    let settings = Settings { listen, health, client_ca, trusted: true, collector: Collector::Controller };
+    let settings = Settings { listen, health, clients, trusted: true, collector: Collector::Controller };
     let connection = Connection::open(&args.cluster.source()).await?;
 
     let mut registry = Registry::default();
@@ -129,7 +119,8 @@ pub fn start(
     parts.start("what is known of the cluster", tasks.join());
     parts.keep("the count of template problems", count_problems(Arc::clone(&cluster), metrics.clone()));
 
-    let tls = server::tls(Arc::clone(resolver) as _, settings.client_ca)?;
+    let clients = settings.clients.map(|served| served.start(parts, &mut registry) as Arc<dyn ClientCertVerifier>);
+    let tls = server::tls_for(Arc::clone(resolver) as _, clients)?;
     let config = server::Config::new(settings.listen, Some(settings.health), tls);
     let served = server::Parts::new(Arc::clone(&cluster), cluster, readiness.clone(), metrics, Arc::new(registry));
     let bound = server::bind(config, served, shutdown)?;
@@ -155,17 +146,6 @@ fn trust(resolver: &Arc<Resolver>, connection: &Connection) -> Trust {
     });
     let name = CONFIGURATION.to_owned();
     Trust { configurations: vec![Configuration::Mutating(name.clone()), Configuration::Validating(name)], trusts }
-}
-
-fn authorities(file: &PathBuf) -> Result<RootCertStore, Failure> {
-    let bad = |reason: String| BadAuthorities { file: file.display().to_string(), reason };
-    let mut roots = RootCertStore::empty();
-    let read = CertificateDer::pem_file_iter(file).map_err(|error| bad(error.to_string()))?;
-    for certificate in read {
-        let certificate = certificate.map_err(|error| bad(error.to_string()))?;
-        roots.add(certificate).map_err(|error| bad(error.to_string()))?;
-    }
-    if roots.is_empty() { Err(bad("no certificate in it".into()).into()) } else { Ok(roots) }
 }
 
 /// Shows when the served certificate expires.

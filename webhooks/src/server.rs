@@ -9,7 +9,10 @@ use actix_web::dev::Server;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use prometheus_client::registry::Registry;
 use rustls::RootCertStore;
-use rustls::server::{ResolvesServerCert, ServerConfig, VerifierBuilderError, WebPkiClientVerifier};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{
+    NoServerSessionStorage, ResolvesServerCert, ServerConfig, VerifierBuilderError, WebPkiClientVerifier,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::caller::Asking;
@@ -122,13 +125,25 @@ pub enum TlsError {
 /// TLS with the certificates of `resolver`. With a client CA, only clients with a certificate of it are served.
 pub fn tls(resolver: Arc<dyn ResolvesServerCert>, client_ca: Option<RootCertStore>) -> Result<ServerConfig, TlsError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
-    let builder = match client_ca {
-        None => builder.with_no_client_auth(),
-        Some(roots) => builder
-            .with_client_cert_verifier(WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build()?),
-    };
-    Ok(builder.with_cert_resolver(resolver))
+    let clients = client_ca.map(|roots| WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build());
+    tls_for(resolver, clients.transpose()?)
+}
+
+/// TLS with the certificates of `resolver`. With a verifier, only clients whose certificate it accepts are served, whatever
+/// they ask for.
+pub fn tls_for(
+    resolver: Arc<dyn ResolvesServerCert>,
+    clients: Option<Arc<dyn ClientCertVerifier>>,
+) -> Result<ServerConfig, TlsError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let Some(clients) = clients else { return Ok(builder.with_no_client_auth().with_cert_resolver(resolver)) };
+    let mut config = builder.with_client_cert_verifier(clients).with_cert_resolver(resolver);
+    // A session that is resumed is not verified again: a certificate that is no longer accepted would go on. API servers
+    // resume none.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(config)
 }
 
 /// A server that is bound; [`Bound::run`] serves.

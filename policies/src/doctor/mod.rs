@@ -3,8 +3,10 @@
 //!
 //! The rooms: [`installed`] compares what is there with what is installed; [`certificates`] judges validities;
 //! [`grants`] reads RBAC; [`guard`] says who is a master, who gets around the guard and who may switch it off;
-//! [`templates`] says which templates nobody can use, [`collector`] which of their dependents nobody would delete.
+//! [`templates`] says which templates nobody can use, [`collector`] which of their dependents nobody would delete;
+//! [`callers`] says where API servers call from.
 
+pub mod callers;
 pub mod certificates;
 pub mod collector;
 pub mod grants;
@@ -52,6 +54,8 @@ pub enum Area {
     Rights,
     /// Who is a master, and who gets around the guard.
     Guard,
+    /// Who may send reviews to the webhook, and whether the API server's arrive.
+    Callers,
     /// The templates, and who can use them.
     Templates,
     /// What the collector may delete.
@@ -60,13 +64,14 @@ pub enum Area {
 
 impl Area {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Webhooks,
         Self::Answers,
         Self::Certificates,
         Self::Floor,
         Self::Rights,
         Self::Guard,
+        Self::Callers,
         Self::Templates,
         Self::Collector,
     ];
@@ -80,6 +85,7 @@ impl Area {
             Self::Floor => "floor",
             Self::Rights => "rights",
             Self::Guard => "guard",
+            Self::Callers => "callers",
             Self::Templates => "templates",
             Self::Collector => "collector",
         }

@@ -18,21 +18,21 @@ const DEADLINE: Duration = Duration::from_secs(35);
 /// Objects per page of a list.
 const PAGE: u32 = 500;
 /// Requests in flight.
-pub(super) const AT_ONCE: usize = 8;
+pub(crate) const AT_ONCE: usize = 8;
 
 /// No answer, or a refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct NoAnswer {
+pub(crate) struct NoAnswer {
     /// The HTTP status; none: nothing came.
-    pub(super) code: Option<u16>,
+    pub(crate) code: Option<u16>,
     /// Why.
-    pub(super) message: String,
+    pub(crate) message: String,
 }
 
 /// Asks.
 #[derive(Clone)]
-pub(super) struct Asker {
-    pub(super) client: Client,
+pub(crate) struct Asker {
+    pub(crate) client: Client,
 }
 
 impl Asker {
@@ -54,7 +54,7 @@ impl Asker {
     }
 
     /// Reads one object; none: there is none.
-    pub(super) async fn get(&self, path: &str) -> Result<Option<Value>, NoAnswer> {
+    pub(crate) async fn get(&self, path: &str) -> Result<Option<Value>, NoAnswer> {
         match self.send(http::Request::get(path), Vec::new()).await {
             Ok(object) => Ok(Some(object)),
             Err(NoAnswer { code: Some(404), .. }) => Ok(None),
@@ -63,7 +63,7 @@ impl Asker {
     }
 
     /// Reads text, such as what a pod answers through the API server.
-    pub(super) async fn text(&self, path: &str) -> Result<String, NoAnswer> {
+    pub(crate) async fn text(&self, path: &str) -> Result<String, NoAnswer> {
         let broken = |message: String| NoAnswer { code: None, message };
         let request = http::Request::get(path).body(Vec::new()).map_err(|error| broken(error.to_string()))?;
         match tokio::time::timeout(DEADLINE, self.client.request_text(request)).await {
@@ -73,17 +73,17 @@ impl Asker {
     }
 
     /// Lists, page by page. Lists leave `kind` out of their items: it is put back. `query` begins with `&` or is empty.
-    pub(super) async fn list(&self, path: &str, query: &str) -> Result<Vec<Value>, NoAnswer> {
+    pub(crate) async fn list(&self, path: &str, query: &str) -> Result<Vec<Value>, NoAnswer> {
         self.pages(path, query, |_| {}, Some).await
     }
 
     /// The same, of what `keep` makes of each: the rest is dropped page by page.
-    pub(super) async fn picked<T>(&self, path: &str, keep: impl Fn(Value) -> Option<T>) -> Result<Vec<T>, NoAnswer> {
+    pub(crate) async fn picked<T>(&self, path: &str, keep: impl Fn(Value) -> Option<T>) -> Result<Vec<T>, NoAnswer> {
         self.pages(path, "", |_| {}, keep).await
     }
 
     /// The same, of metadata alone.
-    pub(super) async fn metadata(&self, path: &str) -> Result<Vec<Value>, NoAnswer> {
+    pub(crate) async fn metadata(&self, path: &str) -> Result<Vec<Value>, NoAnswer> {
         let accept = METADATA_ONLY.replace("PartialObjectMetadata;", "PartialObjectMetadataList;");
         let headers = move |headers: &mut http::HeaderMap| {
             if let Ok(value) = accept.parse() {
@@ -124,13 +124,20 @@ impl Asker {
     }
 
     /// Creates.
-    pub(super) async fn create(&self, path: &str, object: &Value) -> Result<Value, NoAnswer> {
+    pub(crate) async fn create(&self, path: &str, object: &Value) -> Result<Value, NoAnswer> {
         let request = http::Request::post(path).header(CONTENT_TYPE, "application/json");
         self.send(request, object.to_string().into_bytes()).await
     }
 
+    /// Creates as another user, who has the groups that the API server gives to such a user.
+    pub(crate) async fn create_as(&self, user: &str, path: &str, object: &Value) -> Result<Value, NoAnswer> {
+        let request =
+            http::Request::post(path).header(CONTENT_TYPE, "application/json").header("Impersonate-User", user);
+        self.send(request, object.to_string().into_bytes()).await
+    }
+
     /// Asks what accounts may; the same question once.
-    pub(super) async fn reviews(&self, questions: Vec<Question>) -> Answers {
+    pub(crate) async fn reviews(&self, questions: Vec<Question>) -> Answers {
         let questions: BTreeSet<Question> = questions.into_iter().collect();
         let answers = stream::iter(questions).map(|question| async move {
             let answer = self.review(&question).await;

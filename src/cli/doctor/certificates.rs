@@ -90,9 +90,7 @@ fn not_seen(why: String) -> Finding {
 
 /// A webhook outside the cluster: looked at where the API server would.
 async fn at_url(url: &str, bundles: BTreeSet<Vec<u8>>, now: Timestamp) -> Result<(String, Vec<Finding>), String> {
-    let parsed: http::Uri = url.parse().map_err(|_| format!("{url:?} is no URL"))?;
-    let host = parsed.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-    let port = parsed.port_u16().unwrap_or(443);
+    let (host, port) = host_and_port(url)?;
     let name = host.clone();
     let chain = tokio::task::spawn_blocking(move || presented::by(&host, port)).await;
     let chain = chain.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
@@ -113,21 +111,48 @@ async fn at_url(url: &str, bundles: BTreeSet<Vec<u8>>, now: Timestamp) -> Result
 
 /// A webhook inside: each of its pods tells when its certificate ends, in its metrics. No Secret is read.
 async fn of_pods(asker: &Asker, namespace: &str) -> Result<BTreeSet<Timestamp>, String> {
+    let mut ends = BTreeSet::new();
+    for pod in running_pods(asker, namespace).await? {
+        let end = metric(asker, &pod, EXPIRY).await?;
+        ends.insert(end.ok_or_else(|| format!("pod {} does not tell {EXPIRY}", pod["metadata"]["name"]))?);
+    }
+    Ok(ends)
+}
+
+/// The pods of the webhook that run; that there is one is certain.
+pub(super) async fn running_pods(asker: &Asker, namespace: &str) -> Result<Vec<Value>, String> {
     let query = format!("&labelSelector=app.kubernetes.io%2Fcomponent%3D{WEBHOOK}");
     let pods = asker.list(&format!("/api/v1/namespaces/{namespace}/pods"), &query).await;
-    let pods = pods.map_err(|error| error.message)?;
-    let running = |pod: &&Value| pod["status"]["phase"] == "Running" && pod["metadata"]["deletionTimestamp"].is_null();
-    let mut ends = BTreeSet::new();
-    for pod in pods.iter().filter(running) {
-        let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-        let path = format!("/api/v1/namespaces/{namespace}/pods/{name}:health/proxy/metrics");
-        let metrics = asker.text(&path).await.map_err(|error| error.message)?;
-        let told = metrics.lines().find_map(|line| line.strip_prefix(EXPIRY)?.trim().parse::<f64>().ok());
-        #[allow(clippy::cast_possible_truncation, clippy::allow_attributes, reason = "seconds since 1970")]
-        let seconds = told.ok_or_else(|| format!("pod {name} does not tell {EXPIRY}"))? as i64;
-        ends.insert(Timestamp::from_second(seconds).map_err(|error| error.to_string())?);
-    }
-    if ends.is_empty() { Err("no pod of the webhook runs".into()) } else { Ok(ends) }
+    let mut pods = pods.map_err(|error| error.message)?;
+    pods.retain(|pod| pod["status"]["phase"] == "Running" && pod["metadata"]["deletionTimestamp"].is_null());
+    if pods.is_empty() { Err("no pod of the webhook runs".into()) } else { Ok(pods) }
+}
+
+/// The path of what a pod of the webhook answers, through the API server, which wants the number of a port and no name.
+pub(super) fn of_pod(pod: &Value, scheme: &str, port: &str, path: &str) -> String {
+    let text = |value: &'_ Value| value.as_str().unwrap_or_default().to_owned();
+    let (namespace, name) = (text(&pod["metadata"]["namespace"]), text(&pod["metadata"]["name"]));
+    let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+    let mut ports = containers.filter_map(|container| container["ports"].as_array()).flatten();
+    let number = ports.find(|found| found["name"] == port).map(|found| found["containerPort"].to_string());
+    format!("/api/v1/namespaces/{namespace}/pods/{scheme}:{name}:{}/proxy{path}", number.unwrap_or_default())
+}
+
+/// An instant that a pod tells in its metrics; none: it does not, or not yet (zero).
+pub(super) async fn metric(asker: &Asker, pod: &Value, metric: &str) -> Result<Option<Timestamp>, String> {
+    let path = of_pod(pod, "http", "health", "/metrics");
+    let metrics = asker.text(&path).await.map_err(|error| error.message)?;
+    let told = metrics.lines().find_map(|line| line.strip_prefix(metric)?.trim().parse::<f64>().ok());
+    #[allow(clippy::cast_possible_truncation, clippy::allow_attributes, reason = "seconds since 1970")]
+    let seconds = told.filter(|seconds| *seconds != 0.0).map(|seconds| seconds as i64);
+    seconds.map(|seconds| Timestamp::from_second(seconds).map_err(|error| error.to_string())).transpose()
+}
+
+/// Where a webhook outside the cluster is.
+pub(super) fn host_and_port(url: &str) -> Result<(String, u16), String> {
+    let parsed: http::Uri = url.parse().map_err(|_| format!("{url:?} is no URL"))?;
+    let host = parsed.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    Ok((host, parsed.port_u16().unwrap_or(443)))
 }
 
 fn validity(of: certs::expiry::Validity) -> Validity {

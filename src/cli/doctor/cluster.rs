@@ -18,6 +18,9 @@ use crate::deploy::{CONTROLLER, PROBE, WEBHOOK};
 
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
 
+/// What most masters create.
+const USUAL: [(&str, &str, &str); 3] = [("batch", "Job", "jobs"), ("", "Pod", "pods"), ("", "ConfigMap", "configmaps")];
+
 /// What was read of a cluster. What could not be read is told, and what can be said without it is said.
 pub(super) struct Cluster {
     grants: Grants,
@@ -87,6 +90,20 @@ impl Cluster {
         let mut findings = facts.examine(&answers);
         findings.extend(self.unread_of(Area::Guard));
         ((counted(masters.len(), "master"), findings), masters)
+    }
+
+    /// Kinds with their resources that an account may be able to create: first those of templates in its namespace, then
+    /// what most masters create.
+    pub(super) fn creatable(&self, account: &NamespacedName) -> Vec<(Gvk, String)> {
+        let near = self.sets.iter().filter(|set| set.name.namespace == account.namespace);
+        let of_templates = near.flat_map(|set| set.templates.kinds());
+        let mut kinds: Vec<(Gvk, String)> = of_templates
+            .filter_map(|kind| Some((kind.clone(), self.resources.get(kind)?.clone()?)))
+            .chain(USUAL.map(|(group, kind, resource)| (Gvk::new(group, "v1", kind), resource.to_owned())))
+            .collect();
+        let mut met = BTreeSet::new();
+        kinds.retain(|(_, resource)| met.insert(resource.clone()));
+        kinds
     }
 
     /// Which templates nobody can use.

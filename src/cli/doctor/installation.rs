@@ -59,7 +59,8 @@ impl Installation {
         self.found(kind, name)
     }
 
-    fn found(&self, kind: &str, name: &str) -> Option<&Value> {
+    /// An object of the installation as it is there.
+    pub(super) fn found(&self, kind: &str, name: &str) -> Option<&Value> {
         let (_, found) =
             self.objects.iter().find(|(object, _)| object["kind"] == kind && object["metadata"]["name"] == name)?;
         found.as_ref().ok()?.as_ref()

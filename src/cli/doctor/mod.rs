@@ -1,11 +1,12 @@
 //! `retinue doctor`: whether an installation is sound, and who gets around it.
 //!
-//! Gather, judge, print: [`ask`] sends requests, [`installation`], [`answers`], [`certificates`] and [`cluster`] look at
-//! the areas, `policies::doctor` judges what they found, [`print`] tells. Nothing is written: what is created is created
+//! Gather, judge, print: [`ask`] sends requests, [`installation`], [`answers`], [`certificates`], [`callers`] and [`cluster`]
+//! look at the areas, `policies::doctor` judges what they found, [`print`] tells. Nothing is written: what is created is created
 //! with dry run.
 
 mod answers;
-mod ask;
+pub(crate) mod ask;
+mod callers;
 mod certificates;
 mod cluster;
 mod installation;
@@ -42,6 +43,8 @@ What is looked at:
   rights        the roles of retinue's own accounts
   guard         who is a master: launch granted to groups, lost, or hidden behind a wildcard; masters whose other rights act
                 past admission (impersonate, nodes/proxy); who may switch the guard off
+  callers       whether reviews are authenticated; where --client-ca or --callers shut anybody out, whether the API server's
+                still arrive (a create with dry run, in the name of a master), and how long its certificate lasts
   templates     templates that nobody can use, and pods that ask for what is not there
   collector     the collector may list, watch and delete what templates make
 Run it as an admin: what it may not read is told as unknown. It reads no Secret, and changes nothing.
@@ -120,6 +123,8 @@ async fn examine(args: &Args) -> Result<Exit, Failure> {
     let cluster = Cluster::look(&asker, &namespace).await;
     let ((seen, findings), masters) = cluster.guard(&asker).await;
     printer.area(Area::Guard, &seen, findings)?;
+    let (seen, findings) = callers::look(&asker, &installation, &cluster, &masters, now).await;
+    printer.area(Area::Callers, &seen, findings)?;
     let (seen, findings) = cluster.templates(&asker, &masters).await;
     printer.area(Area::Templates, &seen, findings)?;
     let (seen, findings) = cluster.collector(&asker).await;

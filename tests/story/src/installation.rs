@@ -139,6 +139,14 @@ impl Installation {
         self.folder.path().join("certs").display().to_string()
     }
 
+    /// The certificate of the authority that the webhook's own is by, PEM.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn authority(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(format!("{}/ca.crt", self.certificates()))?)
+    }
+
     /// The port that the webhook answers on, or would.
     pub fn port(&self) -> u16 {
         self.port.number()
@@ -182,7 +190,15 @@ impl Installation {
     /// # Errors
     /// With the tail of its log.
     pub fn start_webhook(&self) -> Result<()> {
-        self.webhook(None)
+        self.webhook(None, &[])
+    }
+
+    /// Starts the webhook with further flags, and waits until it is ready.
+    ///
+    /// # Errors
+    /// With the tail of its log.
+    pub fn start_webhook_with(&self, flags: &[&str]) -> Result<()> {
+        self.webhook(None, flags)
     }
 
     /// Starts the webhook, which asks the API server through `relay`, and waits until it is ready.
@@ -190,12 +206,13 @@ impl Installation {
     /// # Errors
     /// With the tail of its log.
     pub fn start_webhook_through(&self, relay: &Relay) -> Result<()> {
-        self.webhook(Some(relay))
+        self.webhook(Some(relay), &[])
     }
 
-    fn webhook(&self, relay: Option<&Relay>) -> Result<()> {
-        let listen = format!("127.0.0.1:{}", self.port());
-        let args = ["webhook", "--certs", &self.certificates(), "--listen", &listen];
+    fn webhook(&self, relay: Option<&Relay>, flags: &[&str]) -> Result<()> {
+        let (certificates, listen) = (self.certificates(), format!("127.0.0.1:{}", self.port()));
+        let mut args = vec!["webhook", "--certs", &certificates, "--listen", &listen];
+        args.extend(flags);
         let server = self.serve("retinue-webhook", relay, &args)?;
         *self.webhook.lock().map_err(|_| anyhow::anyhow!("poisoned"))? = Some(server);
         Ok(())

@@ -23,7 +23,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts `binary` with `args` and a port for its health, its log in `folder`, and waits for its `ready` line.
+    /// Starts `binary` with `args` and a port for its health (unless they say `--health`), its log in `folder`, and waits for
+    /// its `ready` line.
     ///
     /// # Errors
     /// It cannot be started, ends, or is not ready in time; the message holds the tail of its log.
@@ -34,11 +35,13 @@ impl Server {
         let mut file = std::fs::File::options().create(true).append(true).open(&log)?;
         // Under a supervisor, which ends it when this process ends, however it does. Both outputs come through the
         // supervisor's own, so that the word `ready` is heard at once.
+        let says = args.iter().any(|arg| arg == "--health");
+        let its_health = ["--health".to_owned(), format!("127.0.0.1:{}", health.number())];
         let mut child = Command::new(controlplane::program("supervise")?)
             .arg("/dev/fd/1")
             .arg(binary)
             .args(args)
-            .args(["--health", &format!("127.0.0.1:{}", health.number())])
+            .args(its_health.iter().filter(|_| !says))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .env_remove("KUBECONFIG")
