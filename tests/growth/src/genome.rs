@@ -49,9 +49,27 @@ impl Genome {
     }
 }
 
+const SIDES: [(&str, Side); 3] =
+    [("lint", Side::Author), ("review", Side::Caller(Way::AsMade)), ("search", Side::Caller(Way::Searched))];
+
+impl Genome {
+    /// Reads what [`Display`](std::fmt::Display) writes.
+    pub fn read(words: &[impl AsRef<str>]) -> Option<Self> {
+        let [side, kind, sizes @ ..] = words else { return None };
+        let (_, side) = SIDES.into_iter().find(|(name, _)| *name == side.as_ref())?;
+        let kind = Kind::ALL.into_iter().find(|known| format!("{known:?}") == kind.as_ref())?;
+        let sizes = sizes.iter().map(|word| {
+            let (name, size) = word.as_ref().split_once('=')?;
+            Some((Dimension::named(name)?.name, size.parse().ok()?))
+        });
+        Some(Self { side, kind, sizes: sizes.collect::<Option<_>>()? })
+    }
+}
+
 impl std::fmt::Display for Genome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?} {:?}", self.side, self.kind)?;
+        let side = SIDES.into_iter().find(|(_, side)| *side == self.side).map_or("", |(name, _)| name);
+        write!(f, "{side} {:?}", self.kind)?;
         self.sizes.iter().try_for_each(|(name, size)| write!(f, " {name}={size}"))
     }
 }

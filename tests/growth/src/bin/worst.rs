@@ -2,6 +2,9 @@
 //!
 //! `cargo run --release -p retinue-growth --bin worst -- --minutes 60 --seed 1`
 //!
+//! `... --bin worst -- --only review Pod labels=20000 optional-absent=8` measures that one (lint, review or search) at 1, 1/2,
+//! 1/4 of its sizes.
+//!
 //! First each dimension alone, at its largest. Then each climb begins with a few dimensions of random sizes and changes
 //! them one at a time; what takes longer is kept.
 //! Time is that of the thread's own processor. At the end the ten worst are told, by their time against the budget.
@@ -30,6 +33,9 @@ fn main() {
         value.unwrap_or(default)
     };
     let end = Instant::now() + Duration::from_secs(60 * option("--minutes", 60));
+    if let Some(at) = options.iter().position(|option| option == "--only") {
+        return only(options.get(at + 1..).unwrap_or_default());
+    }
     let mut search = Search { dice: Dice(option("--seed", 1)), best: Vec::new(), tried: 0 };
     for genome in alone() {
         if Instant::now() < end
@@ -50,6 +56,23 @@ fn main() {
     }
     println!("{} tried; the ten worst:", search.tried);
     search.best.iter().take(10).for_each(|found| println!("{found}"));
+}
+
+/// Measures the one that these words describe, as [`Genome`] is displayed.
+fn only(words: &[String]) {
+    let Some(genome) = Genome::read(words) else {
+        println!("expected lint, review or search, a kind, and dimensions with sizes, such as review Pod labels=20000");
+        return;
+    };
+    let mut search = Search { dice: Dice(0), best: Vec::new(), tried: 0 };
+    for shift in (0..3).rev() {
+        let mut smaller = genome.clone();
+        smaller.sizes.iter_mut().for_each(|(_, size)| *size = (*size >> shift).max(1));
+        match search.measured(smaller) {
+            Some(found) => println!("{found}"),
+            None => println!("too large"),
+        }
+    }
 }
 
 struct Found {
