@@ -29,11 +29,16 @@ fn main() {
         for factor in FACTORS {
             let work = (case.make)(case.base * factor);
             for time in 0..work.times {
-                let (took, answer) = timed(|| counted(&work));
+                // Valgrind knows no clock of a thread.
+                let (answer, spent) = if is_timed {
+                    let (took, answer) = timed(|| counted(&work));
+                    (answer, format!("{:.2} ms\t", took.as_secs_f64() * 1e3))
+                } else {
+                    (counted(&work), String::new())
+                };
                 let again = if time == 0 { "" } else { " again" };
                 let Answer(text) = &answer;
                 let bounded = if answer.is_budgets() { "budget" } else { "-" };
-                let spent = if is_timed { format!("{:.2} ms\t", took.as_secs_f64() * 1e3) } else { String::new() };
                 println!("{}{again}\t{factor}\t{bounded}\t{spent}{text}", case.name);
             }
         }
