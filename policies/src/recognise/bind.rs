@@ -3,7 +3,7 @@
 //! The walk proposes, it does not judge: it is lenient about everything that has no hole, and what it found is proven
 //! afterwards by rendering it and comparing ([`super::verify`]).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use crate::tables::At;
 use base64::Engine as _;
@@ -180,14 +180,13 @@ impl<'a> Binder<'a> {
 
     /// A hole for all of `stringData` stands for what `data` has beside what the template writes there.
     fn all_texts(&mut self, pattern: &'a Pattern, hole: Hole, entries: &'a [(Field, Pattern)], object: &'a Value) {
-        let written = entries.iter().find(|(key, _)| key == "data").map(|(_, pattern)| pattern);
-        let is_written = |name: &str| match written {
-            Some(Pattern::Map(data)) => data.iter().any(|(key, _)| key == name),
-            _ => false,
+        let written: HashSet<&str> = match entries.iter().find(|(key, _)| key == "data") {
+            Some((_, Pattern::Map(data))) => data.iter().map(|(key, _)| &**key).collect(),
+            _ => HashSet::new(),
         };
         let mut texts = Map::new();
         for (name, value) in object.get("data").and_then(Value::as_object).into_iter().flatten() {
-            if !is_written(name) {
+            if !written.contains(name.as_str()) {
                 texts.insert(name.clone(), decoded(value).map_or(Value::Null, Value::String));
             }
         }

@@ -1,5 +1,7 @@
 //! The proof: what was bound is rendered, completed, and compared with the object.
 
+use std::collections::HashSet;
+
 use crate::tables::At;
 use serde_json::Value;
 
@@ -9,7 +11,7 @@ use super::report;
 use super::settle::{Settled, settle};
 use super::update::Since;
 use super::{Context, Recognition, absent, applied};
-use crate::difference::{Difference, Expected, Got, Path};
+use crate::difference::{Difference, Expected, Got, Path, Step};
 use crate::keys;
 use crate::object::Gvk;
 use crate::parameter::Bindings;
@@ -95,7 +97,12 @@ fn held_against(
             seen.clone()
         }
     };
-    let covered = |difference: &Difference| settled.failures.iter().any(|f| f.path.contains(&difference.path));
+    let failed: HashSet<&[Step]> = settled.failures.iter().map(|failure| failure.path.steps()).collect();
+    // Told already, here or above.
+    let covered = |difference: &Difference| {
+        let steps = difference.path.steps();
+        !failed.is_empty() && (0..=steps.len()).any(|depth| failed.contains(&steps[..depth]))
+    };
     let compared = compare(&template.kind, &expected, seen, context.facts);
     differences.extend(compared.into_iter().filter(|difference| !covered(difference)));
     if let Some(since) = since {

@@ -230,13 +230,15 @@ impl Comparison {
     }
 
     fn env_duplicates(&mut self, left: &[String], right: &[String], place: &Place<'_>) {
-        let twice = |labels: &[String]| {
-            labels.iter().enumerate().find(|(at, label)| labels[..*at].contains(label)).map(|(_, label)| label.clone())
+        let twice = |labels: &'_ [String]| {
+            let mut seen = HashSet::new();
+            labels.iter().position(|label| !seen.insert(label))
         };
-        let Some(label) = twice(right).or_else(|| twice(left)) else { return };
-        let count = right.iter().filter(|other| **other == label).count();
+        let found = twice(right).and_then(|at| right.get(at)).or_else(|| twice(left).and_then(|at| left.get(at)));
+        let Some(label) = found else { return };
+        let count = right.iter().filter(|other| *other == label).count();
         self.differences.push(Difference {
-            path: place.then(Turn::Element(&label)).path(),
+            path: place.then(Turn::Element(label)).path(),
             expected: Expected::Described("each variable once".into()),
             got: Got::Value(format!("{count} of that name").into()),
         });

@@ -14,6 +14,8 @@ mod token;
 
 pub(crate) use token::{DEFAULT_ACCOUNT, VOLUME_PREFIX};
 
+use std::collections::HashMap;
+
 use crate::tables::At;
 use serde_json::{Map, Value, json};
 use thiserror::Error;
@@ -192,6 +194,15 @@ fn has(value: &Value, pointer: &str) -> bool {
 
 fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
     value.at(pointer).and_then(Value::as_str).filter(|text| !text.is_empty())
+}
+
+/// The first element of each name; those without one, or with an empty one, are alike.
+fn by_name(list: &[Value]) -> HashMap<Option<&str>, &Value> {
+    let mut first = HashMap::with_capacity(list.len());
+    for element in list {
+        first.entry(text(element, "/name")).or_insert(element);
+    }
+    first
 }
 
 fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
