@@ -145,6 +145,11 @@ impl Pattern {
         text.len() <= LONGEST_TEXT && self.compiled.matches(text)
     }
 
+    /// What [`Pattern::matches`] may cost for each byte of a text.
+    pub(crate) fn price(&self) -> u64 {
+        if self.compiled.table().is_some() { 1 } else { self.compiled.machine.get_nfa().states().len() as u64 }
+    }
+
     /// As the admin wrote it.
     pub fn source(&self) -> &str {
         &self.source

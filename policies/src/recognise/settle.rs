@@ -97,7 +97,7 @@ fn zero(
     match absence.pattern {
         Pattern::Hole(Hole::Declared(index)) => {
             let schema = &parameters.all.get(*index)?.schema;
-            fit(schema, &zero, absence.shape).map(|(value, _)| vec![(*index, value)])
+            fit(schema, &zero, absence.shape, None).map(|(value, _)| vec![(*index, value)])
         }
         Pattern::Text(text) => text.bind(zero.as_str()?, given, parameters).ok(),
         _ => None,

@@ -50,6 +50,11 @@ impl<'a> Trail<'a> {
         self.turns.pop();
     }
 
+    /// How many steps there are to here.
+    pub(super) fn depth(&self) -> usize {
+        self.turns.len()
+    }
+
     /// As differences name it.
     pub(super) fn path(&self) -> Path {
         path_of(&self.turns)

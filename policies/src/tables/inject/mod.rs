@@ -22,6 +22,7 @@ use thiserror::Error;
 
 use crate::difference::Expected;
 use crate::object::Gvk;
+use crate::recognise::work;
 
 use super::facts::{Completeness, Facts};
 use super::{Form, compare, complete, settled, shape, shape_of};
@@ -81,6 +82,22 @@ pub fn inject(
         custom(kind, expected, &situation)?;
     }
     Ok(())
+}
+
+/// Steps of [`inject`] that are more than going along the object: tolerations that a RuntimeClass's are merged with, and the
+/// orders in which LimitRanges may have been applied.
+pub(crate) fn injecting(expected: &Value, object: &Value, namespace: &str, facts: &Facts) -> u64 {
+    let mut steps = 0_u64;
+    if has(expected, "/spec/runtimeClassName") {
+        let tolerations = list(expected, "/spec/tolerations").len() as u64;
+        steps += 64 * tolerations * tolerations;
+    }
+    if text(object, limits::ANNOTATION_PLACE).is_some() {
+        let containers = ["/spec/containers", "/spec/initContainers"].map(|place| list(expected, place));
+        let size: u64 = containers.iter().flat_map(|all| all.iter()).map(|one| 256 + work::size(one)).sum();
+        steps += size * limits::orders_of(facts, namespace) * 8;
+    }
+    steps
 }
 
 /// As [`inject`], without completing what was added.
