@@ -240,7 +240,8 @@ impl Accepted {
 
     /// Steps of [`Accepted::without_rows`] with an object of this [`work::size`].
     pub(crate) fn work(&self, rows: u64, size: u64) -> u64 {
-        let searched = self.chosen(rows).filter(|row| row.path.steps().iter().any(|step| !matches!(step, Step::Key(_))));
+        let searched =
+            self.chosen(rows).filter(|row| row.path.steps().iter().any(|step| !matches!(step, Step::Key(_))));
         work::COPYING * size + searched.count() as u64 * size
     }
 

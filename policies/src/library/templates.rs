@@ -109,6 +109,18 @@ impl Templates {
         })
     }
 
+    /// Those of one kind that are compiled, and the length of the text of each key whose are not. Compiles nothing.
+    pub(crate) fn ready<'a>(&'a self, kind: &Gvk) -> impl Iterator<Item = Result<&'a Arc<Template>, usize>> {
+        let known = self.kinds.iter().filter(move |(known, _)| **known == *kind);
+        let shelves = known.filter_map(|(_, at)| self.shelves.get(*at));
+        shelves.flat_map(move |shelf| {
+            let made = shelf.made.get();
+            let waiting = made.is_none().then_some(Err(shelf.source.text.len()));
+            let templates = made.into_iter().flatten().filter(move |template| *template.kind == *kind);
+            templates.map(Ok).chain(waiting)
+        })
+    }
+
     /// All of them.
     pub fn all(&self) -> impl Iterator<Item = &Arc<Template>> {
         self.shelves.iter().flat_map(|shelf| shelf.read())

@@ -145,9 +145,12 @@ impl Pattern {
         text.len() <= LONGEST_TEXT && self.compiled.matches(text)
     }
 
-    /// What [`Pattern::matches`] may cost for each byte of a text.
-    pub(crate) fn price(&self) -> u64 {
-        if self.compiled.table().is_some() { 1 } else { self.compiled.machine.get_nfa().states().len() as u64 }
+    /// How many states a text may be in at once, of those that [`Pattern::matches`] goes through byte by byte; and how many
+    /// there were to make its table of, just now.
+    pub(crate) fn states(&self) -> (u64, u64) {
+        let states = self.compiled.machine.get_nfa().states().len() as u64;
+        let making = if self.compiled.table.get().is_none() { states } else { 0 };
+        (if self.compiled.table().is_some() { 1 } else { states }, making)
     }
 
     /// As the admin wrote it.

@@ -69,7 +69,11 @@ pub(super) fn search(
         let mut may_be_empty = BTreeSet::new();
         let mut may_be_absent = BTreeSet::new();
         for (index, guess) in &left {
-            if *guess == Guess::Absent { may_be_absent.insert(*index) } else { may_be_empty.insert(*index) };
+            if *guess == Guess::Absent {
+                may_be_absent.insert(*index)
+            } else {
+                may_be_empty.insert(*index)
+            };
         }
         impossible.retain(|index| may_be_absent.contains(index) && !may_be_empty.contains(index));
         let sure = !impossible.is_empty();
@@ -115,6 +119,12 @@ pub(super) fn search(
             return untold.map_or(Recognition::Differ(fewest), Recognition::CouldNotTell);
         }
     }
+}
+
+/// How often an object may be held against `template` without some of its holes.
+pub(super) fn most_tries(template: &Template) -> usize {
+    let candidates = candidates(template).len();
+    if candidates == 0 { 0 } else { TRIES }
 }
 
 /// What the holes of `template` may be where the object shows something else; nothing where each is seen at its place.

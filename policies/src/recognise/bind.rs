@@ -441,12 +441,7 @@ pub(super) fn is_hidden(parameter: &Parameter) -> bool {
 }
 
 /// What a hole of `schema` stands for where the object has `value`.
-pub(super) fn fit(
-    schema: &Schema,
-    value: &Value,
-    shape: Shape<'_>,
-    budget: Option<&Budget>,
-) -> Option<(Value, Fit)> {
+pub(super) fn fit(schema: &Schema, value: &Value, shape: Shape<'_>, budget: Option<&Budget>) -> Option<(Value, Fit)> {
     let work = work::of_accepting(schema, value);
     if budget.is_some_and(|budget| budget.spend(work).is_err()) {
         return None;
@@ -480,7 +475,9 @@ pub(super) fn plausible(binder: &Binder<'_>, pattern: &Pattern, value: &Value, s
         Pattern::Literal(literal) => spelling::same(shape.scalar(), literal, value),
         Pattern::Text(text) => {
             let binds = |shown: &str| {
-                binder.cut(text, shown).is_ok_and(|bound| bound.iter().all(|(index, value)| agrees(binder, *index, value, Fit::Exact)))
+                binder
+                    .cut(text, shown)
+                    .is_ok_and(|bound| bound.iter().all(|(index, value)| agrees(binder, *index, value, Fit::Exact)))
             };
             value.as_str().is_some_and(binds)
                 || spelling::is_quantity(shape.scalar()) && spelling::texts(value).iter().any(|text| binds(text))

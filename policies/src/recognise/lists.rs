@@ -375,7 +375,11 @@ impl List<'_> {
 
     /// The values that an element may be by its first key.
     fn candidates(&self, row: usize, index: &Index<'_>) -> Vec<usize> {
-        if self.binder.spend(index.most(&self.elements[row])) { index.candidates(&self.elements[row]) } else { Vec::new() }
+        if self.binder.spend(index.most(&self.elements[row])) {
+            index.candidates(&self.elements[row])
+        } else {
+            Vec::new()
+        }
     }
 
     fn fits(&self, row: usize, at: usize) -> bool {

@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use crate::parameter::{Bindings, Parameters, Schema, SchemaNode, text_of_value};
+use crate::parameter::{Bindings, Parameters, Schema, SchemaNode, TextSchema, text_of_value};
 use crate::template::{Element, Hole, Pattern};
 use crate::text::{Part, TextPattern};
 
@@ -17,6 +17,10 @@ pub(super) const RESHAPING: u64 = 8;
 pub(super) const HOLDING: u64 = 12;
 /// Copying an object and completing the copy, for each of [`size`].
 pub(crate) const COPYING: u64 = 4;
+/// A state of an automaton, entered with a byte.
+const STATE: u64 = 4;
+/// A state, made part of a table.
+const TABLED: u64 = 256;
 /// Comparing an object with a prepared template, for each of [`size`].
 pub(crate) const CONTRASTING: u64 = 2;
 
@@ -25,7 +29,9 @@ pub(crate) fn size(value: &Value) -> u64 {
     match value {
         Value::String(text) => 16 + text.len() as u64,
         Value::Array(values) => 16 + sizes(values),
-        Value::Object(fields) => 16 + fields.iter().map(|(name, value)| 16 + name.len() as u64 + size(value)).sum::<u64>(),
+        Value::Object(fields) => {
+            16 + fields.iter().map(|(name, value)| 16 + name.len() as u64 + size(value)).sum::<u64>()
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) => 16,
     }
 }
@@ -76,37 +82,61 @@ pub(super) fn of_text(text: &TextPattern, length: usize, parameters: &Parameters
         Part::Hole(Hole::Declared(index)) => parameters.all.get(*index),
         _ => None,
     };
-    let dearest = text.parts.iter().filter_map(declared).map(|parameter| price(&parameter.schema)).max().unwrap_or(0);
+    let dearest = text.parts.iter().filter_map(declared).map(|parameter| price(&parameter.schema));
+    let Price { each, once } = dearest.fold(Price::LEAST, Price::or);
     // With several holes each byte may belong to any part.
     let parts = if text.parts.len() < 3 { 1 } else { text.parts.len() as u64 };
-    LOOK as u64 * parts + (length as u64).saturating_mul(dearest.saturating_add(4 * parts))
+    LOOK as u64 * parts + once + (length as u64).saturating_mul(each.saturating_add(4 * parts))
 }
 
 /// Telling whether a schema accepts a value.
 pub(crate) fn of_accepting(schema: &Schema, value: &Value) -> u64 {
-    size(value).saturating_mul(price(schema)).saturating_add(LOOK as u64)
+    let Price { each, once } = price(schema);
+    size(value).saturating_mul(each).saturating_add(once).saturating_add(LOOK as u64)
 }
 
-/// The same for each byte of a value, and each value in it.
-fn price(schema: &Schema) -> u64 {
-    let enumerated = schema.allowed.len() as u64;
+/// What it costs to hold a value against a schema.
+#[derive(Clone, Copy)]
+pub(super) struct Price {
+    /// For each byte of it, and each value in it.
+    pub(super) each: u64,
+    /// This time, for tables that are made at first use.
+    once: u64,
+}
+
+impl Price {
+    const LEAST: Self = Self { each: 1, once: 0 };
+
+    fn and(self, other: Self) -> Self {
+        Self { each: self.each.saturating_add(other.each), once: self.once.saturating_add(other.once) }
+    }
+
+    fn or(self, other: Self) -> Self {
+        Self { each: self.each.max(other.each), once: self.once.saturating_add(other.once) }
+    }
+}
+
+pub(super) fn price(schema: &Schema) -> Price {
     let node = match &schema.node {
-        SchemaNode::Text(text) => text.pattern.as_ref().map_or(1, crate::parameter::Pattern::price),
-        SchemaNode::Number(_) | SchemaNode::Boolean => 1,
+        SchemaNode::Text(TextSchema { pattern: Some(pattern), .. }) => {
+            let (states, making) = pattern.states();
+            Price { each: if states > 1 { states.saturating_mul(STATE) } else { 1 }, once: making * TABLED }
+        }
+        SchemaNode::Text(_) | SchemaNode::Number(_) | SchemaNode::Boolean => Price::LEAST,
         SchemaNode::List(list) => price(&list.items),
         SchemaNode::Map(map) => {
             let named = map.properties.values().map(|property| price(&property.schema));
-            let dearest = named.chain(map.additional.as_deref().map(price)).max().unwrap_or(1);
+            let dearest = named.chain(map.additional.as_deref().map(price)).fold(Price::LEAST, Price::or);
             // Each that is required is sought.
-            dearest.saturating_add(map.properties.len() as u64 / 4)
+            dearest.and(Price { each: map.properties.len() as u64 / 4, once: 0 })
         }
-        SchemaNode::OneOf(schemas) => schemas.iter().map(price).fold(1, u64::saturating_add),
+        SchemaNode::OneOf(schemas) => schemas.iter().map(price).fold(Price::LEAST, Price::and),
     };
-    node.saturating_add(enumerated)
+    node.and(Price { each: schema.allowed.len() as u64 / 4, once: 0 })
 }
 
 /// A template, for what goes along it once. What asks again at each depth whether there are holes counts as often.
-pub(super) fn weight(pattern: &Pattern) -> u64 {
+pub(crate) fn weight(pattern: &Pattern) -> u64 {
     fn weigh(pattern: &Pattern, depth: u64) -> u64 {
         let own = 16 + 2 * depth;
         match pattern {

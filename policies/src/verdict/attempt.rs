@@ -156,11 +156,7 @@ impl<'a> Attempts<'a> {
         if rows == 0 {
             return None;
         }
-        let change = Change::Without(
-            std::ptr::from_ref(accepted).cast(),
-            rows,
-            Rc::as_ptr(form).cast(),
-        );
+        let change = Change::Without(std::ptr::from_ref(accepted).cast(), rows, Rc::as_ptr(form).cast());
         self.made_once(change, || {
             let work = accepted.work(rows, form.size());
             if !context.spend(work) {
@@ -240,13 +236,12 @@ struct Exhausted;
 /// The refusal of an object that cannot be compared within the work of one review.
 pub(super) fn too_much(candidate: &Candidate<'_>) -> Refusal {
     let (name, key) = (&candidate.set.name, &candidate.template.key);
-    Refusal::new(Cause::TooLarge, format!("{TOO_MUCH}: with {key} of ConfigMap {name}"))
-        .advise(&format!(
-            "Send a smaller object (above all: shorter lists), or ask the admin of {name} for a simpler template: fewer \
+    Refusal::new(Cause::TooLarge, format!("{TOO_MUCH}: with {key} of ConfigMap {name}")).advise(&format!(
+        "Send a smaller object (above all: shorter lists), or ask the admin of {name} for a simpler template: fewer \
              optional parameters, fewer elements of lists that are named by holes, shorter patterns. A pod that names \
              fewer ConfigMaps in {} is answered with less work, too.",
-            keys::MANIFESTS
-        ))
+        keys::MANIFESTS
+    ))
 }
 
 /// The object as recognition sees it: without stamp, instructions, and owners (judged by identity).

@@ -65,6 +65,7 @@ impl<'a> Nearest<'a> {
         let mut aside = std::mem::take(&mut self.aside);
         aside.sort_by_key(|(otherwise, position, _)| (*otherwise, *position));
         let telling = Budget::of(TELLING);
+        let attempts_context = context;
         let context = Context { budget: Some(&telling), ..*context };
         let mut left = aside.len();
         for (_, position, candidate) in &aside {
@@ -79,6 +80,8 @@ impl<'a> Nearest<'a> {
                 left -= 1;
             }
         }
+        // It counts as the review's all the same.
+        attempts_context.spend(TELLING - telling.left());
         let first = aside.first().map(|(_, _, candidate)| *candidate);
         match (self.best, first) {
             (Some(near), _) => refused_by(near, left),
@@ -101,7 +104,8 @@ fn refused_by(Near { candidate, differences, form, .. }: Near<'_>, left: usize) 
     if left > 0 {
         refusal = refusal.advise(&format!("… and {} of this kind, not compared in full.", more(left)));
     }
-    let refusal = refusal.advise(&format!("Send what the template describes, or ask the admin of {name} to describe this."));
+    let refusal =
+        refusal.advise(&format!("Send what the template describes, or ask the admin of {name} to describe this."));
     match row {
         None => refusal,
         Some(row) => refusal.advise(&format!(
