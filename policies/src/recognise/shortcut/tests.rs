@@ -79,7 +79,7 @@ fn what_injectors_add_to_pods_of_two_templates_is_kept_once() {
         shown["spec"]["containers"][0]["volumeMounts"] = json!([mount]);
         inject_into(&template.kind, &mut object, &shown, Form::Mutating, "desk", &facts).unwrap();
         assert!(shortcut(&template, &object, &context, Marked::No).is_ok(), "{object}");
-        let plan = template.shortcut.0.get().unwrap().clone().unwrap();
+        let plan = template.shortcut.plan.get().unwrap().clone().unwrap();
         plan.memory.as_ref().unwrap().last(Form::Mutating).unwrap()
     });
     let [one, other] = remembered;
@@ -107,7 +107,7 @@ fn pods_of_one_template_in_namespaces_with_other_accounts_are_all_remembered() {
         assert!(shortcut(&template, &object, &context, Marked::No).is_ok(), "{object}");
         object
     });
-    let plan = template.shortcut.0.get().unwrap().clone().unwrap();
+    let plan = template.shortcut.plan.get().unwrap().clone().unwrap();
     let holds = |namespace: &str, object: &serde_json::Value| {
         let context = Context { form: Form::Mutating, namespace, given: &BTreeMap::new(), facts: &facts, budget: None };
         (1..=4).any(|extras| plan.memory.as_ref().unwrap().holds(object, extras, &context))
