@@ -14,7 +14,7 @@ use super::bind::Misfit;
 use super::update::Since;
 use super::{Context, Recognition, TOO_MUCH, uses};
 use crate::parameter::{Bindings, Parameters, text_of_value};
-use crate::tables::{Shape, built_in_shape};
+use crate::tables::{Shape, built_in_shape, is_anybodys};
 use crate::template::{Element, Hole, Pattern, Template};
 use crate::text::{Part, TextPattern};
 
@@ -51,11 +51,12 @@ impl From<Recognition> for Held {
 
 /// Holds an object against `template`, with every hole that the object shows; then without those that it cannot be, then
 /// without one more and one more, as long as that leaves fewer differences. Says what proved it, or the fewest
-/// differences.
+/// differences. Holding it against the template once takes about `cost` steps.
 pub(super) fn search(
     template: &Template,
     since: Option<&Since<'_>>,
     context: &Context<'_>,
+    cost: u64,
     held_against: impl Fn(&Template, Option<&Since<'_>>) -> Held,
 ) -> Recognition {
     let Held { recognition, mut impossible, unseen } = held_against(template, since);
@@ -63,6 +64,10 @@ pub(super) fn search(
     let (mut guessed, mut left) = (Guesses::new(), candidates(template));
     // What is absent already need not be tried; an update may know it from before.
     left.retain(|(index, guess)| *guess != Guess::Absent || since.is_some() || !unseen.contains(index));
+    // Where not all can be tried and none of them would do, nothing is.
+    if fewest.iter().any(is_anybodys) && !context.has(cost.saturating_mul(1 + left.len().min(TRIES) as u64)) {
+        return Recognition::Differ(fewest);
+    }
     let (mut differences, mut untold, mut tries) = (fewest.len(), None, TRIES);
     loop {
         // Where a hole may be empty as well, that it is not what the object shows does not tell that it is absent.

@@ -72,6 +72,11 @@ impl Context<'_> {
         self.budget.is_none_or(|budget| budget.spend(steps).is_ok())
     }
 
+    /// Whether so many are left.
+    fn has(&self, steps: u64) -> bool {
+        self.budget.is_none_or(|budget| budget.left() > steps)
+    }
+
     /// Whether no step is left: what was found out since may be wrong.
     pub(crate) fn is_exhausted(&self) -> bool {
         self.budget.is_some_and(|budget| budget.left() == 0)

@@ -45,7 +45,7 @@ pub(super) fn judge(
     since: Option<&Since<'_>>,
 ) -> Recognition {
     let size = work::size(seen) + work::weight(&template.pattern) + applied.map_or(0, |text| 2 * text.len() as u64);
-    let recognition = absent::search(template, since, context, |template, since| {
+    let recognition = absent::search(template, since, context, 2 * work::HOLDING * size, |template, since| {
         if context.spend(work::HOLDING * size) {
             held_against(template, seen, applied, context, since)
         } else {

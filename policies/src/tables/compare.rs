@@ -29,6 +29,17 @@ pub fn compare(kind: &Gvk, expected: &Value, object: &Value, facts: &Facts) -> V
     comparison.differences
 }
 
+/// What is expected of variables of which one is there twice.
+const EACH_ONCE: &str = "each variable once";
+
+/// Whether a difference is there whatever a template says: the object has a variable twice.
+pub(crate) fn is_anybodys(difference: &Difference) -> bool {
+    let twice =
+        |got: &str| got.split(' ').next().and_then(|count| count.parse().ok()).is_some_and(|count: usize| count > 1);
+    matches!((&difference.expected, &difference.got), (Expected::Described(expected), Got::Value(Value::String(got)))
+        if expected == EACH_ONCE && twice(got))
+}
+
 struct Comparison {
     /// Whether this is a Secret.
     hidden: bool,
@@ -239,7 +250,7 @@ impl Comparison {
         let count = right.iter().filter(|other| *other == label).count();
         self.differences.push(Difference {
             path: place.then(Turn::Element(label)).path(),
-            expected: Expected::Described("each variable once".into()),
+            expected: Expected::Described(EACH_ONCE.into()),
             got: Got::Value(format!("{count} of that name").into()),
         });
     }

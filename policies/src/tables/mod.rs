@@ -21,7 +21,7 @@ mod shape;
 
 pub(crate) use at::At;
 pub use compare::compare;
-pub(crate) use compare::{absent, same};
+pub(crate) use compare::{absent, is_anybodys, same};
 pub use defaults::complete;
 pub(crate) use facts::OfPod;
 pub use facts::{Completeness, Facts, KINDS as FACT_KINDS};
