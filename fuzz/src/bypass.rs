@@ -83,7 +83,7 @@ pub fn run(data: &[u8]) {
         changes += 1;
     }
     let given = BTreeMap::from([(Given::MasterNamespace, NAMESPACE.to_owned())]);
-    let context = Context { form, namespace: NAMESPACE, given: &given, facts: &facts };
+    let context = Context { form, namespace: NAMESPACE, given: &given, facts: &facts, budget: None };
     let quick = shortcut(template, &object, &context, Marked::No).is_ok();
     let slow = matches!(the_long_way(template, &object, &context), Recognition::Match(_));
     assert!(slow || !quick, "the shortcut alone admits {object}\nby {text}{}", grown.parameters());

@@ -46,7 +46,13 @@ pub fn run(data: &[u8]) {
             Placement::Named(_) => object["metadata"]["namespace"].as_str().unwrap_or_default().to_owned(),
         };
         let facts = Facts::new(Completeness::Cluster);
-        let context = Context { form: Form::Submitted, namespace: &namespace, given: &BTreeMap::new(), facts: &facts };
+        let context = Context {
+            form: Form::Submitted,
+            namespace: &namespace,
+            given: &BTreeMap::new(),
+            facts: &facts,
+            budget: None,
+        };
         if let Recognition::Differ(differences) = recognise(template, &object, &context) {
             panic!("it does not admit {object}: {differences:?}");
         }

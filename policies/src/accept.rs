@@ -14,7 +14,8 @@ use crate::budget::Budget;
 use crate::difference::{Difference, Expected, Got, Path, Step};
 use crate::keys;
 use crate::object::Gvk;
-use crate::tables::{Facts, SERVER_OWNED, compare, complete, forbidden, shape_of};
+use crate::recognise::work;
+use crate::tables::{Facts, SERVER_OWNED, Scalar, compare, complete, forbidden, shape_of};
 use crate::template::Template;
 use crate::yaml;
 
@@ -232,26 +233,63 @@ impl Accepted {
     /// `object` without what is accepted of objects of `template`; none where it has nothing of that. What the
     /// template itself says stays.
     pub fn without(&self, template: &Template, object: &Value, facts: &Facts) -> Option<Value> {
-        let rows = self.0.iter().filter(|row| row.kind == *template.kind && !says::says(template, row.path.steps()));
+        self.without_rows(self.applying_to(template), object, facts, None)
+    }
+
+    /// The rows, as bits, that are about objects of `template` and of which it says nothing itself.
+    pub(crate) fn applying_to(&self, template: &Template) -> u64 {
+        const { assert!(MOST <= 64) };
+        let applies = |row: &Row| row.kind == *template.kind && !says::says(template, row.path.steps());
+        self.0.iter().enumerate().fold(0, |rows, (at, row)| rows | u64::from(applies(row)) << at)
+    }
+
+    /// Steps of [`Accepted::without_rows`] with an object of this [`work::size`].
+    pub(crate) fn work(&self, rows: u64, size: u64) -> u64 {
+        let searched =
+            self.chosen(rows).filter(|row| row.path.steps().iter().any(|step| !matches!(step, Step::Key(_))));
+        work::COPYING * size + searched.count() as u64 * size
+    }
+
+    fn chosen(&self, rows: u64) -> impl Iterator<Item = &Row> {
+        self.0.iter().enumerate().filter(move |(at, _)| rows >> at & 1 == 1).map(|(_, row)| row)
+    }
+
+    /// `object` without those of these rows that it has; none where it has none of them.
+    pub(crate) fn without_rows(
+        &self,
+        rows: u64,
+        object: &Value,
+        facts: &Facts,
+        budget: Option<&Budget>,
+    ) -> Option<Value> {
         let mut bare: Option<Value> = None;
-        for row in rows {
-            if let Some(less) = take(row, bare.as_ref().unwrap_or(object), facts) {
-                bare = Some(less);
+        for row in self.chosen(rows) {
+            if !has(row, bare.as_ref().unwrap_or(object), facts, budget) {
+                continue;
             }
+            let less = bare.get_or_insert_with(|| object.clone());
+            place::remove(shape_of(&row.kind, facts), less, row.path.steps());
         }
         bare
     }
 }
 
-/// The object without the row; none where it has not exactly that value there.
-fn take(row: &Row, object: &Value, facts: &Facts) -> Option<Value> {
+/// Whether the object has exactly that value there.
+fn has(row: &Row, object: &Value, facts: &Facts, budget: Option<&Budget>) -> bool {
     let shape = shape_of(&row.kind, facts);
-    let got = place::find(shape, object, row.path.steps())?;
-    if *got != row.value && !same(row, object, facts) {
-        return None;
+    let steps = row.path.steps();
+    let Some(got) = place::find(shape, object, steps) else { return false };
+    if *got == row.value {
+        return true;
     }
-    let mut less = object.clone();
-    place::remove(shape, &mut less, row.path.steps()).then_some(less)
+    let at = steps.iter().fold(shape, |shape, step| match step {
+        Step::Key(key) => shape.field(key),
+        Step::Index(_) | Step::Element(_) => shape.element(),
+    });
+    // Another text is another text, and what is much longer than the row says more.
+    let other = at.scalar() == Scalar::Text && got.is_string() && row.value.is_string();
+    let enough = |budget: &Budget| budget.spend(3 * work::COPYING * work::size(object)).is_ok();
+    !other && budget.is_none_or(enough) && same(row, object, facts)
 }
 
 /// Whether the object says at the place of the row what the API server would make of the row's value.

@@ -1,9 +1,13 @@
 //! Differences between what a template says and what an object is, for people and for machines.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Serialize;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::stamp::hex;
 
 /// A path into an object: `spec.template.spec.containers[name=main].env[0].value`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,6 +22,31 @@ pub enum Step {
     Index(usize),
     /// An element of a keyed list, by the value of its merge keys: `name=main`, `containerPort=80,protocol=TCP`.
     Element(String),
+}
+
+/// The longest name in a step that is written out, in bytes: a name is said again with each difference below it.
+const LONGEST_NAME: usize = 512;
+/// How much of a longer one is shown.
+const NAME_SHOWN: usize = 128;
+
+impl Step {
+    /// A key of a map, as differences name it: one that is too long by its beginning and a hash.
+    pub(crate) fn key(name: &str) -> Self {
+        Self::Key(short_name(name).unwrap_or_else(|| name.to_owned()))
+    }
+
+    /// An element, as differences name it.
+    pub(crate) fn element(label: String) -> Self {
+        Self::Element(short_name(&label).unwrap_or(label))
+    }
+}
+
+fn short_name(name: &str) -> Option<String> {
+    if name.len() <= LONGEST_NAME {
+        return None;
+    }
+    let head = &name[..name.floor_char_boundary(NAME_SHOWN)];
+    Some(format!("{head}…{}", hex(&Sha256::digest(name), 32)))
 }
 
 impl Path {
@@ -120,14 +149,19 @@ pub struct Difference {
 
 /// How many characters of a value a message shows.
 const SHOWN: usize = 120;
+/// And of a description.
+const DESCRIBED: usize = 2000;
 
 fn shown(value: &Value) -> String {
-    let text = value.to_string();
-    if text.chars().count() <= SHOWN {
-        return text;
+    cut(&value.to_string(), SHOWN).into_owned()
+}
+
+/// The beginning of what is too long.
+fn cut(text: &str, most: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(most) {
+        None => text.into(),
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
     }
-    let head: String = text.chars().take(SHOWN).collect();
-    format!("{head}…")
 }
 
 impl fmt::Display for Expected {
@@ -135,7 +169,7 @@ impl fmt::Display for Expected {
         match self {
             Self::Value(value) => f.write_str(&shown(value)),
             Self::Nothing => f.write_str("nothing"),
-            Self::Described(text) => f.write_str(text),
+            Self::Described(text) => f.write_str(&cut(text, DESCRIBED)),
         }
     }
 }

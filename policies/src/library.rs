@@ -4,7 +4,7 @@
 mod accounts;
 mod annotations;
 mod load;
-mod templates;
+pub(crate) mod templates;
 
 pub(crate) use annotations::namespaced_names;
 pub(crate) use load::{MOST_STEPS, load, named};

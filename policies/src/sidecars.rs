@@ -6,6 +6,8 @@
 //! mutating phase it is moved here, and recognised as moved. Sent once more (`kubectl apply` writes its containers beside
 //! the init containers that are there) it is moved again, and nothing changes.
 
+use std::collections::{HashMap, HashSet};
+
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, PatchOperation, ReplaceOperation};
 use serde_json::{Map, Value};
@@ -53,24 +55,21 @@ impl Sidecars {
 
     /// `object`, which is new, with its sidecars moved; none where nothing is to be moved, or cannot be.
     pub fn moved(&self, object: &Value) -> Option<Value> {
-        let before = self.inits(object);
-        let twice = |name: &str| before.iter().any(|container| name_of(container) == Some(name));
-        self.moved_where(object, |name| !twice(name))
+        let before: HashSet<&str> = self.inits(object).iter().filter_map(name_of).collect();
+        self.moved_where(object, |name| !before.contains(name))
     }
 
     /// `new` with those sidecars moved that are native in `old`: an object that was made before its template asked for it
     /// stays as it is.
     pub fn moved_again(&self, old: &Value, new: &Value) -> Option<Value> {
-        let stored = self.inits(old);
-        self.moved_where(new, |name| {
-            stored.iter().any(|container| is_native(container) && name_of(container) == Some(name))
-        })
+        let native = self.inits(old).iter().filter(|container| is_native(container));
+        let stored: HashSet<&str> = native.filter_map(name_of).collect();
+        self.moved_where(new, |name| stored.contains(name))
     }
 
     fn moved_where(&self, object: &Value, is_meant: impl Fn(&str) -> bool) -> Option<Value> {
-        let moves = |container: &Value| {
-            name_of(container).is_some_and(|name| self.names().any(|other| other == name) && is_meant(name))
-        };
+        let names: HashSet<&str> = self.names().collect();
+        let moves = |container: &Value| name_of(container).is_some_and(|name| names.contains(name) && is_meant(name));
         if !object.at(self.place)?.get(CONTAINERS)?.as_array()?.iter().any(moves) {
             return None;
         }
@@ -82,15 +81,13 @@ impl Sidecars {
             container.entry(RESTART_POLICY).or_insert_with(|| ALWAYS.into());
         }
         let is_sidecar =
-            |container: &Value| is_native(container) && self.names().any(|name| name_of(container) == Some(name));
+            |container: &Value| is_native(container) && name_of(container).is_some_and(|name| names.contains(name));
         let (native, mut inits): (Vec<_>, Vec<_>) = list(spec, INIT_CONTAINERS)?.into_iter().partition(is_sidecar);
+        let (mut sent, mut native) = (by_name(sent), by_name(native));
         for name in self.names() {
-            let of_name = |all: &[Value]| -> Vec<Value> {
-                all.iter().filter(|container| name_of(container) == Some(name)).cloned().collect()
-            };
             // The newest wish counts, all of it: what is there twice is refused, not chosen from.
-            let sent = of_name(&sent);
-            inits.extend(if sent.is_empty() { of_name(&native) } else { sent });
+            let of_name = sent.remove(name).or_else(|| native.remove(name));
+            inits.extend(of_name.into_iter().flatten());
         }
         spec.insert(CONTAINERS.into(), Value::Array(regular));
         spec.insert(INIT_CONTAINERS.into(), Value::Array(inits));
@@ -109,9 +106,8 @@ impl Sidecars {
 
     /// Differences of an object that was moved, told where its sender wrote what differs.
     pub(crate) fn as_sent(&self, moved: &Value, mut differences: Vec<Difference>) -> Vec<Difference> {
-        let inits = self.inits(moved);
-        let missing: Vec<&str> =
-            self.names().filter(|name| inits.iter().all(|init| name_of(init) != Some(name))).collect();
+        let inits: HashSet<&str> = self.inits(moved).iter().filter_map(name_of).collect();
+        let missing: Vec<&str> = self.names().filter(|name| !inits.contains(name)).collect();
         if !missing.is_empty() {
             // Init containers are compared by position: behind one that is missing everything differs.
             let list = self.list_at(INIT_CONTAINERS);
@@ -144,6 +140,16 @@ impl Sidecars {
         let inits = object.at(self.place).and_then(|spec| spec.get(INIT_CONTAINERS)?.as_array());
         inits.map_or(&[], Vec::as_slice)
     }
+}
+
+/// Containers by their names, which all of them have.
+fn by_name(containers: Vec<Value>) -> HashMap<String, Vec<Value>> {
+    let mut named: HashMap<String, Vec<Value>> = HashMap::new();
+    for container in containers {
+        let name = name_of(&container).unwrap_or_default().to_owned();
+        named.entry(name).or_default().push(container);
+    }
+    named
 }
 
 fn name_of(container: &Value) -> Option<&str> {

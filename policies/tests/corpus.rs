@@ -55,7 +55,7 @@ fn case(path: PathBuf) -> Case {
 
 impl Case {
     fn context(&self, form: Form) -> Context<'_> {
-        Context { form, namespace: &self.namespace, given: &self.given, facts: &self.facts }
+        Context { form, namespace: &self.namespace, given: &self.given, facts: &self.facts, budget: None }
     }
 
     fn recognise(&self, entry: &Value, object: &Value) -> Recognition {

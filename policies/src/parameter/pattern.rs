@@ -175,6 +175,14 @@ impl Pattern {
         16 + (length.min(LONGEST_TEXT) * states) as u64
     }
 
+    /// How many states a text may be in at once, of those that [`Pattern::matches`] goes through byte by byte; and how many
+    /// there were to make its table of, just now.
+    pub(crate) fn states(&self) -> (u64, u64) {
+        let states = self.compiled.machine.get_nfa().states().len() as u64;
+        let making = if self.compiled.table.get().is_none() { states } else { 0 };
+        (if self.compiled.table().is_some() { 1 } else { states }, making)
+    }
+
     /// As the admin wrote it.
     pub fn source(&self) -> &str {
         &self.source

@@ -6,15 +6,15 @@
 //! object is not what its template renders with every hole that it shows, it is held against the template without some of
 //! its holes as well: that is another template, and everything is proven against it as always.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde_json::Value;
 
 use super::bind::Misfit;
 use super::update::Since;
-use super::{Recognition, uses};
+use super::{Context, Recognition, TOO_MUCH, uses};
 use crate::parameter::{Bindings, Parameters, text_of_value};
-use crate::tables::{Shape, built_in_shape};
+use crate::tables::{Shape, built_in_shape, is_anybodys};
 use crate::template::{Element, Hole, Pattern, Template};
 use crate::text::{Part, TextPattern};
 
@@ -39,38 +39,58 @@ pub(super) struct Held {
     pub(super) recognition: Recognition,
     /// Optional holes that the object shows something in the place of that they cannot be.
     pub(super) impossible: BTreeSet<usize>,
+    /// Parameters of which the object shows nothing.
+    pub(super) unseen: BTreeSet<usize>,
 }
 
 impl From<Recognition> for Held {
     fn from(recognition: Recognition) -> Self {
-        Self { recognition, impossible: BTreeSet::new() }
+        Self { recognition, impossible: BTreeSet::new(), unseen: BTreeSet::new() }
     }
 }
 
 /// Holds an object against `template`, with every hole that the object shows; then without those that it cannot be, then
 /// without one more and one more, as long as that leaves fewer differences. Says what proved it, or the fewest
-/// differences.
+/// differences. Holding it against the template once takes about `cost` steps.
 pub(super) fn search(
     template: &Template,
     since: Option<&Since<'_>>,
+    context: &Context<'_>,
+    cost: u64,
     held_against: impl Fn(&Template, Option<&Since<'_>>) -> Held,
 ) -> Recognition {
-    let Held { recognition, mut impossible } = held_against(template, since);
+    let Held { recognition, mut impossible, unseen } = held_against(template, since);
     let Recognition::Differ(mut fewest) = recognition else { return recognition };
     let (mut guessed, mut left) = (Guesses::new(), candidates(template));
+    // What is absent already need not be tried; an update may know it from before.
+    left.retain(|(index, guess)| *guess != Guess::Absent || since.is_some() || !unseen.contains(index));
+    // Where not all can be tried and none of them would do, nothing is.
+    if fewest.iter().any(is_anybodys) && !context.has(cost.saturating_mul(1 + left.len().min(TRIES) as u64)) {
+        return Recognition::Differ(fewest);
+    }
     let (mut differences, mut untold, mut tries) = (fewest.len(), None, TRIES);
     loop {
         // Where a hole may be empty as well, that it is not what the object shows does not tell that it is absent.
-        impossible.retain(|index| {
-            left.iter().filter(|(candidate, _)| candidate == index).map(|(_, guess)| guess).eq([&Guess::Absent])
-        });
+        let mut may_be_empty = BTreeSet::new();
+        let mut may_be_absent = BTreeSet::new();
+        for (index, guess) in &left {
+            if *guess == Guess::Absent {
+                may_be_absent.insert(*index)
+            } else {
+                may_be_empty.insert(*index)
+            };
+        }
+        impossible.retain(|index| may_be_absent.contains(index) && !may_be_empty.contains(index));
         let sure = !impossible.is_empty();
         let steps: Vec<Guesses> = match sure {
             true => vec![std::mem::take(&mut impossible).into_iter().map(|index| (index, Guess::Absent)).collect()],
-            false => left.iter().cloned().map(|guess| Guesses::from([guess])).collect(),
+            false => left.iter().take(tries).cloned().map(|guess| Guesses::from([guess])).collect(),
         };
         let mut nearer = false;
         for step in steps {
+            if context.is_exhausted() {
+                return Recognition::CouldNotTell(TOO_MUCH.into());
+            }
             if tries == 0 {
                 break;
             }
@@ -106,6 +126,12 @@ pub(super) fn search(
     }
 }
 
+/// How often an object may be held against `template` without some of its holes.
+pub(super) fn most_tries(template: &Template) -> usize {
+    let candidates = candidates(template).len();
+    if candidates == 0 { 0 } else { TRIES }
+}
+
 /// What the holes of `template` may be where the object shows something else; nothing where each is seen at its place.
 fn candidates(template: &Template) -> Vec<(usize, Guess)> {
     if super::shortcut::stand_apart(template) {
@@ -115,29 +141,34 @@ fn candidates(template: &Template) -> Vec<(usize, Guess)> {
     let mut found: Vec<(usize, Guess)> =
         used.filter(|index| is_optional(&template.parameters, *index)).map(|index| (index, Guess::Absent)).collect();
     if let Some(shape) = built_in_shape(&template.kind) {
-        empties(&template.pattern, shape, &template.parameters, &mut found);
+        empties(&template.pattern, shape, &template.parameters, &mut HashSet::new(), &mut found);
     }
     found
 }
 
 /// Adds what the holes of `pattern` stand for where the server replaces just that.
-fn empties(pattern: &Pattern, shape: Shape<'_>, parameters: &Parameters, found: &mut Vec<(usize, Guess)>) {
+fn empties(
+    pattern: &Pattern,
+    shape: Shape<'_>,
+    parameters: &Parameters,
+    known: &mut HashSet<(usize, Value)>,
+    found: &mut Vec<(usize, Guess)>,
+) {
     match pattern {
         Pattern::Map(entries) => {
             for (name, pattern) in entries.iter() {
                 for (index, value) in filled(pattern, name, shape, parameters) {
-                    let guess = (index, Guess::Empty(value));
-                    if !found.contains(&guess) {
-                        found.push(guess);
+                    if known.insert((index, value.clone())) {
+                        found.push((index, Guess::Empty(value)));
                     }
                 }
-                empties(pattern, shape.field(name), parameters, found);
+                empties(pattern, shape.field(name), parameters, known, found);
             }
         }
         Pattern::List(elements) => {
             for element in elements.iter() {
                 if let Element::One(pattern) = element {
-                    empties(pattern, shape.element(), parameters, found);
+                    empties(pattern, shape.element(), parameters, known, found);
                 }
             }
         }
@@ -202,25 +233,52 @@ fn emptied(mut bindings: Bindings, guesses: &Guesses) -> Bindings {
 }
 
 fn pruned(pattern: &Pattern, guesses: &Guesses) -> Pattern {
+    changed(pattern, guesses).unwrap_or_else(|| pattern.clone())
+}
+
+/// `pattern` without them; none where it has none of them, and stays as it is.
+fn changed(pattern: &Pattern, guesses: &Guesses) -> Option<Pattern> {
     match pattern {
         Pattern::Map(entries) => {
-            let kept = entries.iter().filter(|(_, pattern)| !is_absent(pattern, guesses));
-            Pattern::map(kept.map(|(key, pattern)| (key.clone(), pruned(pattern, guesses))).collect())
+            let mut differs = false;
+            let mut kept = Vec::with_capacity(entries.len());
+            for (key, pattern) in entries.iter() {
+                if is_absent(pattern, guesses) {
+                    differs = true;
+                    continue;
+                }
+                let less = changed(pattern, guesses);
+                differs |= less.is_some();
+                kept.push((key.clone(), less.unwrap_or_else(|| pattern.clone())));
+            }
+            differs.then(|| Pattern::map(kept))
         }
         Pattern::List(elements) => {
-            let kept = elements.iter().filter_map(|element| match element {
-                Element::One(pattern) if is_absent(pattern, guesses) => None,
-                Element::One(pattern) => Some(Element::One(pruned(pattern, guesses))),
-                Element::Many(index) => (!guesses.contains_key(index)).then_some(Element::Many(*index)),
-            });
-            Pattern::list(kept.collect())
+            let mut differs = false;
+            let mut kept = Vec::with_capacity(elements.len());
+            for element in elements.iter() {
+                match element {
+                    Element::One(pattern) if is_absent(pattern, guesses) => differs = true,
+                    Element::Many(index) if guesses.contains_key(index) => differs = true,
+                    Element::One(pattern) => {
+                        let less = changed(pattern, guesses);
+                        differs |= less.is_some();
+                        kept.push(Element::One(less.unwrap_or_else(|| pattern.clone())));
+                    }
+                    Element::Many(index) => kept.push(Element::Many(*index)),
+                }
+            }
+            differs.then(|| Pattern::list(kept))
         }
         Pattern::Hole(Hole::Declared(index)) => match guesses.get(index) {
-            Some(Guess::Empty(value)) => Pattern::Literal(value.clone()),
-            _ => pattern.clone(),
+            Some(Guess::Empty(value)) => Some(Pattern::Literal(value.clone())),
+            _ => None,
         },
-        Pattern::Text(text) => spelled_out(text, guesses),
-        Pattern::Literal(_) | Pattern::Hole(Hole::Given(_)) => pattern.clone(),
+        Pattern::Text(text) => {
+            let has = |index: &usize| matches!(guesses.get(index), Some(Guess::Empty(_)));
+            text.declared().iter().any(has).then(|| spelled_out(text, guesses))
+        }
+        Pattern::Literal(_) | Pattern::Hole(Hole::Given(_)) => None,
     }
 }
 

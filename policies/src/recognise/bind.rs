@@ -3,7 +3,7 @@
 //! The walk proposes, it does not judge: it is lenient about everything that has no hole, and what it found is proven
 //! afterwards by rendering it and comparing ([`super::verify`]).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use crate::tables::At;
 use base64::Engine as _;
@@ -15,6 +15,8 @@ use super::lists;
 use super::reshape::reshape;
 use super::spelling;
 use super::trail::{Spot, Trail};
+use super::work;
+use crate::budget::Budget;
 use crate::difference::Path;
 use crate::parameter::{Parameter, Parameters, Schema};
 use crate::tables::Shape;
@@ -90,10 +92,18 @@ pub(super) struct Found<'a> {
     pub(super) unknown: Option<Given>,
 }
 
+impl Found<'_> {
+    /// How many places of holes it saw.
+    pub(super) fn places(&self) -> usize {
+        self.proposals.len() + self.absences.len() + self.misfits.len()
+    }
+}
+
 /// The walk.
 pub(super) struct Binder<'a> {
     pub(super) parameters: &'a Parameters,
     pub(super) given: &'a BTreeMap<Given, String>,
+    budget: Option<&'a Budget>,
     trail: Trail<'a>,
     encoded: bool,
     found: Found<'a>,
@@ -112,10 +122,15 @@ struct Later<'a> {
 }
 
 impl<'a> Binder<'a> {
-    pub(super) fn new(parameters: &'a Parameters, given: &'a BTreeMap<Given, String>) -> Self {
+    pub(super) fn new(
+        parameters: &'a Parameters,
+        given: &'a BTreeMap<Given, String>,
+        budget: Option<&'a Budget>,
+    ) -> Self {
         Self {
             parameters,
             given,
+            budget,
             trail: Trail::default(),
             encoded: false,
             found: Found::default(),
@@ -135,6 +150,29 @@ impl<'a> Binder<'a> {
             self.paired_list(later.elements, later.values, later.shape);
         }
         self.found
+    }
+
+    /// Takes steps; false where there are not so many left.
+    pub(super) fn spend(&self, steps: usize) -> bool {
+        self.budget.is_none_or(|budget| budget.spend(steps as u64).is_ok())
+    }
+
+    /// Whether no step is left.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.budget.is_some_and(|budget| budget.left() == 0)
+    }
+
+    /// What a hole of `schema` stands for where the object has `value`; nothing where there is no step left to tell.
+    pub(super) fn fit(&self, schema: &Schema, value: &Value, shape: Shape<'_>) -> Option<(Value, Fit)> {
+        fit(schema, value, shape, self.budget)
+    }
+
+    /// What the holes of a text stand for where the object has `shown`.
+    fn cut(&self, text: &TextPattern, shown: &str) -> Result<Vec<(usize, Value)>, TextMismatch> {
+        if let Some(budget) = self.budget {
+            budget.spend(work::of_text(text, shown.len(), self.parameters)).map_err(|_| TextMismatch::Form)?;
+        }
+        text.bind(shown, self.given, self.parameters)
     }
 
     /// All that was found.
@@ -180,14 +218,13 @@ impl<'a> Binder<'a> {
 
     /// A hole for all of `stringData` stands for what `data` has beside what the template writes there.
     fn all_texts(&mut self, pattern: &'a Pattern, hole: Hole, entries: &'a [(Field, Pattern)], object: &'a Value) {
-        let written = entries.iter().find(|(key, _)| key == "data").map(|(_, pattern)| pattern);
-        let is_written = |name: &str| match written {
-            Some(Pattern::Map(data)) => data.iter().any(|(key, _)| key == name),
-            _ => false,
+        let written: HashSet<&str> = match entries.iter().find(|(key, _)| key == "data") {
+            Some((_, Pattern::Map(data))) => data.iter().map(|(key, _)| &**key).collect(),
+            _ => HashSet::new(),
         };
         let mut texts = Map::new();
         for (name, value) in object.get("data").and_then(Value::as_object).into_iter().flatten() {
-            if !is_written(name) {
+            if !written.contains(name.as_str()) {
                 texts.insert(name.clone(), decoded(value).map_or(Value::Null, Value::String));
             }
         }
@@ -236,7 +273,7 @@ impl<'a> Binder<'a> {
         self.note_sensitive(text.declared());
         let mut mismatch = TextMismatch::Form;
         if let Some(shown) = value.as_str() {
-            match text.bind(shown, self.given, self.parameters) {
+            match self.cut(text, shown) {
                 Ok(bound) => return self.propose(bound, Fit::Exact),
                 Err(TextMismatch::Unknown(given)) => {
                     self.found.unknown.get_or_insert(given);
@@ -247,7 +284,7 @@ impl<'a> Binder<'a> {
         }
         if spelling::is_quantity(shape.scalar()) {
             let mut spelled = spelling::texts(value).into_iter();
-            if let Some(bound) = spelled.find_map(|text_| text.bind(&text_, self.given, self.parameters).ok()) {
+            if let Some(bound) = spelled.find_map(|spelling| self.cut(text, &spelling).ok()) {
                 return self.propose(bound, Fit::Equivalent);
             }
         }
@@ -270,7 +307,7 @@ impl<'a> Binder<'a> {
         };
         self.note_sensitive([index]);
         let Some(parameter) = self.parameters.all.get(index) else { return };
-        match fit(&parameter.schema, value, shape) {
+        match self.fit(&parameter.schema, value, shape) {
             Some((value, fit)) => self.propose(vec![(index, value)], fit),
             None => {
                 self.misfit(pattern, value, Some(index));
@@ -335,7 +372,7 @@ impl<'a> Binder<'a> {
         let mut exact = Fit::Exact;
         let mut taken = Vec::new();
         for value in values {
-            if let Some((value, fit)) = items.and_then(|items| fit(items, value, shape.element())) {
+            if let Some((value, fit)) = items.and_then(|items| self.fit(items, value, shape.element())) {
                 taken.push(value);
                 if fit == Fit::Equivalent {
                     exact = fit;
@@ -391,7 +428,8 @@ impl<'a> Binder<'a> {
 
     fn note_sensitive(&mut self, parameters: impl IntoIterator<Item = usize>) {
         let hidden = parameters.into_iter().any(|index| self.parameters.all.get(index).is_some_and(is_hidden));
-        if hidden {
+        // The ways to all lists around are written out.
+        if hidden && self.spend(self.trail.depth().pow(2) * work::LOOK) {
             self.found.sensitive.push(Sensitive { path: self.trail.path(), lists: self.trail.lists() });
         }
     }
@@ -403,13 +441,20 @@ pub(super) fn is_hidden(parameter: &Parameter) -> bool {
 }
 
 /// What a hole of `schema` stands for where the object has `value`.
-pub(super) fn fit(schema: &Schema, value: &Value, shape: Shape<'_>) -> Option<(Value, Fit)> {
+pub(super) fn fit(schema: &Schema, value: &Value, shape: Shape<'_>, budget: Option<&Budget>) -> Option<(Value, Fit)> {
+    let work = work::of_accepting(schema, value);
+    if budget.is_some_and(|budget| budget.spend(work).is_err()) {
+        return None;
+    }
     if schema.accepts(value).is_ok() {
         let fit = if spelling::is_quantity(shape.scalar()) { Fit::Equivalent } else { Fit::Exact };
         return Some((value.clone(), fit));
     }
     // With what the server added taken off, and what it dropped put back, it may fit; the comparison tells whether
     // that was the server's doing.
+    if budget.is_some_and(|budget| budget.spend(work.saturating_mul(work::RESHAPING)).is_err()) {
+        return None;
+    }
     let reshaped = reshape(schema, value, shape)?;
     schema.accepts(&reshaped).is_ok().then_some((reshaped, Fit::Equivalent))
 }
@@ -423,19 +468,23 @@ fn agrees(binder: &Binder<'_>, index: usize, value: &Value, fit: Fit) -> bool {
 
 /// Whether `value` could be what `pattern` renders, whatever the server added.
 pub(super) fn plausible(binder: &Binder<'_>, pattern: &Pattern, value: &Value, shape: Shape<'_>) -> bool {
+    if !binder.spend(work::LOOK) {
+        return false;
+    }
     match pattern {
         Pattern::Literal(literal) => spelling::same(shape.scalar(), literal, value),
         Pattern::Text(text) => {
             let binds = |shown: &str| {
-                let bound = text.bind(shown, binder.given, binder.parameters);
-                bound.is_ok_and(|bound| bound.iter().all(|(index, value)| agrees(binder, *index, value, Fit::Exact)))
+                binder
+                    .cut(text, shown)
+                    .is_ok_and(|bound| bound.iter().all(|(index, value)| agrees(binder, *index, value, Fit::Exact)))
             };
             value.as_str().is_some_and(binds)
                 || spelling::is_quantity(shape.scalar()) && spelling::texts(value).iter().any(|text| binds(text))
         }
         Pattern::Hole(Hole::Given(given)) => binder.given.get(given).is_some_and(|text| value == text),
         Pattern::Hole(Hole::Declared(index)) => {
-            let fit = binder.parameters.all.get(*index).and_then(|parameter| fit(&parameter.schema, value, shape));
+            let fit = binder.parameters.all.get(*index).and_then(|it| binder.fit(&it.schema, value, shape));
             fit.is_some_and(|(value, fit)| agrees(binder, *index, &value, fit))
         }
         Pattern::Map(entries) => value.as_object().is_some_and(|object| {
@@ -462,13 +511,13 @@ pub(super) fn exactly(
     match pattern {
         Pattern::Literal(_) | Pattern::List(_) | Pattern::Hole(Hole::Given(_)) => {}
         Pattern::Hole(Hole::Declared(index)) => {
-            let fit = binder.parameters.all.get(*index).and_then(|parameter| fit(&parameter.schema, value, shape));
+            let fit = binder.parameters.all.get(*index).and_then(|it| binder.fit(&it.schema, value, shape));
             if let Some((value, Fit::Exact)) = fit {
                 bound.push((*index, value));
             }
         }
         Pattern::Text(text) => {
-            let shown = value.as_str().map(|shown| text.bind(shown, binder.given, binder.parameters));
+            let shown = value.as_str().map(|shown| binder.cut(text, shown));
             if let Some(Ok(found)) = shown {
                 bound.extend(found);
             }

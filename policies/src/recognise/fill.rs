@@ -28,7 +28,7 @@ pub fn missing(template: &Template, bindings: &Bindings) -> Vec<usize> {
 
 /// `object`, recognised by `template`, with the generated parameters of `bindings` put where it lacks them.
 pub fn fill(template: &Template, object: &Value, bindings: &Bindings, facts: &Facts) -> Value {
-    let binder = Binder::new(&template.parameters, &bindings.given);
+    let binder = Binder::new(&template.parameters, &bindings.given, None);
     let found = binder.walk(template, object, shape_of(&template.kind, facts));
     let mut filled = object.clone();
     for absence in found.absences.iter().filter(|absence| is_generated(template, absence)) {

@@ -1,6 +1,8 @@
 //! Elements that share holes, held against the values of a list together: which way of pairing them lets every hole
 //! stand for one thing.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::bind::{Binder, exactly};
@@ -9,6 +11,8 @@ use crate::template::{Element, Pattern};
 
 /// Steps of one search; beyond, the elements are paired as if they shared nothing.
 const STEPS: usize = 1 << 12;
+/// And so often an element is taken for absent.
+const PASSES: usize = 1 << 16;
 
 /// What a hole is, were an element a certain value.
 type Implied = Vec<(usize, Value)>;
@@ -60,10 +64,11 @@ pub(super) fn together(
         order: &order,
         taken: vec![false; values.len()],
         chosen: vec![None; rows.len()],
-        known: Vec::new(),
+        known: Known::default(),
         steps: STEPS,
+        passes: PASSES,
     };
-    search.from(0).then_some(search.chosen)
+    search.run().then_some(search.chosen)
 }
 
 /// Whether each of the `shared` holes is the same in all of these pairs.
@@ -73,13 +78,13 @@ pub(super) fn agree<'p>(
     shared: &[usize],
     shape: Shape<'_>,
 ) -> bool {
-    let mut known: Implied = Vec::new();
+    let mut known = Known::default();
     for (pattern, value) in pairs {
         let implied = implied(binder, pattern, value, shared, shape);
-        if contradicts(&known, &implied) {
+        if known.contradicts(&implied) {
             return false;
         }
-        known.extend(implied);
+        known.add(&implied);
     }
     true
 }
@@ -87,12 +92,36 @@ pub(super) fn agree<'p>(
 fn implied(binder: &Binder<'_>, pattern: &Pattern, value: &Value, shared: &[usize], shape: Shape<'_>) -> Implied {
     let mut implied = Vec::new();
     exactly(binder, pattern, value, shape, &mut implied);
-    implied.retain(|(hole, _)| shared.contains(hole));
+    implied.retain(|(hole, _)| shared.binary_search(hole).is_ok());
     implied
 }
 
-fn contradicts(known: &Implied, implied: &Implied) -> bool {
-    implied.iter().any(|(hole, value)| known.iter().any(|(other, is)| other == hole && is != value))
+/// What the shared holes are by the pairs that were chosen, in the order in which these said so.
+#[derive(Default)]
+struct Known(BTreeMap<usize, Vec<Value>>);
+
+impl Known {
+    /// Whether a hole would be another thing than it is. One that a single element says to be two things is neither.
+    fn contradicts(&self, implied: &Implied) -> bool {
+        let other = |(hole, value): &(usize, Value)| {
+            self.0.get(hole).is_some_and(|is| is.first().is_some_and(|one| one != value) || is.last() != is.first())
+        };
+        implied.iter().any(other)
+    }
+
+    fn add(&mut self, implied: &Implied) {
+        for (hole, value) in implied {
+            self.0.entry(*hole).or_default().push(value.clone());
+        }
+    }
+
+    fn take_back(&mut self, implied: &Implied) {
+        for (hole, _) in implied {
+            if let Some(values) = self.0.get_mut(hole) {
+                values.pop();
+            }
+        }
+    }
 }
 
 struct Search<'a> {
@@ -101,33 +130,58 @@ struct Search<'a> {
     order: &'a [usize],
     taken: Vec<bool>,
     chosen: Vec<Option<usize>>,
-    known: Implied,
+    known: Known,
     steps: usize,
+    passes: usize,
 }
 
 impl Search<'_> {
-    fn from(&mut self, position: usize) -> bool {
-        let Some(row) = self.order.get(position).copied() else { return true };
-        let choices = self.choices;
-        for (at, implied) in &choices[row] {
-            if self.taken[*at] || contradicts(&self.known, implied) {
-                continue;
-            }
-            if self.steps == 0 {
+    /// Chooses for one row after the other, and goes back to the last one that has another choice.
+    fn run(&mut self) -> bool {
+        // For each row on the way, which of its choices comes next; after the last one, that it is none of them.
+        let mut next = vec![0];
+        while let Some(position) = next.len().checked_sub(1) {
+            let Some(row) = self.order.get(position).copied() else { return true };
+            self.release(row, next[position]);
+            if self.steps == 0 || self.passes == 0 {
                 return false;
             }
+            if self.choose(row, &mut next[position]) {
+                next.push(0);
+            } else {
+                next.pop();
+            }
+        }
+        false
+    }
+
+    /// Takes back what a row chose last, if anything.
+    fn release(&mut self, row: usize, next: usize) {
+        if let Some(at) = self.chosen[row].take() {
+            self.taken[at] = false;
+            if let Some((_, implied)) = next.checked_sub(1).and_then(|last| self.choices[row].get(last)) {
+                self.known.take_back(implied);
+            }
+        }
+    }
+
+    /// Makes the next choice of a row that is still free; false where there is none.
+    fn choose(&mut self, row: usize, next: &mut usize) -> bool {
+        let choices = &self.choices[row];
+        while let Some((at, implied)) = choices.get(*next) {
+            *next += 1;
+            if self.taken[*at] || self.known.contradicts(implied) {
+                continue;
+            }
             self.steps -= 1;
-            let before = self.known.len();
-            self.known.extend(implied.iter().cloned());
+            self.known.add(implied);
             self.taken[*at] = true;
             self.chosen[row] = Some(*at);
-            if self.from(position + 1) {
-                return true;
-            }
-            self.known.truncate(before);
-            self.taken[*at] = false;
-            self.chosen[row] = None;
+            return true;
         }
-        self.rows[row].may_be_none && self.from(position + 1)
+        let none = *next == choices.len() && self.rows[row].may_be_none;
+        *next += 1;
+        self.passes -= usize::from(none);
+        none
     }
 }

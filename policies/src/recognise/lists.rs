@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::bind::{Binder, droppable, fit, plausible};
-use super::joint;
+use super::bind::{Binder, droppable, plausible};
+use super::{joint, work};
 use crate::parameter::Schema;
 use crate::tables::{ListKind, Shape};
 use crate::template::{Element, Field, Hole, Pattern};
@@ -100,7 +100,7 @@ impl List<'_> {
             Element::One(pattern) => plausible(self.binder, pattern, value, self.shape.element()),
             Element::Many(index) => {
                 let items = self.binder.parameters.all.get(*index).and_then(|parameter| parameter.schema.items());
-                items.is_some_and(|items| fit(items, value, self.shape.element()).is_some())
+                items.is_some_and(|items| self.binder.fit(items, value, self.shape.element()).is_some())
             }
         }
     }
@@ -116,13 +116,16 @@ impl List<'_> {
     /// it is loaded ([`crate::template`]).
     fn aligned(&self) -> Option<Vec<Partner>> {
         let (rows, columns) = (self.elements.len(), self.values.len());
-        if rows.saturating_mul(columns) > CELLS {
+        if rows.saturating_mul(columns) > CELLS || !self.binder.spend((rows + 1) * (columns + 16)) {
             return None;
         }
         // reachable[row][column]: elements from `row` on can be the values from `column` on.
         let mut reachable = vec![vec![false; columns + 1]; rows + 1];
         reachable[rows][columns] = true;
         for (row, element) in self.elements.iter().enumerate().rev() {
+            if self.binder.is_exhausted() {
+                return None;
+            }
             for column in (0..=columns).rev() {
                 let skip = self.may_be_none(element) && reachable[row + 1][column];
                 let eat = || {
@@ -201,6 +204,7 @@ impl List<'_> {
                     }
                 }
                 Element::Many(_) => {
+                    self.binder.spend(end.saturating_sub(at) * work::LOOK);
                     let free = (at..end)
                         .filter(|index| self.values.get(*index).is_some_and(|value| self.could_be(element, value)));
                     let taken: Vec<_> = free.collect();
@@ -259,11 +263,14 @@ impl List<'_> {
                     true
                 }
                 [] => false,
-                _ => augment(position, &edges, &mut owner, &mut vec![false; self.values.len()]),
+                _ => {
+                    self.binder.spend(self.values.len());
+                    self.augment(position, &edges, &mut owner, &mut vec![false; self.values.len()])
+                }
             };
             if !matched && named(row) > 0 {
                 // The list differs. The element with these keys is still the one to speak of.
-                let mut same_keys = index.candidates(&self.elements[*row]).into_iter();
+                let mut same_keys = self.candidates(*row, &index).into_iter();
                 if let Some(at) = same_keys.find(|at| owner[*at].is_none() && self.key_fits(*row, *at, keys)) {
                     owner[at] = Some(position);
                 }
@@ -279,7 +286,9 @@ impl List<'_> {
         }
         self.nearest(&rows, keys, &mut free, &mut partners);
         for (row, element) in self.elements.iter().enumerate() {
-            if let Element::Many(_) = element {
+            if let Element::Many(_) = element
+                && self.binder.spend(free.len() * 4)
+            {
                 let taken: Vec<_> = (0..free.len()).filter(|at| free[*at] && self.fits(row, *at)).collect();
                 for at in &taken {
                     free[*at] = false;
@@ -303,7 +312,7 @@ impl List<'_> {
 
     /// The values that fit an element, those first that fit as they are.
     fn fitting(&self, row: usize, index: &Index<'_>) -> Vec<usize> {
-        let mut fitting = index.candidates(&self.elements[row]);
+        let mut fitting = self.candidates(row, index);
         fitting.retain(|at| self.fits(row, *at));
         if let Some(Element::One(Pattern::Hole(Hole::Declared(index)))) = self.elements.get(row)
             && let Some(parameter) = self.binder.parameters.all.get(*index)
@@ -312,6 +321,7 @@ impl List<'_> {
         }
         if let Some(Element::One(Pattern::Map(entries))) = self.elements.get(row)
             && fitting.len() > 1
+            && self.binder.spend(fitting.len() * entries.len() * work::LOOK)
         {
             fitting.sort_by_cached_key(|at| unlike(entries, &self.values[*at]));
         }
@@ -325,6 +335,9 @@ impl List<'_> {
             if partners[*row] != Partner::None || self.may_be_none(element) || literal_keys(element, keys).is_some() {
                 continue;
             }
+            if !self.binder.spend(free.len() * work::LOOK) {
+                return;
+            }
             let wanted = |at: &usize| {
                 let many = self.elements.iter().filter(|element| matches!(element, Element::Many(_)));
                 many.into_iter().any(|element| self.could_be(element, &self.values[*at]))
@@ -335,6 +348,37 @@ impl List<'_> {
                 free[at] = false;
                 partners[*row] = Partner::One(at);
             }
+        }
+    }
+
+    /// One step of bipartite matching: a partner for `index`, moving others if need be.
+    fn augment(&self, index: usize, edges: &[Vec<usize>], owner: &mut [Option<usize>], seen: &mut [bool]) -> bool {
+        let Some(candidates) = edges.get(index) else { return false };
+        if !self.binder.spend(candidates.len() * 4) {
+            return false;
+        }
+        if let Some(at) = candidates.iter().find(|at| owner[**at].is_none()) {
+            owner[*at] = Some(index);
+            return true;
+        }
+        for at in candidates {
+            if std::mem::replace(&mut seen[*at], true) {
+                continue;
+            }
+            if owner[*at].is_some_and(|other| self.augment(other, edges, owner, seen)) {
+                owner[*at] = Some(index);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The values that an element may be by its first key.
+    fn candidates(&self, row: usize, index: &Index<'_>) -> Vec<usize> {
+        if self.binder.spend(index.most(&self.elements[row])) {
+            index.candidates(&self.elements[row])
+        } else {
+            Vec::new()
         }
     }
 
@@ -360,7 +404,7 @@ impl List<'_> {
             Element::Many(index) => schema(index).and_then(Schema::items),
             Element::One(_) => return true,
         };
-        let fitted = schema.and_then(|schema| fit(schema, value, self.shape.element()));
+        let fitted = schema.and_then(|schema| self.binder.fit(schema, value, self.shape.element()));
         fitted.is_none_or(|(fitted, _)| all(&|key| fitted.get(key).is_some()))
     }
 
@@ -400,8 +444,16 @@ impl<'k> Index<'k> {
         index
     }
 
-    /// The positions of all values that the element of a pattern may be, in order.
-    fn candidates(&self, element: &Element) -> Vec<usize> {
+    /// How many [`Index::candidates`] are there at most.
+    fn most(&self, element: &Element) -> usize {
+        match self.literal(element) {
+            Some(name) => self.unnamed.len() + self.named.get(&name).map_or(0, Vec::len) + 16,
+            None => self.count,
+        }
+    }
+
+    /// What an element says of its first key, if it is literal.
+    fn literal(&self, element: &Element) -> Option<String> {
         let literal = match (element, self.keys.first()) {
             (Element::One(Pattern::Literal(literal)), None) => Some(literal),
             (Element::One(Pattern::Literal(literal)), Some(key)) => literal.get(key),
@@ -413,7 +465,12 @@ impl<'k> Index<'k> {
             }
             _ => None,
         };
-        let Some(name) = literal.and_then(spelled) else { return (0..self.count).collect() };
+        literal.and_then(spelled)
+    }
+
+    /// The positions of all values that the element of a pattern may be, in order.
+    fn candidates(&self, element: &Element) -> Vec<usize> {
+        let Some(name) = self.literal(element) else { return (0..self.count).collect() };
         let mut found = self.unnamed.clone();
         found.extend(self.named.get(&name).into_iter().flatten());
         found.sort_unstable();
@@ -457,23 +514,4 @@ fn unlike(entries: &[(Field, Pattern)], value: &Value) -> usize {
     let Some(object) = value.as_object() else { return usize::MAX };
     let shared = entries.iter().filter(|(key, _)| object.contains_key(&**key)).count();
     entries.len() + object.len() - 2 * shared
-}
-
-/// One step of bipartite matching: a partner for `index`, moving others if need be.
-fn augment(index: usize, edges: &[Vec<usize>], owner: &mut [Option<usize>], seen: &mut [bool]) -> bool {
-    let Some(candidates) = edges.get(index) else { return false };
-    if let Some(at) = candidates.iter().find(|at| owner[**at].is_none()) {
-        owner[*at] = Some(index);
-        return true;
-    }
-    for at in candidates {
-        if std::mem::replace(&mut seen[*at], true) {
-            continue;
-        }
-        if owner[*at].is_some_and(|other| augment(other, edges, owner, seen)) {
-            owner[*at] = Some(index);
-            return true;
-        }
-    }
-    false
 }

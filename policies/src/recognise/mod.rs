@@ -11,6 +11,7 @@ mod bind;
 mod fill;
 mod joint;
 mod lists;
+mod named;
 mod report;
 mod reshape;
 mod settle;
@@ -19,11 +20,13 @@ mod spelling;
 mod trail;
 mod update;
 mod verify;
+pub(crate) mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use crate::budget::Budget;
 use crate::difference::Difference;
 use crate::object::Gvk;
 use crate::parameter::Bindings;
@@ -32,6 +35,7 @@ use crate::template::{Element, Given, Hole, Pattern, Template};
 
 pub use crate::tables::Form;
 pub use fill::{fill, missing};
+pub(crate) use named::is_named_otherwise;
 pub use shortcut::{Marked, Miss, Shortcut, contrast, shortcut};
 pub use update::update;
 
@@ -58,7 +62,29 @@ pub struct Context<'a> {
     pub given: &'a BTreeMap<Given, String>,
     /// Live facts.
     pub facts: &'a Facts,
+    /// What the work may come to; none: as much as it takes.
+    pub budget: Option<&'a Budget>,
 }
+
+impl Context<'_> {
+    /// Takes steps; false where there are not so many left.
+    pub(crate) fn spend(&self, steps: u64) -> bool {
+        self.budget.is_none_or(|budget| budget.spend(steps).is_ok())
+    }
+
+    /// Whether so many are left.
+    fn has(&self, steps: u64) -> bool {
+        self.budget.is_none_or(|budget| budget.left() > steps)
+    }
+
+    /// Whether no step is left: what was found out since may be wrong.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.budget.is_some_and(|budget| budget.left() == 0)
+    }
+}
+
+/// Why nothing is told of an object that takes too much work.
+pub(crate) const TOO_MUCH: &str = "it takes more work to compare than one review may";
 
 /// Whether `object` is what `template` renders, and with which parameters.
 ///
@@ -128,6 +154,9 @@ fn collect(pattern: &Pattern, found: &mut BTreeSet<usize>) {
     }
 }
 
+/// What an instruction may come to, in bytes, beside the text that is sent for it.
+pub(crate) const MOST_INSTRUCTED: u64 = 64 << 10;
+
 /// Binds an instruction (a template's duration) that an object carries: `text` is what it says there. The bindings
 /// are completed with what the instruction's holes stand for.
 ///
@@ -141,7 +170,7 @@ pub fn bind_instruction(
 ) -> Result<(), String> {
     let value = Value::String(text.to_owned());
     let given = std::mem::take(&mut bindings.given);
-    let mut binder = bind::Binder::new(&template.parameters, &given);
+    let mut binder = bind::Binder::new(&template.parameters, &given, None);
     binder.aside("annotations", pattern, &value, crate::tables::Shape::UNKNOWN);
     let found = binder.finish();
     let mut fits = found.misfits.is_empty() && found.unknown.is_none();
@@ -158,7 +187,9 @@ pub fn bind_instruction(
     }
     bindings.given = given;
     // As everywhere: what was bound is proven by rendering it.
-    let rendered = crate::render::render_pattern(template, pattern, bindings).ok().flatten();
+    // A hole that is written often makes much of little.
+    fits &= work::rendered(pattern, bindings) <= MOST_INSTRUCTED + 16 * text.len() as u64;
+    let rendered = if fits { crate::render::render_pattern(template, pattern, bindings).ok().flatten() } else { None };
     fits &= rendered.is_some_and(|rendered| crate::parameter::text_of_value(&rendered).as_deref() == Some(text));
     if fits { Ok(()) } else { Err(report::describe(pattern, None, &template.parameters)) }
 }

@@ -1,14 +1,16 @@
 //! Differences as a person may see them: the most telling first, and nothing in them that must not be shown.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use super::bind::{Found, is_hidden, is_secret};
 use crate::difference::{Difference, Expected, Got, Path, Step};
-use crate::parameter::{Bindings, Parameter, Parameters, text_of_value};
+use crate::parameter::{Bindings, Parameter, Parameters, Schema, text_of_value};
 use crate::template::{Hole, Pattern, Template};
 
 /// A person reads a few; the first is what matters.
-const MOST: usize = 20;
+pub(super) const MOST: usize = 20;
 /// What stands for an expected value that must not be shown.
 const UNSHOWN: &str = "another value, which is not shown";
 
@@ -54,14 +56,20 @@ pub(super) fn finish(
     template: &Template,
     bindings: &Bindings,
 ) -> Vec<Difference> {
-    for difference in &mut differences {
-        explain_element(difference, found, template);
-    }
+    let takers: HashMap<&[Step], usize> =
+        found.taken.iter().rev().map(|taken| (taken.path.steps(), taken.parameter)).collect();
+    let items_of = |difference: &Difference| items_of(difference, &takers, template);
     drop_aliases(&mut differences);
-    differences.sort_by_key(rank);
+    differences.sort_by_cached_key(|difference| rank(difference, items_of(difference).is_some()));
     differences.dedup_by(|later, earlier| later.path == earlier.path && later.got == earlier.got);
     differences.truncate(MOST);
-    let secrets = secrets(template, bindings);
+    for difference in &mut differences {
+        if let Some((parameter, items)) = items_of(difference) {
+            let described = format!("elements of ${{{}}}: {}", parameter.name, items.describe());
+            difference.expected = Expected::Described(described);
+        }
+    }
+    let (secrets, mut left) = (secrets(template, bindings), SOUGHT);
     for difference in &mut differences {
         if must_hide(difference, found, is_secret(template)) {
             hide(difference);
@@ -69,12 +77,12 @@ pub(super) fn finish(
         }
         // The same secret may stand where no hole is.
         if let Expected::Value(value) = &difference.expected
-            && mentions(value, &secrets)
+            && may_mention(value, &secrets, &mut left)
         {
             difference.expected = Expected::Described(UNSHOWN.into());
         }
         if let Got::Value(value) = &difference.got
-            && mentions(value, &secrets)
+            && may_mention(value, &secrets, &mut left)
         {
             difference.got = Got::Hidden;
         }
@@ -90,25 +98,27 @@ fn drop_aliases(differences: &mut Vec<Difference>) {
     }
 }
 
-/// An element that a list hole did not take is not "nothing expected".
-fn explain_element(difference: &mut Difference, found: &Found<'_>, template: &Template) {
-    if difference.expected != Expected::Nothing {
-        return;
+/// An element that a list hole did not take is not "nothing expected": the parameter, and what it takes.
+fn items_of<'t>(
+    difference: &Difference,
+    takers: &HashMap<&[Step], usize>,
+    template: &'t Template,
+) -> Option<(&'t Parameter, &'t Schema)> {
+    if takers.is_empty() || difference.expected != Expected::Nothing {
+        return None;
     }
     let steps = difference.path.steps();
     let list = match steps.split_last() {
         Some((Step::Index(_) | Step::Element(_), list)) => list,
         _ => steps,
     };
-    let Some(taken) = found.taken.iter().find(|taken| taken.path.steps() == list) else { return };
-    let Some(parameter) = template.parameters.all.get(taken.parameter) else { return };
-    let Some(items) = parameter.schema.items() else { return };
-    difference.expected = Expected::Described(format!("elements of ${{{}}}: {}", parameter.name, items.describe()));
+    let parameter = template.parameters.all.get(*takers.get(list)?)?;
+    Some((parameter, parameter.schema.items()?))
 }
 
 /// Which differences come first: another kind or name altogether, then values that a parameter refuses, values that
 /// differ, fields that the template does not have, fields that the object does not have.
-fn rank(difference: &Difference) -> u8 {
+fn rank(difference: &Difference, of_list_hole: bool) -> u8 {
     let steps = difference.path.steps();
     let is_name = matches!(steps, [Step::Key(metadata), Step::Key(field), ..]
         if metadata == "metadata" && matches!(field.as_str(), "name" | "generateName" | "namespace"));
@@ -116,6 +126,8 @@ fn rank(difference: &Difference) -> u8 {
         _ if steps.len() == 1 && matches!(&steps[0], Step::Key(key) if key == "apiVersion" || key == "kind") => 0,
         _ if is_name => 1,
         (Expected::Described(_), Got::Value(_) | Got::Hidden) => 2,
+        (Expected::Nothing, Got::Value(_) | Got::Hidden) if of_list_hole => 2,
+        (Expected::Nothing, Got::Nothing) if of_list_hole => 5,
         (Expected::Value(_), Got::Value(_) | Got::Hidden) => 3,
         (Expected::Nothing, _) => 4,
         (_, Got::Nothing) => 5,
@@ -158,7 +170,7 @@ fn hide(difference: &mut Difference) {
     }
 }
 
-/// The texts of all values that must not be shown.
+/// The texts of all values that must not be shown, each once.
 fn secrets(template: &Template, bindings: &Bindings) -> Vec<String> {
     let mut out = Vec::new();
     for (parameter, value) in template.parameters.all.iter().zip(&bindings.declared) {
@@ -166,7 +178,36 @@ fn secrets(template: &Template, bindings: &Bindings) -> Vec<String> {
             gather(value, &mut out);
         }
     }
+    out.sort_unstable();
+    out.dedup();
     out
+}
+
+/// How much seeking of texts in others one refusal is worth, in bytes looked at.
+const SOUGHT: usize = 4 << 20;
+
+/// Whether one of the `secrets` is in a value, or they are too many, or it too long, to find out.
+fn may_mention(value: &Value, secrets: &[String], left: &mut usize) -> bool {
+    if secrets.is_empty() {
+        return false;
+    }
+    match length(value).checked_mul(secrets.len()).and_then(|work| left.checked_sub(work)) {
+        Some(rest) => {
+            *left = rest;
+            mentions(value, secrets)
+        }
+        None => true,
+    }
+}
+
+/// Bytes of the texts in a value, and some for each.
+fn length(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len() + 32,
+        Value::Array(values) => values.iter().map(length).sum(),
+        Value::Object(entries) => entries.iter().map(|(key, value)| key.len() + 32 + length(value)).sum(),
+        _ => 64,
+    }
 }
 
 fn gather(value: &Value, out: &mut Vec<String>) {

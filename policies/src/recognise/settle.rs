@@ -34,13 +34,15 @@ pub(super) fn settle(
         failures: Vec::new(),
         instead: Instead::new(),
     };
+    let shown = Shown::of(found, parameters, since);
     for (index, parameter) in parameters.all.iter().enumerate() {
-        let value = choose(found, index, parameter, since);
+        let value = choose(&shown, index, parameter, since);
         settled.bindings.declared.push(value);
     }
     let counts = |path: &Path| since.is_none_or(|since| since.touches(path));
     for misfit in found.misfits.iter().filter(|misfit| counts(&misfit.path)) {
-        settled.failures.push(of_misfit(misfit, parameters));
+        let told = settled.failures.len() < report::MOST || misfit.path.steps().len() == 2;
+        settled.failures.push(of_misfit(misfit, parameters, told));
         if !(misfit.encoded && misfit.got.is_null()) {
             settled.instead.insert(std::ptr::from_ref(misfit.pattern), misfit.got.clone());
         }
@@ -55,11 +57,7 @@ impl Settled {
     /// A place where the object has nothing: fine if the hole may be absent, or has a value elsewhere (the comparison
     /// then tells), or a value that the server does not tell from nothing.
     fn absent(&mut self, absence: &Absence<'_>, parameters: &Parameters, form: Form) {
-        let holes = match absence.pattern {
-            Pattern::Hole(Hole::Declared(index)) => vec![*index],
-            Pattern::Text(text) => text.declared().into_iter().collect(),
-            _ => return,
-        };
+        let holes = holes(absence.pattern);
         let unbound = |index: &usize| self.bindings.declared.get(*index).is_none_or(Option::is_none);
         if !holes.iter().any(unbound) {
             return;
@@ -79,7 +77,12 @@ impl Settled {
             }
             return;
         }
-        let expected = Expected::Described(report::describe(absence.pattern, None, parameters));
+        let described = if self.failures.len() < report::MOST {
+            report::describe(absence.pattern, None, parameters)
+        } else {
+            "a value".into()
+        };
+        let expected = Expected::Described(described);
         self.failures.push(Difference { path: absence.path.clone(), expected, got: Got::Nothing });
     }
 }
@@ -94,27 +97,65 @@ fn zero(
     match absence.pattern {
         Pattern::Hole(Hole::Declared(index)) => {
             let schema = &parameters.all.get(*index)?.schema;
-            fit(schema, &zero, absence.shape).map(|(value, _)| vec![(*index, value)])
+            fit(schema, &zero, absence.shape, None).map(|(value, _)| vec![(*index, value)])
         }
         Pattern::Text(text) => text.bind(zero.as_str()?, given, parameters).ok(),
         _ => None,
     }
 }
 
+/// What the walk found, by parameter.
+struct Shown<'p> {
+    /// Each proposal, and whether an update changes its place.
+    proposals: Vec<Vec<(&'p Proposal, bool)>>,
+    /// Whether a place of it is absent that an update changes, and one that it does not change.
+    absent: Vec<[bool; 2]>,
+}
+
+impl<'p> Shown<'p> {
+    fn of(found: &'p Found<'_>, parameters: &Parameters, since: Option<&Since<'_>>) -> Self {
+        let count = parameters.all.len();
+        let mut shown = Self { proposals: vec![Vec::new(); count], absent: vec![[false; 2]; count] };
+        for proposal in &found.proposals {
+            let changed = since.is_some_and(|since| since.touches(&proposal.path));
+            if let Some(all) = shown.proposals.get_mut(proposal.parameter) {
+                all.push((proposal, changed));
+            }
+        }
+        let Some(since) = since else { return shown };
+        for absence in &found.absences {
+            let changed = since.touches(&absence.path);
+            for index in holes(absence.pattern) {
+                if let Some(absent) = shown.absent.get_mut(index) {
+                    absent[usize::from(changed)] = true;
+                }
+            }
+        }
+        shown
+    }
+}
+
+/// The declared parameters of one hole or text.
+fn holes(pattern: &Pattern) -> Vec<usize> {
+    match pattern {
+        Pattern::Hole(Hole::Declared(index)) => vec![*index],
+        Pattern::Text(text) => text.declared().into_iter().collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// The value of one parameter, of all that was proposed for it: what the object has exactly, before what is only
 /// equivalent; then in the template's order. In an update a place that did not change holds a parameter to what it
 /// was.
-fn choose(found: &Found<'_>, index: usize, parameter: &Parameter, since: Option<&Since<'_>>) -> Option<Value> {
-    let proposals = || found.proposals.iter().filter(move |proposal| proposal.parameter == index);
-    let Some(since) = since else { return best(proposals()) };
+fn choose(shown: &Shown<'_>, index: usize, parameter: &Parameter, since: Option<&Since<'_>>) -> Option<Value> {
+    let proposals = || shown.proposals.get(index).into_iter().flatten();
+    let Some(since) = since else { return best(proposals().map(|(proposal, _)| *proposal)) };
     let recorded = since.recorded.declared.get(index).cloned().flatten();
     let absent = |changed: bool| {
-        found.absences.iter().any(|absence| {
-            has_hole(absence.pattern, index) && since.touches(&absence.path) == changed && parameter.optional
-        })
+        parameter.optional && shown.absent.get(index).is_some_and(|absent| absent[usize::from(changed)])
     };
-    let unchanged = || proposals().filter(|proposal| !since.touches(&proposal.path));
-    let changed = || proposals().filter(|proposal| since.touches(&proposal.path));
+    let unchanged = || proposals().filter(|(_, changed)| !changed).map(|(proposal, _)| *proposal);
+    let changed = || proposals().filter(|(_, changed)| *changed).map(|(proposal, _)| *proposal);
     match recorded {
         Some(recorded) => {
             let held = unchanged().any(|proposal| same(proposal, &recorded));
@@ -145,18 +186,15 @@ fn same(proposal: &Proposal, value: &Value) -> bool {
     proposal.value == *value || (proposal.fit == Fit::Equivalent && spelling::same_quantities(&proposal.value, value))
 }
 
-fn has_hole(pattern: &Pattern, index: usize) -> bool {
-    match pattern {
-        Pattern::Hole(hole) => *hole == Hole::Declared(index),
-        Pattern::Text(text) => text.declared().contains(&index),
-        _ => false,
-    }
-}
-
-fn of_misfit(misfit: &Misfit<'_>, parameters: &Parameters) -> Difference {
+/// Of many it is not `told` what each should be: only the first are shown.
+fn of_misfit(misfit: &Misfit<'_>, parameters: &Parameters, told: bool) -> Difference {
     let got = |value: &Value| {
         if misfit.encoded { Got::Hidden } else { Got::Value(value.clone()) }
     };
+    if !told {
+        let expected = Expected::Described("another value".into());
+        return Difference { path: misfit.path.clone(), expected, got: got(&misfit.got) };
+    }
     // Inside a list or a map the schema knows better where.
     if let (Pattern::Hole(Hole::Declared(index)), Value::Array(_) | Value::Object(_)) = (misfit.pattern, &misfit.got)
         && let nearest = misfit.nearest.as_ref().unwrap_or(&misfit.got)

@@ -50,6 +50,11 @@ impl<'a> Trail<'a> {
         self.turns.pop();
     }
 
+    /// How many steps there are to here.
+    pub(super) fn depth(&self) -> usize {
+        self.turns.len()
+    }
+
     /// As differences name it.
     pub(super) fn path(&self) -> Path {
         path_of(&self.turns)
@@ -75,12 +80,12 @@ impl<'a> Trail<'a> {
 
 fn path_of(turns: &[Turn<'_>]) -> Path {
     let steps = turns.iter().map(|turn| match turn {
-        Turn::Key(key) => Step::Key((*key).to_owned()),
+        Turn::Key(key) => Step::key(key),
         Turn::Index(index) => Step::Index(*index),
-        Turn::Element(element, keys, _) => Step::Element(label(element, keys)),
-        Turn::Whole(element, _) => Step::Element(text_of(element)),
+        Turn::Element(element, keys, _) => Step::element(label(element, keys)),
+        Turn::Whole(element, _) => Step::element(text_of(element)),
         Turn::Named(element, _) => {
-            Step::Element(format!("name={}", element.get("name").map(text_of).unwrap_or_default()))
+            Step::element(format!("name={}", element.get("name").map(text_of).unwrap_or_default()))
         }
     });
     Path::from_steps(steps.collect())

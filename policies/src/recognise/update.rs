@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::verify::{judge, prepare};
-use super::{Context, Form, Recognition};
+use super::{Context, Form, Recognition, TOO_MUCH, work};
 use crate::difference::{Path, Step};
 use crate::parameter::Bindings;
 use crate::tables::compare;
@@ -21,6 +21,11 @@ pub(super) struct Since<'a> {
 }
 
 impl Since<'_> {
+    /// Steps of asking [`Since::touches`] about so many paths.
+    pub(super) fn work(&self, paths: usize) -> u64 {
+        16 * (self.changed.len() as u64).saturating_mul(paths as u64)
+    }
+
     /// Whether the update changes this path, something below it, or something that it is part of.
     pub(super) fn touches(&self, path: &Path) -> bool {
         self.changed.iter().any(|changed| {
@@ -59,6 +64,9 @@ pub fn update(
     context: &Context<'_>,
 ) -> Recognition {
     let form = context.form;
+    if !context.spend(work::HOLDING / 2 * (work::size(old) + work::size(new))) {
+        return Recognition::CouldNotTell(TOO_MUCH.into());
+    }
     let context = &Context { form: Form::Validating, ..*context };
     let (before, was_applied) = prepare(&template.kind, old.clone(), context.facts);
     let (after, applied) = prepare(&template.kind, new.clone(), context.facts);

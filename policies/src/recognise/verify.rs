@@ -1,20 +1,22 @@
 //! The proof: what was bound is rendered, completed, and compared with the object.
 
+use std::collections::{BTreeSet, HashSet};
+
 use crate::tables::At;
 use serde_json::Value;
 
 use super::absent::Held;
-use super::bind::Binder;
+use super::bind::{Binder, Found};
 use super::report;
 use super::settle::{Settled, settle};
 use super::update::Since;
-use super::{Context, Recognition, absent, applied};
-use crate::difference::{Difference, Expected, Got, Path};
+use super::{Context, Recognition, TOO_MUCH, absent, applied, uses, work};
+use crate::difference::{Difference, Expected, Got, Path, Step};
 use crate::keys;
 use crate::object::Gvk;
 use crate::parameter::Bindings;
 use crate::render::Renderer;
-use crate::tables::{Facts, Shape, compare, complete, inject, shape_of};
+use crate::tables::{Facts, Shape, compare, complete, inject, injecting, shape_of};
 use crate::template::{Given, Placement, Template};
 
 /// The object as it is compared: completed, without `kubectl apply`'s annotation, which is returned beside it.
@@ -42,7 +44,16 @@ pub(super) fn judge(
     context: &Context<'_>,
     since: Option<&Since<'_>>,
 ) -> Recognition {
-    absent::search(template, since, |template, since| held_against(template, seen, applied, context, since))
+    let size = work::size(seen) + work::weight(&template.pattern) + applied.map_or(0, |text| 2 * text.len() as u64);
+    let recognition = absent::search(template, since, context, 2 * work::HOLDING * size, |template, since| {
+        if context.spend(work::HOLDING * size) {
+            held_against(template, seen, applied, context, since)
+        } else {
+            Recognition::CouldNotTell(TOO_MUCH.into()).into()
+        }
+    });
+    // What was found once no step was left may be wrong.
+    if context.is_exhausted() { Recognition::CouldNotTell(TOO_MUCH.into()) } else { recognition }
 }
 
 /// The verdict where every hole stands for what the object shows.
@@ -59,7 +70,7 @@ fn held_against(
     }
     let namespace = Value::String(context.namespace.to_owned());
     let shape = shape_of(&template.kind, context.facts);
-    let mut binder = Binder::new(&template.parameters, context.given);
+    let mut binder = Binder::new(&template.parameters, context.given, context.budget);
     if let Placement::Named(pattern) = &template.placement {
         binder.aside("namespace", pattern, &namespace, Shape::UNKNOWN);
     }
@@ -71,7 +82,16 @@ fn held_against(
         ))
         .into();
     }
+    if let Some(since) = since
+        && !context.spend(since.work(found.places()))
+    {
+        return Recognition::CouldNotTell(TOO_MUCH.into()).into();
+    }
     let settled = settle(&found, &template.parameters, context.given, context.form, since);
+    // A hole that is used often makes much of little.
+    if !context.spend(work::HOLDING / 2 * work::rendered(&template.pattern, &settled.bindings)) {
+        return Recognition::CouldNotTell(TOO_MUCH.into()).into();
+    }
     let mut differences = settled.failures.clone();
     if since.is_none() {
         differences.extend(unaccepted(template, &settled.bindings));
@@ -95,10 +115,18 @@ fn held_against(
             seen.clone()
         }
     };
-    let covered = |difference: &Difference| settled.failures.iter().any(|f| f.path.contains(&difference.path));
+    let failed: HashSet<&[Step]> = settled.failures.iter().map(|failure| failure.path.steps()).collect();
+    // Told already, here or above.
+    let covered = |difference: &Difference| {
+        let steps = difference.path.steps();
+        !failed.is_empty() && (0..=steps.len()).any(|depth| failed.contains(&steps[..depth]))
+    };
     let compared = compare(&template.kind, &expected, seen, context.facts);
     differences.extend(compared.into_iter().filter(|difference| !covered(difference)));
     if let Some(since) = since {
+        if !context.spend(since.work(differences.len())) {
+            return Recognition::CouldNotTell(TOO_MUCH.into()).into();
+        }
         differences.retain(|difference| since.touches(&difference.path));
     }
     if differences.is_empty()
@@ -114,8 +142,21 @@ fn held_against(
         return Recognition::Match(settled.bindings).into();
     }
     let impossible = absent::impossible(&found.misfits, &template.parameters);
+    let unseen = unseen(&found, &settled);
     let differences = report::finish(differences, &found, template, &settled.bindings);
-    Held { recognition: Recognition::Differ(differences), impossible }
+    Held { recognition: Recognition::Differ(differences), impossible, unseen }
+}
+
+/// The parameters of which the object shows nothing: without their holes the template would render the same.
+fn unseen(found: &Found<'_>, settled: &Settled) -> BTreeSet<usize> {
+    let unbound = settled.bindings.declared.iter().enumerate().filter(|(_, value)| value.is_none());
+    let mut unseen: BTreeSet<usize> = unbound.map(|(index, _)| index).collect();
+    for misfit in &found.misfits {
+        for index in uses(misfit.pattern) {
+            unseen.remove(&index);
+        }
+    }
+    unseen
 }
 
 /// What the template makes of the bindings, as the API server would show it.
@@ -132,6 +173,9 @@ fn expected(
     applied::leave_out_nulls(&mut expected, seen, sent);
     settle_namespace(&mut expected, seen);
     complete(&template.kind, &mut expected, context.facts);
+    if !context.spend(injecting(&expected, seen, context.namespace, context.facts)) {
+        return Err((expected, TOO_MUCH.into()));
+    }
     let added = inject(&template.kind, &mut expected, seen, context.form, context.namespace, context.facts);
     match added {
         Ok(()) => Ok(expected),

@@ -86,7 +86,7 @@ fn a_sample_is_recognised_by_its_own_template() {
     assert_eq!(made["metadata"]["name"], "p-00000000");
     let facts = Facts::new(Completeness::Cluster);
     let given = given("trading");
-    let context = Context { form: Form::Submitted, namespace: "trading", given: &given, facts: &facts };
+    let context = Context { form: Form::Submitted, namespace: "trading", given: &given, facts: &facts, budget: None };
     assert!(matches!(recognise(&template, &made, &context), Recognition::Match(_)));
     assert_eq!(places(&set, &template), ["trading"]);
 }

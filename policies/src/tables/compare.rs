@@ -29,6 +29,17 @@ pub fn compare(kind: &Gvk, expected: &Value, object: &Value, facts: &Facts) -> V
     comparison.differences
 }
 
+/// What is expected of variables of which one is there twice.
+const EACH_ONCE: &str = "each variable once";
+
+/// Whether a difference is there whatever a template says: the object has a variable twice.
+pub(crate) fn is_anybodys(difference: &Difference) -> bool {
+    let twice =
+        |got: &str| got.split(' ').next().and_then(|count| count.parse().ok()).is_some_and(|count: usize| count > 1);
+    matches!((&difference.expected, &difference.got), (Expected::Described(expected), Got::Value(Value::String(got)))
+        if expected == EACH_ONCE && twice(got))
+}
+
 struct Comparison {
     /// Whether this is a Secret.
     hidden: bool,
@@ -230,14 +241,16 @@ impl Comparison {
     }
 
     fn env_duplicates(&mut self, left: &[String], right: &[String], place: &Place<'_>) {
-        let twice = |labels: &[String]| {
-            labels.iter().enumerate().find(|(at, label)| labels[..*at].contains(label)).map(|(_, label)| label.clone())
+        let twice = |labels: &'_ [String]| {
+            let mut seen = HashSet::new();
+            labels.iter().position(|label| !seen.insert(label))
         };
-        let Some(label) = twice(right).or_else(|| twice(left)) else { return };
-        let count = right.iter().filter(|other| **other == label).count();
+        let found = twice(right).and_then(|at| right.get(at)).or_else(|| twice(left).and_then(|at| left.get(at)));
+        let Some(label) = found else { return };
+        let count = right.iter().filter(|other| *other == label).count();
         self.differences.push(Difference {
-            path: place.then(Turn::Element(&label)).path(),
-            expected: Expected::Described("each variable once".into()),
+            path: place.then(Turn::Element(label)).path(),
+            expected: Expected::Described(EACH_ONCE.into()),
             got: Got::Value(format!("{count} of that name").into()),
         });
     }

@@ -21,14 +21,14 @@ mod shape;
 
 pub(crate) use at::At;
 pub use compare::compare;
-pub(crate) use compare::{absent, same};
+pub(crate) use compare::{absent, is_anybodys, same};
 pub use custom::{Definition, Unreadable};
 pub use defaults::complete;
 pub(crate) use facts::OfPod;
 pub use facts::{Completeness, Facts, KINDS as FACT_KINDS};
 pub(crate) use image::is_pulled_once;
 pub use inject::{CouldNotTell, inject};
-pub(crate) use inject::{DEFAULT_ACCOUNT, VOLUME_PREFIX, inject_into, is_generated};
+pub(crate) use inject::{DEFAULT_ACCOUNT, VOLUME_PREFIX, inject_into, injecting, is_generated};
 pub(crate) use pairs::{Both, position, side_by_side};
 pub(crate) use rules::labels_of_template;
 pub use settled::settled;

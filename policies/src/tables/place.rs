@@ -39,11 +39,11 @@ impl<'a> Place<'a> {
         let mut place = self;
         while let Some((above, turn)) = &place.above {
             steps.push(match turn {
-                Turn::Key(key) => Step::Key((*key).to_owned()),
+                Turn::Key(key) => Step::key(key),
                 Turn::Index(index) => Step::Index(*index),
-                Turn::Element(label) => Step::Element((*label).to_owned()),
-                Turn::Named(name) => Step::Element(format!("name={name}")),
-                Turn::Keyed(element, keys) => Step::Element(label(keys, element).unwrap_or_default()),
+                Turn::Element(label) => Step::element((*label).to_owned()),
+                Turn::Named(name) => Step::element(format!("name={name}")),
+                Turn::Keyed(element, keys) => Step::element(label(keys, element).unwrap_or_default()),
             });
             place = above;
         }

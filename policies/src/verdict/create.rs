@@ -1,24 +1,25 @@
 //! CREATE. Mutating: recognise and stamp. Validating: recognise the final object again from scratch and check the
 //! stamp; nothing is taken over from the first phase.
 
-use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::accept::{self, Row};
+use crate::budget::Budget;
 use crate::caller::Caller;
-use crate::difference::{Difference, Expected, Got, Path};
 use crate::lifetime::Lifetime;
 use crate::object::Gvk;
 use crate::parameter::Bindings;
-use crate::recognise::{self, Context, Marked, Miss, Prepared, Recognition};
+use crate::recognise::Context;
 use crate::request::{Phase, Request};
 use crate::stamp::{self, Marking, Marks, Record, StampedObject, StampedPod, StampedTemplate};
-use crate::template::{Owner, Placement, Template};
-use crate::{collectable, keys, render};
+use crate::template::{Owner, Template};
+use crate::{collectable, keys};
 
+use super::attempt::{Attempt, Attempts, Form, Look, too_much};
 use super::grant::{self, Candidate, Instructed};
+use super::nearest::Nearest;
 use super::own::name_of;
 use super::{Admission, Cause, Ground, Identity, Refusal, Situation, Subject, caller, form, generated, inspect, owner};
 
@@ -26,10 +27,7 @@ use super::{Admission, Cause, Ground, Identity, Refusal, Situation, Subject, cal
 /// seconds, and each phase may have read another one.
 const CLOCK_GRAIN_SECONDS: i64 = 2;
 
-/// How long a row may be that a refusal spells out, in bytes.
-const LONGEST_ROW: usize = 400;
-
-pub(crate) fn judge(request: &Request, situation: &Situation) -> Result<Admission, Refusal> {
+pub(crate) fn judge(request: &Request, situation: &Situation, budget: &Budget) -> Result<Admission, Refusal> {
     let caller = caller(situation)?;
     let Some(object) = &request.object else {
         return Err(Refusal::new(Cause::Malformed, "the review carries no object"));
@@ -49,138 +47,102 @@ pub(crate) fn judge(request: &Request, situation: &Situation) -> Result<Admissio
     let accepted = owner::sent(object, namespace, caller, situation)?;
     let stamp = read_stamp(request, situation, object, namespace)?;
     let given = situation.given(caller);
-    let context = Context { form: form(request, situation), namespace, given: &given, facts: &situation.facts };
-    let attempted = Attempted { caller, object, prepared: OnceCell::new(), context };
+    let context = Context {
+        form: form(request, situation),
+        namespace,
+        given: &given,
+        facts: &situation.facts,
+        budget: Some(budget),
+    };
+    let attempts = Attempts::new(caller, request, object);
     let named = |candidate: &Candidate<'_>| {
         stamp.as_ref().is_none_or(|stamp| {
             let named = &stamp.record.template;
             named.config_map == candidate.set.name && named.key == candidate.template.key
         })
     };
-    let candidates = candidates.into_iter().filter(named);
-    let admit = |candidate: Candidate<'_>, bindings, instructed, moved: Option<Value>| {
+    let admit = |candidate: Candidate<'_>, bindings, instructed, form: &Form<'_>| {
+        let moved = form.moved();
         let grant = Grant { candidate, bindings, instructed, owner: accepted, stamp: stamp.as_ref() };
-        let mut admission = grant.admit(request, situation, caller, moved.as_ref().unwrap_or(object))?;
-        if let (Some(sidecars), Some(moved), Some(patch)) = (&candidate.template.sidecars, &moved, &mut admission.patch)
+        let mut admission = grant.admit(request, situation, caller, moved.unwrap_or(object))?;
+        if let (Some(sidecars), Some(moved), Some(patch)) = (&candidate.template.sidecars, moved, &mut admission.patch)
         {
             patch.0.splice(0..0, sidecars.patch(moved));
         }
         Ok(admission)
     };
-    let mut nearest = Nearest::default();
-    let mut skipped = Vec::new();
-    for (position, candidate) in candidates.enumerate() {
-        let moved = moved(request, &candidate, object);
-        let anew = moved.as_ref().map(|moved| attempted.of(moved));
-        let attempted = anew.as_ref().unwrap_or(&attempted);
-        match attempted.by_shortcut(&candidate) {
-            // Among many variants nearly all differ at first sight. In what is told only where none admits it.
-            Err(Miss::Sure) => skipped.push((position, candidate, moved)),
-            bindings => match attempted.by(&candidate, bindings.ok())? {
-                Attempt::Matches(bindings, instructed) => return admit(candidate, bindings, instructed, moved),
-                Attempt::Differs(differences) => nearest.consider(position, candidate, differences, moved),
-            },
+    let mut search = Search { attempts: &attempts, context: &context, open: Vec::new(), nearest: Nearest::default() };
+    for (position, candidate) in candidates.into_iter().filter(named).enumerate() {
+        if let Some((candidate, bindings, instructed, form)) = search.next(position, candidate)? {
+            return admit(candidate, bindings, instructed, &form);
         }
     }
-    for (position, candidate, moved) in skipped {
-        let anew = moved.as_ref().map(|moved| attempted.of(moved));
-        match anew.as_ref().unwrap_or(&attempted).by(&candidate, None)? {
-            Attempt::Matches(bindings, instructed) => return admit(candidate, bindings, instructed, moved),
-            Attempt::Differs(differences) => nearest.consider(position, candidate, differences, moved),
-        }
+    if let Some((candidate, bindings, instructed, form)) = search.the_long_way()? {
+        return admit(candidate, bindings, instructed, &form);
     }
-    let refusal = match nearest.0 {
-        Some(near) => refused_by(near),
-        None => Refusal::new(
-            Cause::Stamp,
-            "its stamp names a template that this pod may not use; only the mutating webhook writes stamps",
-        ),
-    };
+    let refusal = search.nearest.refuse(&attempts, &context);
     Err(grant::while_compiling(refusal, situation, caller))
 }
 
-/// The object as it will be stored, where a template moves sidecars of it. What comes to the validating phase was moved.
-fn moved(request: &Request, candidate: &Candidate<'_>, object: &Value) -> Option<Value> {
-    let sidecars = candidate.template.sidecars.as_ref().filter(|_| request.phase == Phase::Mutating)?;
-    sidecars.moved(object)
+/// The first candidate, in their order, that admits an object.
+struct Search<'a, 's> {
+    attempts: &'s Attempts<'a>,
+    context: &'s Context<'s>,
+    /// Those so far of which the long way tells.
+    open: Vec<(usize, Candidate<'a>)>,
+    nearest: Nearest<'a>,
 }
 
-/// The template that differs least so far, the first of several.
-#[derive(Default)]
-struct Nearest<'a>(Option<Near<'a>>);
+/// A candidate that admits an object, in a form of it.
+type Admitting<'a> = (Candidate<'a>, Bindings, Instructed, Rc<Form<'a>>);
 
-/// How an object differs from a template that does not admit it.
-struct Near<'a> {
-    /// How much, and the template's position.
-    rank: (usize, usize),
-    candidate: Candidate<'a>,
-    differences: Vec<Difference>,
-    /// The object as it was moved to be held against it.
-    moved: Option<Value>,
-}
+impl<'a> Search<'a, '_> {
+    fn next(&mut self, position: usize, candidate: Candidate<'a>) -> Result<Option<Admitting<'a>>, Refusal> {
+        match self.attempts.look(&candidate, self.context) {
+            // Among many variants nearly all differ at first sight. In what is told only where none admits it.
+            Look::Other { named } => self.nearest.set_aside(position, candidate, named),
+            Look::Open => self.open.push((position, candidate)),
+            Look::Same(bindings) => {
+                match self.the_long_way() {
+                    // What is proven needs no more work.
+                    Err(refusal) if refusal.cause == Cause::TooLarge => {}
+                    outcome => {
+                        if let Some(admitting) = outcome? {
+                            return Ok(Some(admitting));
+                        }
+                    }
+                }
+                return self.by(position, candidate, Some(bindings));
+            }
+        }
+        Ok(None)
+    }
 
-impl<'a> Nearest<'a> {
-    fn consider(
+    /// Those of which the long way tells, in their order.
+    fn the_long_way(&mut self) -> Result<Option<Admitting<'a>>, Refusal> {
+        for (position, candidate) in std::mem::take(&mut self.open) {
+            if self.context.is_exhausted() {
+                return Err(too_much(&candidate));
+            }
+            if let Some(admitting) = self.by(position, candidate, None)? {
+                return Ok(Some(admitting));
+            }
+        }
+        Ok(None)
+    }
+
+    fn by(
         &mut self,
         position: usize,
         candidate: Candidate<'a>,
-        differences: Vec<Difference>,
-        moved: Option<Value>,
-    ) {
-        let rank = (distance(&differences), position);
-        if self.0.as_ref().is_none_or(|best| rank < best.rank) {
-            self.0 = Some(Near { rank, candidate, differences, moved });
+        bindings: Option<Bindings>,
+    ) -> Result<Option<Admitting<'a>>, Refusal> {
+        match self.attempts.by(&candidate, bindings, self.context)? {
+            Attempt::Matches(bindings, instructed, form) => return Ok(Some((candidate, bindings, instructed, form))),
+            Attempt::Differs(differences, form) => self.nearest.consider(position, candidate, differences, form),
         }
+        Ok(None)
     }
-}
-
-/// The refusal by the nearest template.
-fn refused_by(Near { candidate, differences, moved, .. }: Near<'_>) -> Refusal {
-    let (name, key) = (candidate.set.name.clone(), candidate.template.key.as_str());
-    let reason = format!("no template admits it. The nearest is {key} of ConfigMap {name}:");
-    let row = added(candidate.template, &differences);
-    let differences = as_sent(candidate.template, moved.as_ref(), differences);
-    let refusal = Refusal::new(Cause::Template, reason)
-        .by_template(name.clone(), key, differences)
-        .advise(&format!("Send what the template describes, or ask the admin of {name} to describe this."));
-    match row {
-        None => refusal,
-        Some(row) => refusal.advise(&format!(
-            "If the cluster adds {} and the sender does not, the admin can accept exactly that, as a row of the \
-             annotation {}:\n  {}",
-            row.path,
-            keys::ACCEPT,
-            row.line()
-        )),
-    }
-}
-
-/// The differences of an object that was perhaps moved, where its sender wrote what differs.
-pub(crate) fn as_sent(template: &Template, moved: Option<&Value>, differences: Vec<Difference>) -> Vec<Difference> {
-    match (&template.sidecars, moved) {
-        (Some(sidecars), Some(moved)) => sidecars.as_sent(moved, differences),
-        _ => differences,
-    }
-}
-
-/// The first row that would be accepted, where there is nothing else: too much, and nothing that is wrong or missing.
-fn added(template: &Template, differences: &[Difference]) -> Option<Row> {
-    let mut rows = Vec::new();
-    for difference in differences {
-        if difference.expected != Expected::Nothing {
-            return None;
-        }
-        for difference in accept::apart(difference.clone()) {
-            rows.push(Row::of(template, &difference)?);
-        }
-    }
-    rows.into_iter().next().filter(|row| row.line().len() <= LONGEST_ROW)
-}
-
-/// How telling a set of differences is: a template for another name is further away than one with another field.
-fn distance(differences: &[Difference]) -> usize {
-    let name = Path::root().key("metadata").key("name");
-    differences.iter().map(|difference| if difference.path == name { 10 } else { 1 }).sum()
 }
 
 /// The stamp in the validating phase, which must be there; none in the mutating phase, which writes it.
@@ -202,119 +164,6 @@ fn read_stamp(
         )),
         Err(error) => Err(Refusal::new(Cause::Stamp, error.to_string())),
     }
-}
-
-/// The object as recognition sees it: without stamp, instructions, and owners (judged by identity).
-pub(crate) fn bare(object: &Value) -> Value {
-    let Value::Object(fields) = object else { return object.clone() };
-    let bare = fields.iter().map(|(name, value)| match (name.as_str(), value) {
-        ("metadata", Value::Object(metadata)) => (name.clone(), bare_metadata(metadata)),
-        _ => (name.clone(), value.clone()),
-    });
-    Value::Object(bare.collect())
-}
-
-/// Without the server's notes either, which nothing compares and which are as long as the rest.
-fn bare_metadata(metadata: &Map<String, Value>) -> Value {
-    let fields = metadata.iter().filter_map(|(name, value)| match (name.as_str(), value) {
-        ("ownerReferences" | "managedFields", _) => None,
-        ("labels" | "annotations", Value::Object(map)) => {
-            let kept = map.iter().filter(|(key, _)| !keys::is_aside(name, key));
-            let kept: Map<_, _> = kept.map(|(key, value)| (key.clone(), value.clone())).collect();
-            (map.is_empty() || !kept.is_empty()).then(|| (name.clone(), Value::Object(kept)))
-        }
-        _ => Some((name.clone(), value.clone())),
-    });
-    Value::Object(fields.collect())
-}
-
-enum Attempt {
-    Matches(Bindings, Instructed),
-    Differs(Vec<Difference>),
-}
-
-/// One object, held against one candidate after the other.
-struct Attempted<'a> {
-    caller: &'a Caller,
-    object: &'a Value,
-    /// The object as it is seen the long way; the shortcut passes over what is not part of it.
-    prepared: OnceCell<Prepared>,
-    context: Context<'a>,
-}
-
-impl<'a> Attempted<'a> {
-    /// The same for another form of the object.
-    fn of<'b>(&self, object: &'b Value) -> Attempted<'b>
-    where
-        'a: 'b,
-    {
-        Attempted { caller: self.caller, object, prepared: OnceCell::new(), context: self.context }
-    }
-
-    fn by_shortcut(&self, candidate: &Candidate<'_>) -> Result<Bindings, Miss> {
-        recognise::shortcut(candidate.template, self.object, &self.context, Marked::Maybe)
-    }
-
-    /// With the bindings that the shortcut found, or the long way; then without what the ConfigMap accepts.
-    fn by(&self, candidate: &Candidate<'_>, bindings: Option<Bindings>) -> Result<Attempt, Refusal> {
-        let attempt = self.as_it_is(candidate, bindings)?;
-        let accepted = &candidate.set.accepted;
-        if accepted.is_empty() || matches!(attempt, Attempt::Matches(..)) {
-            return Ok(attempt);
-        }
-        let Some(less) = accepted.without(candidate.template, self.object, self.context.facts) else {
-            return Ok(attempt);
-        };
-        let less = self.of(&less);
-        less.as_it_is(candidate, less.by_shortcut(candidate).ok())
-    }
-
-    fn as_it_is(&self, candidate: &Candidate<'_>, bindings: Option<Bindings>) -> Result<Attempt, Refusal> {
-        let template = candidate.template;
-        let mut bindings = match bindings {
-            Some(bindings) => bindings,
-            None => {
-                if let Some(differences) = recognise::contrast(template, self.object, &self.context, Marked::Maybe) {
-                    return Ok(Attempt::Differs(differences));
-                }
-                let prepare = || Prepared::new(&template.kind, bare(self.object), self.context.facts);
-                match self.prepared.get_or_init(prepare).prove(template, &self.context) {
-                    Recognition::Match(bindings) => bindings,
-                    Recognition::Differ(differences) => return Ok(Attempt::Differs(differences)),
-                    Recognition::CouldNotTell(reason) => return Err(Refusal::new(Cause::CouldNotTell, reason)),
-                }
-            }
-        };
-        let mut differences = misplaced(template, &bindings, self.context.namespace, self.caller);
-        let instructed = match grant::instructed(template, self.object, &mut bindings) {
-            Ok(instructed) => instructed,
-            Err(more) => {
-                differences.extend(more);
-                return Ok(Attempt::Differs(differences));
-            }
-        };
-        if differences.is_empty() {
-            Ok(Attempt::Matches(bindings, instructed))
-        } else {
-            Ok(Attempt::Differs(differences))
-        }
-    }
-}
-
-/// The difference of an object that is not where its template puts it.
-fn misplaced(template: &Template, bindings: &Bindings, namespace: &str, caller: &Caller) -> Vec<Difference> {
-    let expected = match &template.placement {
-        Placement::MasterNamespace => Ok(Some(Value::from(caller.account.namespace.as_str()))),
-        Placement::Named(pattern) => render::render_pattern(template, pattern, bindings),
-    };
-    let expected = match expected {
-        Ok(Some(place)) if place == namespace => return Vec::new(),
-        Ok(Some(place)) => Expected::Value(place),
-        Ok(None) => Expected::Nothing,
-        Err(error) => Expected::Described(error.to_string()),
-    };
-    let path = Path::root().key("metadata").key("namespace");
-    vec![Difference { path, expected, got: Got::Value(namespace.into()) }]
 }
 
 struct Grant<'a> {

@@ -268,6 +268,9 @@ fn instruction(
             (Some(_), _) => {}
         }
     }
+    if recognise::work::rendered(pattern, bindings) > recognise::MOST_INSTRUCTED {
+        return Err(Expected::Described("a duration, which is short".into()));
+    }
     let rendered = render::render_pattern(template, pattern, bindings);
     Ok(rendered.map_err(|error| Expected::Described(error.to_string()))?.and_then(|value| text_of_value(&value)))
 }

@@ -49,13 +49,15 @@ pub enum Cause {
     CouldNotTell,
     /// The request itself cannot be judged.
     Malformed,
+    /// Judging it takes more work than one review may.
+    TooLarge,
     /// Our own fault.
     Internal,
 }
 
 impl Cause {
     /// Every cause, for metrics.
-    pub const ALL: [Cause; 18] = [
+    pub const ALL: [Cause; 19] = [
         Self::Template,
         Self::Identity,
         Self::Consent,
@@ -73,6 +75,7 @@ impl Cause {
         Self::Lookup,
         Self::CouldNotTell,
         Self::Malformed,
+        Self::TooLarge,
         Self::Internal,
     ];
 
@@ -96,6 +99,7 @@ impl Cause {
             Self::Lookup => "lookup",
             Self::CouldNotTell => "could-not-tell",
             Self::Malformed => "malformed",
+            Self::TooLarge => "too-large",
             Self::Internal => "internal",
         }
     }
@@ -106,6 +110,7 @@ impl Cause {
             Self::Lookup | Self::Compiling => (503, "ServiceUnavailable"),
             Self::Internal | Self::CouldNotTell => (500, "InternalError"),
             Self::Malformed => (400, "BadRequest"),
+            Self::TooLarge => (413, "RequestEntityTooLarge"),
             Self::Changed => (409, "Conflict"),
             _ => (403, "Forbidden"),
         }

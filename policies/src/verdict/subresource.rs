@@ -1,6 +1,7 @@
 //! Subresources and CONNECT: refused, unless the ConfigMap's `fledged.io/allow` lists them, and then only for the
 //! master's own dependents, read live.
 
+use crate::budget::Budget;
 use crate::keys;
 use crate::object::Gvr;
 use crate::request::{Operation, Request};
@@ -11,7 +12,7 @@ use super::{Admission, Cause, Ground, Refusal, Situation, caller, delete, grant,
 /// Subresources that no ConfigMap can allow: they write status, place pods, add containers, or mint tokens.
 pub(crate) const NEVER: [&str; 4] = ["status", "binding", "ephemeralcontainers", "token"];
 
-pub(crate) fn judge(request: &Request, situation: &Situation) -> Result<Admission, Refusal> {
+pub(crate) fn judge(request: &Request, situation: &Situation, budget: &Budget) -> Result<Admission, Refusal> {
     let subresource = request.subresource.as_deref().unwrap_or_default();
     let Gvr { group, resource, .. } = &request.resource;
     if (group.as_str(), resource.as_str(), subresource) == ("", "pods", "eviction") {
@@ -46,7 +47,7 @@ pub(crate) fn judge(request: &Request, situation: &Situation) -> Result<Admissio
         if request.operation != Operation::Update {
             return Err(Refusal::new(Cause::Subresource, "a scale is changed, not created or deleted"));
         }
-        return update::judge_scale(request, situation, caller, &stamp);
+        return update::judge_scale(request, situation, caller, &stamp, budget);
     }
     Ok(Admission::on(Ground::Subresource).about(delete::subject(stamp)))
 }

@@ -4,24 +4,28 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use crate::budget::Budget;
 use crate::caller::Caller;
 use crate::difference::{Difference, Expected, Got, Path};
 use crate::keys;
 use crate::lifetime::{self, Lifetime};
 use crate::object::Gvk;
 use crate::parameter::Bindings;
-use crate::recognise::{self, Context, Recognition};
+use crate::recognise::{self, Context, Recognition, work};
 use crate::request::{Phase, Request};
 use crate::stamp::{Record, Stamp};
 use crate::template::{Pattern, Template};
 
+use super::attempt::{self, too_much};
 use super::grant::{self, Candidate};
-use super::{Admission, Cause, Ground, Refusal, Situation, Subject, caller, create, delete, form, inspect, own};
+use super::{
+    Admission, Cause, Ground, Refusal, Situation, Subject, caller, create, delete, form, inspect, nearest, own,
+};
 
 /// Metadata that the API server alone writes; it is no change.
 const SERVER_OWNED: [&str; 3] = ["resourceVersion", "generation", "managedFields"];
 
-pub(crate) fn judge(request: &Request, situation: &Situation) -> Result<Admission, Refusal> {
+pub(crate) fn judge(request: &Request, situation: &Situation, budget: &Budget) -> Result<Admission, Refusal> {
     let caller = caller(situation)?;
     let (Some(old), Some(new)) = (&request.old_object, &request.object) else {
         return Err(Refusal::new(Cause::Malformed, "the review lacks the stored or the new object"));
@@ -38,7 +42,7 @@ pub(crate) fn judge(request: &Request, situation: &Situation) -> Result<Admissio
     let sidecars = candidate.template.sidecars.as_ref().filter(|_| request.phase == Phase::Mutating);
     let moved = sidecars.and_then(|sidecars| Some((sidecars, sidecars.moved_again(old, new)?)));
     let new = moved.as_ref().map_or(new, |(_, moved)| moved);
-    let change = Change { request, situation, caller, candidate, stamp: &stamp, is_moved: moved.is_some() };
+    let change = Change { request, situation, caller, candidate, stamp: &stamp, is_moved: moved.is_some(), budget };
     let parameters = change.recognised(old, new)?;
     let ground = match parameters {
         _ if moved.is_some() && unchanged(old, new) => Ground::Unchanged,
@@ -201,12 +205,14 @@ pub(crate) struct Change<'a> {
     pub(crate) stamp: &'a Stamp,
     /// Whether sidecars of the new object were moved.
     pub(crate) is_moved: bool,
+    /// What the work may come to.
+    pub(crate) budget: &'a Budget,
 }
 
 impl Change<'_> {
     /// The bindings after the update, or none where only the deadline moves.
     pub(crate) fn recognised(&self, old: &Value, new: &Value) -> Result<Option<Bindings>, Refusal> {
-        let (old_bare, new_bare) = (create::bare(old), create::bare(new));
+        let (old_bare, new_bare) = (attempt::bare(old), attempt::bare(new));
         if unchanged(&old_bare, &new_bare) {
             return Ok(None);
         }
@@ -217,12 +223,18 @@ impl Change<'_> {
             namespace: self.request.namespace.as_deref().unwrap_or_default(),
             given: &given,
             facts: &self.situation.facts,
+            budget: Some(self.budget),
         };
         let recorded = recorded(template, &self.stamp.record);
         let mut recognition = recognise::update(template, &old_bare, &new_bare, &recorded, &context);
         if !matches!(recognition, Recognition::Match(_)) {
             // What the cluster adds may come with the update, or may have come with the create.
-            let less = |object: &Value| self.candidate.set.accepted.without(template, object, context.facts);
+            let accepted = &self.candidate.set.accepted;
+            let rows = accepted.applying_to(template);
+            let less = |object: &Value| {
+                let enough = rows > 0 && context.spend(accepted.work(rows, work::size(object)));
+                enough.then(|| accepted.without_rows(rows, object, context.facts, context.budget)).flatten()
+            };
             let (old_less, new_less) = (less(&old_bare), less(&new_bare));
             if old_less.is_some() || new_less.is_some() {
                 let (old, new) = (old_less.as_ref().unwrap_or(&old_bare), new_less.as_ref().unwrap_or(&new_bare));
@@ -231,11 +243,12 @@ impl Change<'_> {
         }
         let bindings = match recognition {
             Recognition::Match(bindings) => bindings,
+            Recognition::CouldNotTell(_) if context.is_exhausted() => return Err(too_much(&self.candidate)),
             Recognition::CouldNotTell(reason) => return Err(Refusal::new(Cause::CouldNotTell, reason)),
             Recognition::Differ(differences) => {
                 let name = &self.candidate.set.name;
                 let key = &template.key;
-                let differences = create::as_sent(template, self.is_moved.then_some(new), differences);
+                let differences = nearest::as_sent(template, self.is_moved.then_some(new), differences);
                 let reason =
                     format!("{key} of ConfigMap {name}, which admitted the object, does not admit this change:");
                 return Err(Refusal::new(Cause::Template, reason)
@@ -307,6 +320,7 @@ pub(crate) fn judge_scale(
     situation: &Situation,
     caller: &Caller,
     stamp: &Stamp,
+    budget: &Budget,
 ) -> Result<Admission, Refusal> {
     let stored = delete::asked(situation)?;
     let replicas = request.object.as_ref().map_or(&Value::Null, |scale| &scale["spec"]["replicas"]);
@@ -319,7 +333,7 @@ pub(crate) fn judge_scale(
     scaled["spec"]["replicas"] = replicas;
     let kind = own::kind_of(stored);
     let candidate = current(situation, caller, &kind, stamp)?;
-    let change = Change { request, situation, caller, candidate, stamp, is_moved: false };
+    let change = Change { request, situation, caller, candidate, stamp, is_moved: false, budget };
     change.recognised(stored, &scaled)?;
     Ok(Admission::on(Ground::Subresource).about(delete::subject(stamp.clone())))
 }

@@ -50,7 +50,7 @@ fn every_manifest_of_the_corpus_admits_itself_as_a_real_server_showed_it() {
         }
         for (object, form, key) in forms {
             seen += 1;
-            let context = Context { form, namespace, given: &given, facts: &facts };
+            let context = Context { form, namespace, given: &given, facts: &facts, budget: None };
             match recognise(template, &object, &context) {
                 Recognition::Match(_) => {}
                 other => wrong.push(format!("{name} {key}: {other:?}")),
@@ -119,7 +119,7 @@ fn law_2_nothing_that_is_one_leaf_away_from_what_a_real_server_showed_is_admitte
         let given =
             std::collections::BTreeMap::from([(policies::template::Given::MasterNamespace, namespace.to_owned())]);
         let admits = |other: &Value, form: Form| {
-            let context = Context { form, namespace, given: &given, facts: &facts };
+            let context = Context { form, namespace, given: &given, facts: &facts, budget: None };
             matches!(recognise(template, other, &context), Recognition::Match(_))
         };
         for (key, form) in [("mutating", Form::Mutating), ("validating", Form::Validating)] {

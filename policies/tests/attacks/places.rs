@@ -47,7 +47,7 @@ fn a_namespace_that_is_no_text_is_not_one_left_out() {
         for (namespace, admitted) in cases() {
             let object = placed(namespace);
             for form in FORMS {
-                let context = Context { form, namespace: "trading", given: &given, facts: &facts };
+                let context = Context { form, namespace: "trading", given: &given, facts: &facts, budget: None };
                 for recognition in
                     [recognise(first(&set), &object, &context), the_long_way(first(&set), &object, &context)]
                 {

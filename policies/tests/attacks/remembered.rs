@@ -180,7 +180,7 @@ proptest! {
             }
             let mut again = Dice(before.bytes().collect());
             add_some(&mut object, &mut again, &mut dice);
-            let context = Context { form, namespace: "trading", given: &given, facts: &one };
+            let context = Context { form, namespace: "trading", given: &given, facts: &one, budget: None };
             let long = the_long_way(template, &object, &context);
             if let Some(differences) = contrast(template, &object, &context, Marked::No) {
                 // A difference that is sure is one whatever else could not be told.

@@ -63,7 +63,7 @@ pub(crate) fn given() -> BTreeMap<Given, String> {
 
 pub(crate) fn recognised(template: &Template, object: &Value, form: Form, facts: &Facts) -> Recognition {
     let given = given();
-    recognise(template, object, &Context { form, namespace: "trading", given: &given, facts })
+    recognise(template, object, &Context { form, namespace: "trading", given: &given, facts, budget: None })
 }
 
 pub(crate) fn kind_of(object: &Value) -> Gvk {

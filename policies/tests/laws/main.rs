@@ -58,7 +58,7 @@ fn shown(template: &Template, object: &Value, form: Form, facts: &Facts) -> Valu
 
 fn recognised(template: &Template, object: &Value, form: Form, facts: &Facts) -> Recognition {
     let given = given();
-    recognise(template, object, &Context { form, namespace: "trading", given: &given, facts })
+    recognise(template, object, &Context { form, namespace: "trading", given: &given, facts, budget: None })
 }
 
 fn listed(differences: &[Difference]) -> String {
@@ -176,7 +176,7 @@ proptest! {
             }
             // As an update it is refused as well.
             let given = given();
-            let context = Context { form, namespace: "trading", given: &given, facts: &facts };
+            let context = Context { form, namespace: "trading", given: &given, facts: &facts, budget: None };
             if form == Form::Validating && !mutated.near_a_hole {
                 let got = update(&template, &before, &after, &bindings, &context);
                 prop_assert!(matches!(got, Recognition::Differ(_)), "an update by {} is admitted: {got:?}", mutated.what);
@@ -208,7 +208,7 @@ proptest! {
         let mut stored = manifests::manifest(&mut Dice::new(&other));
         complete(&template.kind, &mut stored, &facts);
         let given = given();
-        let context = Context { form: Form::Mutating, namespace: "trading", given: &given, facts: &facts };
+        let context = Context { form: Form::Mutating, namespace: "trading", given: &given, facts: &facts, budget: None };
         prop_assert_eq!(update(&template, &stored, &stored, &bindings, &context), Recognition::Match(bindings.clone()));
     }
 }
@@ -231,7 +231,7 @@ proptest! {
         for form in FORMS {
             for object in std::iter::once(&object).chain(&other) {
                 for object in [object.clone(), shown(&template, object, form, &facts)] {
-                    let context = Context { form, namespace: "trading", given: &given, facts: &facts };
+                    let context = Context { form, namespace: "trading", given: &given, facts: &facts, budget: None };
                     let long = the_long_way(&template, &object, &context);
                     if let Some(differences) = contrast(&template, &object, &context, Marked::No) {
                         prop_assert_eq!(Recognition::Differ(differences), long.clone(), "{} {:?}", object, template.pattern);

@@ -114,7 +114,7 @@ fn one(populated: &Populated, template: &Template, object: &Value, sample: Sampl
     let given: BTreeMap<Given, String> = BTreeMap::new();
     let ignored = |path: &Path| owned_by_server(populated, path);
     for form in [Form::Submitted, Form::Mutating, Form::Validating] {
-        let context = Context { form, namespace: &namespace, given: &given, facts: &facts };
+        let context = Context { form, namespace: &namespace, given: &given, facts: &facts, budget: None };
         match recognise(template, object, &context) {
             Recognition::Match(_) => outcome.admitted += 1,
             other => {

@@ -135,8 +135,8 @@ fn without_additions(
 
 fn path(trail: &[Turn<'_>]) -> Path {
     let steps = trail.iter().map(|turn| match turn {
-        Turn::Key(key) => Step::Key((*key).to_owned()),
-        Turn::Element(_, Some((key, text))) => Step::Element(format!("{key}={text}")),
+        Turn::Key(key) => Step::key(key),
+        Turn::Element(_, Some((key, text))) => Step::element(format!("{key}={text}")),
         Turn::Element(index, None) => Step::Index(*index),
     });
     Path::from_steps(steps.collect())

@@ -12,6 +12,7 @@
 
 mod additions;
 mod contrast;
+mod dearness;
 mod plan;
 mod remembered;
 #[cfg(test)]
@@ -30,7 +31,23 @@ use crate::template::Template;
 /// A template's prepared form, made at first use. A copy of a template has one of its own, since its pattern may be
 /// changed.
 #[derive(Debug, Default)]
-pub struct Shortcut(OnceLock<Option<Arc<plan::Plan>>>);
+pub struct Shortcut {
+    plan: OnceLock<Option<Arc<plan::Plan>>>,
+    dearness: OnceLock<dearness::Dearness>,
+}
+
+impl Shortcut {
+    fn plan(&self, template: &Template) -> Option<&Arc<plan::Plan>> {
+        self.plan.get_or_init(|| plan::Plan::of(template).map(Arc::new)).as_ref()
+    }
+
+    /// Steps of holding an object of this size against `template`, whose this is, at most; none where it is not prepared
+    /// yet, which is work too.
+    pub(crate) fn work(&self, template: &Template, size: u64) -> Option<u64> {
+        self.plan.get()?;
+        Some(self.dearness.get_or_init(|| dearness::Dearness::of(template)).work(size))
+    }
+}
 
 impl Clone for Shortcut {
     fn clone(&self) -> Self {
@@ -61,20 +78,18 @@ pub enum Miss {
 /// # Errors
 /// [`Miss`] where this does not find them.
 pub fn shortcut(template: &Template, object: &Value, context: &Context<'_>, marked: Marked) -> Result<Bindings, Miss> {
-    let plan = template.shortcut.0.get_or_init(|| plan::Plan::of(template).map(Arc::new));
-    walk::walk(plan.as_ref().ok_or(Miss::Unsure)?, template, object, context, marked)
+    walk::walk(template.shortcut.plan(template).ok_or(Miss::Unsure)?, template, object, context, marked)
 }
 
 /// Whether no hole of `template` that may be absent stands where the API server fills something in, or where something else
 /// depends on it: then an absent one is seen at its place. False where that is not known.
 pub(super) fn stand_apart(template: &Template) -> bool {
-    let plan = template.shortcut.0.get_or_init(|| plan::Plan::of(template).map(Arc::new));
-    plan.as_ref().is_some_and(|plan| !plan.defaulted)
+    template.shortcut.plan(template).is_some_and(|plan| !plan.defaulted)
 }
 
 /// The differences between `object` and what `template` renders, as the long way words them. None says nothing: the
 /// long way tells.
 pub fn contrast(template: &Template, object: &Value, context: &Context<'_>, marked: Marked) -> Option<Vec<Difference>> {
-    let plan = template.shortcut.0.get_or_init(|| plan::Plan::of(template).map(Arc::new)).as_ref()?;
+    let plan = template.shortcut.plan(template)?;
     contrast::contrast(plan, template, object, context, marked)
 }

@@ -1,6 +1,7 @@
 //! A template, rendered and completed once with marks in the place of its holes.
 
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -311,8 +312,12 @@ impl<'t> Marks<'t> {
                 let marked = |value: &Value| matches!(self.marked(value), Some(Some(_)));
                 let others = object.values().any(|value| !marked(value));
                 let plain = others && !shape.has_defaults();
+                let said: HashMap<&str, &Pattern> = match pattern {
+                    Some(Pattern::Map(entries)) => entries.iter().map(|(name, one)| (&**name, one)).collect(),
+                    _ => HashMap::new(),
+                };
                 let entries = object.iter().map(|(name, value)| {
-                    let pattern = pattern.and_then(|pattern| pattern.get(name));
+                    let pattern = said.get(name.as_str()).copied();
                     let mut node = self.node(value, pattern, shape.field(name), plain, found)?;
                     if let Node::Hole(place) = &mut node {
                         place.image = name == "image";

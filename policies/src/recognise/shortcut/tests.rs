@@ -65,7 +65,7 @@ fn what_injectors_add_to_pods_of_two_templates_is_kept_once() {
         "apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"namespace": "desk", "name": "default"},
     })]);
     let given = BTreeMap::from([(Given::MasterNamespace, "desk".to_owned())]);
-    let context = Context { form: Form::Mutating, namespace: "desk", given: &given, facts: &facts };
+    let context = Context { form: Form::Mutating, namespace: "desk", given: &given, facts: &facts, budget: None };
     let remembered = ["one", "other"].map(|name| {
         let template = template(name);
         let bindings = Bindings { declared: vec![Some("20261120".into())], given: given.clone() };
@@ -79,7 +79,7 @@ fn what_injectors_add_to_pods_of_two_templates_is_kept_once() {
         shown["spec"]["containers"][0]["volumeMounts"] = json!([mount]);
         inject_into(&template.kind, &mut object, &shown, Form::Mutating, "desk", &facts).unwrap();
         assert!(shortcut(&template, &object, &context, Marked::No).is_ok(), "{object}");
-        let plan = template.shortcut.0.get().unwrap().clone().unwrap();
+        let plan = template.shortcut.plan.get().unwrap().clone().unwrap();
         plan.memory.as_ref().unwrap().last(Form::Mutating).unwrap()
     });
     let [one, other] = remembered;
@@ -97,7 +97,7 @@ fn pods_of_one_template_in_namespaces_with_other_accounts_are_all_remembered() {
         })
     }));
     let shown = ["desk", "floor"].map(|namespace| {
-        let context = Context { form: Form::Mutating, namespace, given: &BTreeMap::new(), facts: &facts };
+        let context = Context { form: Form::Mutating, namespace, given: &BTreeMap::new(), facts: &facts, budget: None };
         let mut object = render(&template, &bindings).unwrap();
         complete(&template.kind, &mut object, &facts);
         let mut shown = object.clone();
@@ -107,9 +107,9 @@ fn pods_of_one_template_in_namespaces_with_other_accounts_are_all_remembered() {
         assert!(shortcut(&template, &object, &context, Marked::No).is_ok(), "{object}");
         object
     });
-    let plan = template.shortcut.0.get().unwrap().clone().unwrap();
+    let plan = template.shortcut.plan.get().unwrap().clone().unwrap();
     let holds = |namespace: &str, object: &serde_json::Value| {
-        let context = Context { form: Form::Mutating, namespace, given: &BTreeMap::new(), facts: &facts };
+        let context = Context { form: Form::Mutating, namespace, given: &BTreeMap::new(), facts: &facts, budget: None };
         (1..=4).any(|extras| plan.memory.as_ref().unwrap().holds(object, extras, &context))
     };
     assert!(holds("desk", &shown[0]) && holds("floor", &shown[1]));
@@ -139,7 +139,7 @@ spec:
     let mut other = older.clone();
     other["spec"]["updateStrategy"]["rollingUpdate"]["maxUnavailable"] = 2.into();
     for form in [Form::Mutating, Form::Validating] {
-        let context = Context { form, namespace: "desk", given: &BTreeMap::new(), facts: &facts };
+        let context = Context { form, namespace: "desk", given: &BTreeMap::new(), facts: &facts, budget: None };
         assert!(shortcut(&template, &older, &context, Marked::No).is_ok());
         assert!(shortcut(&template, &newer, &context, Marked::No).is_ok());
         assert!(shortcut(&template, &other, &context, Marked::No).is_err());

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use crate::tables::At;
 use serde_json::{Map, Value, json};
 
-use super::super::facts::LimitRange;
+use super::super::facts::{Facts, LimitRange};
 use super::{CouldNotTell, Situation, entry, text};
 
 /// Where LimitRanger says what it did.
 const ANNOTATION: &str = "kubernetes.io~1limit-ranger";
 const ANNOTATION_KEY: &str = "kubernetes.io/limit-ranger";
+/// The same, as a place.
+pub(super) const ANNOTATION_PLACE: &str = "/metadata/annotations/kubernetes.io~1limit-ranger";
 /// Ranges of a namespace are applied in no order that anyone promises; up to this many, every order is tried.
 const MOST_ORDERED: usize = 4;
 
@@ -26,16 +28,31 @@ pub(super) fn inject(expected: &mut Value, situation: &Situation<'_>) -> Result<
         return Err(CouldNotTell::missing(&what, "what LimitRanger added to the pod"));
     }
     for order in orders(ranges) {
-        let mut candidate = expected.clone();
-        for range in order {
-            apply(&mut candidate, range);
-        }
+        let mut candidate = concerned(expected);
+        order.iter().for_each(|range| apply(&mut candidate, range));
         if text(&candidate, &at) == Some(shown) {
-            *expected = candidate;
+            order.iter().for_each(|range| apply(expected, range));
             return Ok(());
         }
     }
     Ok(())
+}
+
+/// What LimitRanger looks at, and writes.
+fn concerned(pod: &Value) -> Value {
+    let part = |place: &str| pod.at(place).cloned().unwrap_or_default();
+    json!({
+        "metadata": {"annotations": part("/metadata/annotations")},
+        "spec": {"containers": part("/spec/containers"), "initContainers": part("/spec/initContainers")},
+    })
+}
+
+/// In how many orders they may have been applied.
+pub(super) fn orders_of(facts: &Facts, namespace: &str) -> u64 {
+    match facts.limit_ranges(namespace).len() {
+        few @ 1..=MOST_ORDERED => (1..=few as u64).product(),
+        _ => 1,
+    }
 }
 
 /// Every order of a few ranges; of many only the one by name.

@@ -16,12 +16,15 @@ mod token;
 
 pub(crate) use token::{DEFAULT_ACCOUNT, VOLUME_PREFIX};
 
+use std::collections::HashMap;
+
 use crate::tables::At;
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
 use crate::difference::Expected;
 use crate::object::Gvk;
+use crate::recognise::work;
 
 use super::facts::{Completeness, Facts};
 use super::{Form, compare, complete, settled, shape, shape_of};
@@ -81,6 +84,22 @@ pub fn inject(
         custom(kind, expected, &situation)?;
     }
     Ok(())
+}
+
+/// Steps of [`inject`] that are more than going along the object: tolerations that a RuntimeClass's are merged with, and the
+/// orders in which LimitRanges may have been applied.
+pub(crate) fn injecting(expected: &Value, object: &Value, namespace: &str, facts: &Facts) -> u64 {
+    let mut steps = 0_u64;
+    if has(expected, "/spec/runtimeClassName") {
+        let tolerations = list(expected, "/spec/tolerations").len() as u64;
+        steps += 64 * tolerations * tolerations;
+    }
+    if text(object, limits::ANNOTATION_PLACE).is_some() {
+        let containers = ["/spec/containers", "/spec/initContainers"].map(|place| list(expected, place));
+        let size: u64 = containers.iter().flat_map(|all| all.iter()).map(|one| 256 + work::size(one)).sum();
+        steps += size * limits::orders_of(facts, namespace) * 8;
+    }
+    steps
 }
 
 /// As [`inject`], without completing what was added.
@@ -198,6 +217,15 @@ fn has(value: &Value, pointer: &str) -> bool {
 
 fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
     value.at(pointer).and_then(Value::as_str).filter(|text| !text.is_empty())
+}
+
+/// The first element of each name; those without one, or with an empty one, are alike.
+fn by_name(list: &[Value]) -> HashMap<Option<&str>, &Value> {
+    let mut first = HashMap::with_capacity(list.len());
+    for element in list {
+        first.entry(text(element, "/name")).or_insert(element);
+    }
+    first
 }
 
 fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {

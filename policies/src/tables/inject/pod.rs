@@ -1,5 +1,7 @@
 //! What admission plugins and the pod strategy add to a pod.
 
+use std::collections::HashSet;
+
 use crate::tables::At;
 use serde_json::{Map, Value, json};
 
@@ -74,6 +76,11 @@ fn app_armor(expected: &mut Value, situation: &Situation<'_>) {
     }
     let of_pod = expected.at("/spec/securityContext/appArmorProfile").cloned();
     for containers in ["initContainers", "containers", "ephemeralContainers"] {
+        let profiled: HashSet<&str> = list(situation.object, &format!("/spec/{containers}"))
+            .iter()
+            .filter(|other| has(other, "/securityContext/appArmorProfile"))
+            .filter_map(|other| text(other, "/name"))
+            .collect();
         for index in 0..list(expected, &format!("/spec/{containers}")).len() {
             let at = format!("/spec/{containers}/{index}");
             let name = text(expected, &format!("{at}/name")).unwrap_or_default();
@@ -86,10 +93,7 @@ fn app_armor(expected: &mut Value, situation: &Situation<'_>) {
                 },
                 None => continue,
             };
-            let shown = list(situation.object, &format!("/spec/{containers}"))
-                .iter()
-                .any(|other| text(other, "/name") == Some(name) && has(other, "/securityContext/appArmorProfile"));
-            if shown
+            if profiled.contains(name)
                 && of_pod.as_ref() != Some(&profile)
                 && let Some(container) = expected.at_mut(&at)
             {

@@ -1,5 +1,6 @@
 //! What the API server allocates for a Service before the validating phase: addresses, families, node ports.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use crate::tables::At;
@@ -91,13 +92,18 @@ fn families(expected: &mut Value, object: &Value) {
 
 /// A node port for every port that has none.
 fn node_ports(expected: &mut Value, object: &Value) {
-    let shown = list(object, "/spec/ports").to_vec();
+    let shown = list(object, "/spec/ports");
+    // By port and protocol; one that says neither, or only one of them, is the same as any that says it.
+    let mut first: HashMap<[Option<&Value>; 2], usize> = HashMap::with_capacity(shown.len());
+    for (at, port) in shown.iter().enumerate() {
+        first.entry([port.get("port"), port.get("protocol")]).or_insert(at);
+    }
     let ports = expected.at_mut("/spec/ports").and_then(Value::as_array_mut);
     for port in ports.into_iter().flatten() {
-        let same = |other: &&Value| {
-            ["port", "protocol"].iter().all(|key| other.get(key).is_none() || other.get(key) == port.get(key))
-        };
-        let node_port = shown.iter().find(same).and_then(|other| other.get("nodePort")).filter(|port| is_port(port));
+        let (number, protocol) = (port.get("port"), port.get("protocol"));
+        let alike = [[number, protocol], [number, None], [None, protocol], [None, None]];
+        let same = alike.iter().filter_map(|key| first.get(key)).min().and_then(|at| shown.get(*at));
+        let node_port = same.and_then(|other| other.get("nodePort")).filter(|port| is_port(port));
         if let (Some(node_port), Some(port)) = (node_port.cloned(), port.as_object_mut()) {
             port.entry("nodePort").or_insert(node_port);
         }

@@ -3,7 +3,7 @@
 use crate::tables::At;
 use serde_json::{Value, json};
 
-use super::{CouldNotTell, GENERATED, Situation, add, entry, list, text};
+use super::{CouldNotTell, GENERATED, Situation, add, by_name, entry, list, text};
 
 /// Where the token is mounted.
 const MOUNT_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -87,7 +87,7 @@ fn mount(expected: &mut Value, object: &Value, volume: &TokenVolume) {
         let Some(expected) = expected.at_mut(&format!("/spec/{containers}")).and_then(Value::as_array_mut) else {
             continue;
         };
-        let shown = list(object, &format!("/spec/{containers}"));
+        let shown = by_name(list(object, &format!("/spec/{containers}")));
         for container in expected {
             // A mount of the template's own at that path stands in its place.
             if list(container, "/volumeMounts").iter().any(at_path) {
@@ -95,7 +95,7 @@ fn mount(expected: &mut Value, object: &Value, volume: &TokenVolume) {
             }
             needed = true;
             let name = text(container, "/name");
-            let same = shown.iter().find(|other| text(other, "/name") == name);
+            let same = shown.get(&name);
             let shows = same.is_some_and(|other| {
                 list(other, "/volumeMounts")
                     .iter()

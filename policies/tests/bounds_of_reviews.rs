@@ -1,0 +1,217 @@
+//! What a review may cost, whatever a master sends: counted in steps, not by a clock.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::allow_attributes, reason = "tests")]
+
+#[path = "attacks/support.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod support;
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use policies::budget::Budget;
+use policies::library::TemplateSet;
+use policies::request::{Operation, Phase};
+use policies::tables::Form;
+use policies::verdict::{Cause, REVIEW, Refusal, Situation, Verdict, decide_within, effort};
+use serde_json::{Value, json};
+
+use support::*;
+
+/// How far the estimate may lie below what is taken.
+const FACTOR: u64 = 2;
+
+/// The verdict on a create of this object as it is sent, and the steps that it took. The estimate is from above.
+fn judged(set: &Arc<TemplateSet>, object: &Value) -> (Verdict, u64) {
+    let situation = Situation { form: Some(Form::Submitted), ..situation(set) };
+    let request = request(Operation::Create, Phase::Mutating, Some(object.clone()), None);
+    // The first time a template is compiled, the second time it is there.
+    let mut last = None;
+    for _ in 0..2 {
+        let estimated = effort(&request, &situation);
+        let budget = Budget::of(REVIEW);
+        let verdict = decide_within(&request, &situation, &budget);
+        let steps = REVIEW - budget.left();
+        assert!(estimated >= steps / FACTOR, "estimated {estimated}, took {steps}");
+        last = Some((verdict, steps));
+    }
+    last.unwrap()
+}
+
+fn refused(set: &Arc<TemplateSet>, object: &Value) -> Refusal {
+    match judged(set, object) {
+        (Verdict::Refuse(refusal), _) => refusal,
+        (Verdict::Admit(_), _) => panic!("it is admitted"),
+    }
+}
+
+fn pod(labels: Value, env: Vec<Value>) -> Value {
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "trading", "labels": labels},
+        "spec": {"restartPolicy": "Never", "containers": [{"name": "main", "image": "registry.example/a:1", "env": env}]}})
+}
+
+fn variables(count: usize) -> Vec<Value> {
+    (0..count).map(|at| json!({"name": format!("N{at}"), "value": "1"})).collect()
+}
+
+/// A list of variables as a hole, an optional restart policy, and so many optional labels.
+fn list_of_variables(optional: usize) -> Arc<TemplateSet> {
+    let mut parameters = "vars: {type: array, items: {type: object, properties: {name: {type: string}, value: {type: string}}}}\nrp: {type: string, enum: [Never, OnFailure], optional: true}\n".to_owned();
+    let mut labels = String::new();
+    for at in 0..optional {
+        let _ = writeln!(parameters, "o{at}: {{type: string, pattern: '[a-z]+', optional: true}}");
+        let _ = writeln!(labels, "    l{at}: ${{o{at}}}");
+    }
+    set(
+        &parameters,
+        &format!(
+            "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  labels:\n    a: b\n{labels}spec:\n  restartPolicy: ${{rp}}\n  containers:\n  - name: main\n    image: registry.example/a:1\n    env:\n    - ${{vars}}\n"
+        ),
+    )
+}
+
+#[test]
+fn threat_59_a_variable_that_is_there_twice_is_found_at_once() {
+    for (count, optional) in [(36_000, 0), (9_000, 8), (38_000, 8)] {
+        let mut env = variables(count);
+        env.push(env[count - 1].clone());
+        let refusal = refused(&list_of_variables(optional), &pod(json!({"a": "b"}), env));
+        assert_eq!(refusal.cause, Cause::Template, "{count} {optional}: {}", refusal.message);
+        assert!(refusal.message.contains("each variable once"), "{count} {optional}: {}", refusal.message);
+    }
+}
+
+#[test]
+fn threat_59_what_is_large_and_right_is_admitted() {
+    for (count, optional) in [(16_000, 8), (32_000, 0)] {
+        let (verdict, steps) = judged(&list_of_variables(optional), &pod(json!({"a": "b"}), variables(count)));
+        assert!(matches!(verdict, Verdict::Admit(_)), "{count} {optional}: {verdict:?}");
+        assert!(steps < REVIEW, "{count}");
+    }
+}
+
+#[test]
+fn threat_59_variables_named_by_holes_take_bounded_work() {
+    let elements = (0..30).fold(String::new(), |mut text, at| {
+        let _ = writeln!(text, "    - name: \"${{app}}_{at}\"\n      value: \"x${{app}}\"");
+        text
+    });
+    let parameters = "app: {type: string, pattern: '[a-z0-9]+'}\nrp: {type: string, enum: [Never, OnFailure], optional: true}\no1: {type: string, optional: true}\n";
+    let manifest = format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: p, labels: {{a: b, c: \"${{o1}}\"}}}}\nspec:\n  restartPolicy: ${{rp}}\n  containers:\n  - name: main\n    image: registry.example/a:1\n    env:\n{elements}"
+    );
+    let set = set(parameters, &manifest);
+    let env = |count: usize| {
+        (0..count).map(|at| json!({"name": format!("a{at}_{}", at % 30), "value": format!("xa{at}")})).collect()
+    };
+    assert_eq!(refused(&set, &pod(json!({"a": "b"}), env(200))).cause, Cause::Template);
+    let refusal = refused(&set, &pod(json!({"a": "b"}), env(20_000)));
+    assert!(matches!(refusal.cause, Cause::Template | Cause::TooLarge), "{}", refusal.message);
+}
+
+#[test]
+fn threat_59_too_much_work_is_refused_and_says_what_to_make_simpler() {
+    // Elements of a set that any of the holes could be, each against each.
+    let count = 4_000;
+    let elements = (0..1_000).fold(String::new(), |mut text, at| {
+        let _ = writeln!(text, "    - name: \"${{app}}_{at}\"\n      value: v");
+        text
+    });
+    let manifest = format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec:\n  containers:\n  - name: main\n    image: registry.example/a:1\n    env:\n{elements}"
+    );
+    let set = set("app: {type: string, pattern: '[a-z]+_?[0-9_]*'}\n", &manifest);
+    let env = (0..count).map(|at| json!({"name": format!("a_{}", at), "value": "w"})).collect();
+    let object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "trading"},
+        "spec": {"containers": [{"name": "main", "image": "registry.example/a:1", "env": Value::Array(env)}]}});
+    let refusal = refused(&set, &object);
+    assert_eq!(refusal.cause, Cause::TooLarge, "{}", refusal.message);
+    assert_eq!(refusal.cause.status().0, 413);
+    for said in ["more work", "t.yaml of ConfigMap trading/templates", "fewer optional parameters"] {
+        assert!(refusal.message.contains(said), "{}", refusal.message);
+    }
+}
+
+#[test]
+fn threat_59_of_a_thousand_templates_the_nearest_are_compared_in_full() {
+    let documents: Vec<String> = (0..1000)
+        .map(|at| {
+            format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: \"c{at}-${{a}}\"}}\ndata: {{x: \"${{b}}\"}}\n")
+        })
+        .collect();
+    let set = set("a: {type: string, pattern: '[a-z]+'}\nb: {type: string}\n", &documents.join("---\n"));
+    let data: serde_json::Map<_, _> = (0..20_000).map(|at| (format!("k{at}"), "v".repeat(20).into())).collect();
+    let mut object = json!({"apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "nope", "namespace": "trading"}, "data": data});
+    let refusal = refused(&set, &object);
+    assert_eq!(refusal.cause, Cause::Template);
+    assert!(refusal.message.contains("more templates of this kind, not compared in full"), "{}", refusal.message);
+    // Of a small one, a hundred are.
+    object["data"] = json!({"y": "v"});
+    let refusal = refused(&set, &object);
+    assert!(refusal.message.contains("900 more templates of this kind"), "{}", refusal.message);
+    // The last of them is found all the same.
+    object["metadata"]["name"] = "c999-a".into();
+    object["data"] = json!({"x": "v"});
+    assert!(matches!(judged(&set, &object).0, Verdict::Admit(_)));
+}
+
+#[test]
+fn threat_59_many_sensitive_values_beside_a_long_text_are_hidden_without_seeking_each() {
+    let set = set(
+        "more: {type: array, sensitive: true, items: {type: string}}\n",
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  restartPolicy: Never\n  containers:\n  - name: main\n    image: registry.example/a:1\n    args:\n    - run\n    - ${more}\n",
+    );
+    let mut args = vec![json!("run")];
+    args.extend((0..20_000).map(|at| json!(format!("--a={at:06}"))));
+    let mut object = json!({"apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "p", "namespace": "trading", "annotations": {"x": "--a=0123".repeat(10_000)}},
+        "spec": {"restartPolicy": "Never", "containers": [{"name": "main", "image": "registry.example/a:1", "args": args}]}});
+    let refusal = refused(&set, &object);
+    assert_eq!(refusal.cause, Cause::Template, "{}", refusal.message);
+    assert!(!refusal.message.contains("--a=0123"), "{}", refusal.message);
+    // What is short is sought, and shown.
+    object["spec"]["containers"][0]["args"] = json!(["run", "--a=000001"]);
+    object["metadata"]["annotations"] = json!({"x": "plain"});
+    assert!(refused(&set, &object).message.contains("plain"));
+}
+
+#[test]
+fn threat_59_a_small_hole_that_is_used_everywhere_makes_no_mountain() {
+    let data = (0..2_000).fold(String::new(), |mut text, at| {
+        let _ = writeln!(text, "  k{at}: ${{x}}");
+        text
+    });
+    let manifest =
+        format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c, labels: {{a: \"${{o}}\"}}}}\ndata:\n{data}");
+    let set = set("x: {type: string}\no: {type: string, optional: true}\n", &manifest);
+    let mut data: serde_json::Map<_, _> = (1..2_000).map(|at| (format!("k{at}"), "v".into())).collect();
+    data.insert("k0".into(), "v".repeat(500_000).into());
+    let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "trading"}, "data": data});
+    let refusal = refused(&set, &object);
+    assert!(matches!(refusal.cause, Cause::Template | Cause::TooLarge), "{}", refusal.message);
+}
+
+#[test]
+fn threat_59_a_long_name_is_not_written_again_for_all_that_is_in_it() {
+    let env = (0..1_000).fold(String::new(), |mut text, at| {
+        let _ = writeln!(text, "    - name: N{at}\n      value: ${{v{at}}}");
+        text
+    });
+    let parameters = (0..1_000).fold("name: {type: string}\n".to_owned(), |mut text, at| {
+        let _ = writeln!(text, "v{at}: {{type: string, pattern: '[a-z]+'}}");
+        text
+    });
+    let set = set(
+        &parameters,
+        &format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec:\n  containers:\n  - name: ${{name}}\n    image: registry.example/a:1\n    env:\n{env}"
+        ),
+    );
+    let object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "trading"},
+        "spec": {"containers": [{"name": "n".repeat(400_000), "image": "registry.example/a:1",
+            "env": (0..1_000).map(|at| json!({"name": format!("N{at}"), "value": "7"})).collect::<Vec<_>>()}]}});
+    let refusal = refused(&set, &object);
+    assert!(matches!(refusal.cause, Cause::Template | Cause::TooLarge), "{}", refusal.message);
+    assert!(refusal.message.len() < 64 << 10, "{}", refusal.message.len());
+    assert!(refusal.differences.iter().all(|difference| difference.path.to_string().len() < 4096));
+}
