@@ -107,7 +107,10 @@ impl Cluster {
 
     /// No verdict is given on what [`Self::gather`] put together: its reservation ends.
     pub fn dropped(&self, request: &Request, situation: &Situation) {
-        if let Some((key, caller)) = reserves(request).zip(situation.caller.as_ref().ok()) {
+        // As gathering has reserved, or not: what it has not reserved may be another review's.
+        let limited = stamped_by(request).is_some_and(|set| situation.live_dependents.contains_key(&set));
+        let caller = situation.caller.as_ref().ok().filter(|_| limited);
+        if let Some((key, caller)) = reserves(request).zip(caller) {
             self.dependents.ledger.withdraw(&Master::new(&caller.account, &caller.workload()), &key);
         }
     }

@@ -46,10 +46,14 @@ impl Counting {
         self.namespaces.len() > MOST_NAMESPACES
     }
 
+    /// Whether a kind is counted, through whatever version.
+    fn has(&self, group: &str, kind: &str) -> bool {
+        self.kinds.iter().any(|counted| counted.group == group && counted.kind == kind)
+    }
+
     /// Whether the object `key` would be counted.
     fn covers(&self, key: &Key) -> bool {
-        self.kinds.iter().any(|kind| kind.group == key.group && kind.kind == key.kind)
-            && (self.everywhere() || self.namespaces.contains(&key.namespace))
+        self.has(&key.group, &key.kind) && (self.everywhere() || self.namespaces.contains(&key.namespace))
     }
 }
 
@@ -177,7 +181,7 @@ impl Dependents {
         // What cannot be a name comes from a template, and holds nothing.
         let namespaces = counting.namespaces.iter().filter(|name| is_name(name)).map(Some);
         let namespaces: Vec<Option<&String>> = if counting.everywhere() { vec![None] } else { namespaces.collect() };
-        let kinds = self.kinds().into_iter().filter(|kind| counting.kinds.contains(&kind.gvk));
+        let kinds = self.kinds().into_iter().filter(|kind| counting.has(&kind.gvk.group, &kind.gvk.kind));
         for (gvk, resource) in kinds.filter_map(|kind| Some((kind.gvk, kind.resource?))) {
             for namespace in &namespaces {
                 let mut watched = Watched::new(&gvk.api_version(), &gvk.kind, &resource)

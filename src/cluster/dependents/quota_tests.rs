@@ -202,7 +202,14 @@ async fn a_live_count_is_made_once_a_second_for_all_who_ask_even_where_they_go_a
     assert_eq!(world.counts.load(Ordering::Relaxed), 3, "each master has its own");
 }
 
+/// How many worlds are tried; each is seconds of a simulated cluster, unless `PROPTEST_CASES` says otherwise.
+fn worlds() -> ProptestConfig {
+    let cases = if std::env::var("PROPTEST_CASES").is_ok() { ProptestConfig::default().cases } else { 48 };
+    ProptestConfig { cases, ..ProptestConfig::default() }
+}
+
 proptest! {
+    #![proptest_config(worlds())]
     /// Without a forger the limit is exact, as long as objects are stored and shown in time.
     #[test]
     fn threat_40_honest_bursts_are_exact(
