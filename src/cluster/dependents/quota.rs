@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use policies::object::NamespacedName;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::super::client::LookupError;
 use super::ledger::{Key, Ledger, Master, Places};
@@ -24,8 +24,8 @@ use super::live_count::Counted;
 /// How long a create waits for what became of the reservations before it. An API server stores what was admitted, and
 /// its watch shows it, within milliseconds; much longer would keep the caller, who has five seconds.
 pub(crate) const SETTLE: Duration = Duration::from_millis(750);
-/// The pause between two looks while much changes.
-const PACE: Duration = Duration::from_millis(5);
+/// The least time between two looks while much changes: each may go through all reservations of the master.
+const PACE: Duration = Duration::from_millis(20);
 
 /// A create, and the limits that may hold for it.
 #[derive(Clone, Copy, Debug)]
@@ -69,14 +69,12 @@ async fn settled(ledger: &Ledger, ask: Ask<'_>) -> bool {
         if !ask.is_contested(&ask.places(ledger)) {
             return true;
         }
-        let now = Instant::now();
-        let Some(told) = told.as_pin_mut().filter(|_| now < patience && !ledger.doubts(ask.master, now.into_std()))
-        else {
-            return false;
-        };
+        let looked = Instant::now();
+        let waits = looked < patience && !ledger.doubts(ask.master, looked.into_std());
+        let Some(told) = told.as_pin_mut().filter(|_| waits) else { return false };
         // Time that has passed is found at the next look.
         let _ = timeout_at(patience, told).await;
-        sleep(PACE).await;
+        sleep_until(looked + PACE).await;
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use proptest::prelude::*;
+use tokio::time::sleep;
 
 use super::super::ledger::tests::{create, record};
 use super::super::ledger::{Create, Shown};
