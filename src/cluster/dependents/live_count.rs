@@ -217,3 +217,7 @@ async fn page(client: &Client, watched: &Watched, token: &str) -> Result<Page<Pa
     let request = watched.request(&query).map_err(|error| error.to_string())?;
     client.request(request).await.map_err(|error| message(&error))
 }
+
+#[cfg(test)]
+#[path = "live_count_tests.rs"]
+mod tests;
