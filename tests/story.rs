@@ -15,6 +15,8 @@ mod corpus;
 mod deletions;
 #[path = "story_cases/fields.rs"]
 mod fields;
+#[path = "story_cases/forged.rs"]
+mod forged;
 #[path = "story_cases/house.rs"]
 mod house;
 #[path = "story_cases/identity.rs"]

@@ -324,7 +324,7 @@ pub(crate) fn path(
 }
 
 /// Whether `text` is safe as one segment of a path: the characters of a DNS subdomain, and neither `.` nor `..`.
-fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 253
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.'))

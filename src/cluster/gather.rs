@@ -15,8 +15,11 @@ use policies::verdict::{Asked, Identity, Situation, Verdict};
 use serde_json::Value;
 
 use super::Cluster;
-use super::dependents::ledger::{Flooded, Key, Master};
-use super::events;
+use super::dependents::ledger::{Create, Key, Ledger, Master};
+use super::dependents::live_count::Counting;
+use super::dependents::quota::{self, Ask};
+use super::dependents::watched;
+use super::events::told;
 use super::lineage::Lookup;
 use super::masters::NotKnown;
 use super::templates::Snapshot;
@@ -41,9 +44,6 @@ pub enum GatherError {
     /// A lookup failed.
     #[error("{0}")]
     Lookup(#[from] super::client::LookupError),
-    /// Too much at once.
-    #[error("{0}")]
-    Flooded(#[from] Flooded),
     /// It took too long.
     #[error("the API server did not answer within {} s", DEADLINE.as_secs())]
     Slow,
@@ -88,15 +88,30 @@ impl Cluster {
         tokio::time::timeout(DEADLINE, self.situation(request)).await.unwrap_or(Err(GatherError::Slow))
     }
 
-    /// Tells of a verdict: Events, later; a reservation for what was refused is taken back.
+    /// Takes in a verdict that is given: what was admitted is expected to be shown by the watch, and told then; a refusal
+    /// is told, later, and its reservation ends.
     pub fn tell(&self, request: &Request, situation: &Situation, verdict: &Verdict) {
-        if let (Verdict::Refuse(_), Some((key, caller))) =
-            (verdict, reserves(request).zip(situation.caller.as_ref().ok()))
-        {
-            self.dependents.ledger.release(&key, &Master::new(&caller.account, &caller.workload()));
+        match verdict {
+            Verdict::Admit(admission) => {
+                let create = situation.caller.as_ref().ok().zip(admission.subject.config_map.as_ref());
+                if let Some(create) = create.and_then(|(caller, config_map)| creates(request, caller, config_map)) {
+                    self.dependents.ledger.admit(create, Instant::now());
+                }
+            }
+            Verdict::Refuse(_) => self.dropped(request, situation),
         }
-        if let Some(note) = events::note(request, situation, verdict) {
+        if let Some(note) = told::refused(request, situation, verdict) {
             self.events.tell(note);
+        }
+    }
+
+    /// No verdict is given on what [`Self::gather`] put together: its reservation ends.
+    pub fn dropped(&self, request: &Request, situation: &Situation) {
+        // As gathering has reserved, or not: what it has not reserved may be another review's.
+        let limited = stamped_by(request).is_some_and(|set| situation.live_dependents.contains_key(&set));
+        let caller = situation.caller.as_ref().ok().filter(|_| limited);
+        if let Some((key, caller)) = reserves(request).zip(caller) {
+            self.dependents.ledger.withdraw(&Master::new(&caller.account, &caller.workload()), &key);
         }
     }
 
@@ -135,7 +150,7 @@ impl Cluster {
         let mut seed = [0; 32];
         aws_lc_rs::rand::fill(&mut seed).map_err(|_| GatherError::NoRandom)?;
         // Last, since it may reserve: whatever fails before leaves no reservation behind.
-        let live_dependents = self.live_dependents(request, &caller, &templates)?;
+        let live_dependents = self.live_dependents(request, &caller, &templates).await?;
         Ok(Situation {
             now,
             caller: Ok(caller),
@@ -153,7 +168,7 @@ impl Cluster {
         })
     }
 
-    fn live_dependents(
+    async fn live_dependents(
         &self,
         request: &Request,
         caller: &Caller,
@@ -163,20 +178,68 @@ impl Cluster {
             return Ok(BTreeMap::new());
         }
         let wished = caller.wish.manifests.iter().filter_map(|name| templates.library.sets.get(name));
+        let limited: Vec<_> = wished.filter_map(|set| Some((set, (set.name.clone(), set.max_dependents?)))).collect();
         // A ConfigMap without a template of this kind cannot admit it, so whether its dependents can be counted is all one.
-        let limited: Vec<_> =
-            wished.filter(|set| set.max_dependents.is_some() && set.templates.has(&request.kind)).collect();
-        if limited.is_empty() {
+        let concerned = || limited.iter().filter(|(set, _)| set.templates.has(&request.kind));
+        let limits: Vec<_> = concerned().map(|(_, limit)| limit.clone()).collect();
+        if limits.is_empty() {
             return Ok(BTreeMap::new());
         }
-        self.dependents.countable(limited.iter().flat_map(|set| set.templates.kinds()))?;
+        self.dependents.countable(concerned().flat_map(|(set, _)| set.templates.kinds()))?;
+
         let master = Master::new(&caller.account, &caller.workload());
-        let now = Instant::now();
-        match (reserves(request), stamped_by(request)) {
-            (Some(key), Some(config_map)) if limited.iter().any(|set| set.name == config_map) => {
-                Ok(self.dependents.ledger.reserve(key, master, config_map, now)?)
-            }
-            _ => Ok(self.dependents.ledger.count(&master, key(request).as_ref(), now)),
+        let object = key(request);
+        let ledger = &self.dependents.ledger;
+        let create = stamped_by(request)
+            .filter(|config_map| limits.iter().any(|(limited, _)| limited == config_map))
+            .and_then(|config_map| creates(request, caller, &config_map));
+        let reserved = create.map(|create| Reserved::new(ledger, create));
+        let before = reserved.as_ref().map_or_else(|| ledger.next(), |reserved| reserved.number);
+        let ask = Ask { master: &master, object: object.as_ref(), before, limits: &limits };
+        let counting = || Counting {
+            master: master.clone(),
+            // Of all its limits, so that one count answers every create of this master.
+            kinds: limited.iter().flat_map(|(set, _)| set.templates.kinds().cloned()).collect(),
+            namespaces: limited
+                .iter()
+                .flat_map(|(set, _)| set.namespaces.iter())
+                .chain([&caller.account.namespace])
+                .cloned()
+                .collect(),
+        };
+        let count = async { self.dependents.count_live(&self.client, &counting()).await };
+        let taken = quota::taken(ledger, ask, count).await?;
+        if let Some(reserved) = reserved {
+            reserved.keep();
+        }
+        Ok(taken)
+    }
+}
+
+/// A reservation while the situation is gathered: it ends where that does not come to its end. Afterwards
+/// [`Cluster::tell`] or [`Cluster::dropped`] ends it.
+struct Reserved<'a> {
+    ledger: &'a Ledger,
+    of: Option<(Master, Key)>,
+    number: u64,
+}
+
+impl<'a> Reserved<'a> {
+    fn new(ledger: &'a Ledger, create: Create) -> Self {
+        let of = Some((create.master.clone(), create.key.clone()));
+        Self { ledger, of, number: ledger.reserve(create, Instant::now()) }
+    }
+
+    /// Leaves it to the verdict.
+    fn keep(mut self) {
+        self.of = None;
+    }
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        if let Some((master, key)) = self.of.take() {
+            self.ledger.withdraw(&master, &key);
         }
     }
 }
@@ -189,13 +252,25 @@ fn key(request: &Request) -> Option<Key> {
     Some(Key::new(&request.kind, request.namespace.as_deref()?, name))
 }
 
-/// The object for which `request` reserves a place: in the phase that decides, and only where it will be stored.
+/// The object for which `request` reserves a place: in the phase that decides, and only where it can be stored, and the
+/// watch shows it.
 fn reserves(request: &Request) -> Option<Key> {
     let decides = request.phase == Phase::Validating
         && request.operation == Operation::Create
         && request.subresource.is_none()
-        && !request.dry_run;
-    if decides { key(request) } else { None }
+        && !request.dry_run
+        && watched(&request.kind);
+    if decides { key(request).filter(Key::can_be_stored) } else { None }
+}
+
+/// What `request` of `caller` creates by this template ConfigMap.
+fn creates(request: &Request, caller: &Caller, config_map: &NamespacedName) -> Option<Create> {
+    Some(Create {
+        key: reserves(request)?,
+        master: Master::new(&caller.account, &caller.workload()),
+        pod: caller.pod.uid.as_str().into(),
+        config_map: config_map.clone(),
+    })
 }
 
 /// The template that stamped the object in the first phase. What it says is verified by the verdict.

@@ -61,6 +61,14 @@ impl Collector for Known {
             let seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
             gauge("retinue_snapshot_age_seconds", "Since the last proof of life of the oldest snapshot", seconds)?;
         }
+        let admitted = ConstCounter::new(cluster.dependents.admitted());
+        let help = "Dependents that this replica admitted and the API server then showed";
+        admitted.encode(encoder.encode_descriptor(
+            "retinue_dependents_admitted",
+            help,
+            None,
+            admitted.metric_type(),
+        )?)?;
         let dropped = ConstCounter::new(cluster.events.dropped());
         let help = "Events that could not be told";
         dropped.encode(encoder.encode_descriptor("retinue_events_dropped", help, None, dropped.metric_type())?)

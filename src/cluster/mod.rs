@@ -68,7 +68,7 @@ pub struct Cluster {
     collectable: Arc<Collectable>,
     dependents: Arc<Dependents>,
     callers: Callers<Live>,
-    events: Events,
+    events: Arc<Events>,
     trusted: Option<Arc<Trusted>>,
 }
 
@@ -100,6 +100,7 @@ impl Cluster {
         let dependents = Arc::new(Dependents::default());
         let trusted = options.trust.map(|trust| Arc::new(Trusted::new(trust)));
         let (events, writer) = Events::new(client.clone(), Arc::clone(&clock), &options.instance);
+        let events = Arc::new(events);
 
         let mut tasks = Tasks { running: JoinSet::new(), shutdown };
         tasks.keep("the templates", Arc::clone(&templates).run(client.clone()));
@@ -109,7 +110,10 @@ impl Cluster {
             Arc::clone(&masters).run(client.clone(), Arc::clone(&templates), Arc::clone(&facts)),
         );
         tasks.keep("the collector's rights", Arc::clone(&collectable).run(client.clone(), Arc::clone(&templates)));
-        tasks.keep("the dependents", Arc::clone(&dependents).run(client.clone(), Arc::clone(&templates)));
+        tasks.keep(
+            "the dependents",
+            Arc::clone(&dependents).run(client.clone(), Arc::clone(&templates), Arc::clone(&events)),
+        );
         tasks.keep("the Events", writer.run());
         if let Some(trusted) = &trusted {
             tasks.keep("the webhook configurations", Arc::clone(trusted).run(client.clone()));

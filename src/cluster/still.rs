@@ -66,7 +66,7 @@ impl Cluster {
             collectable: Arc::new(Collectable::new(None)),
             dependents: Arc::new(Dependents::default()),
             callers,
-            events,
+            events: Arc::new(events),
             trusted: None,
         };
         (Arc::new(cluster), tasks)

@@ -53,6 +53,8 @@ pub(crate) struct Watched {
     pub kind: String,
     /// Plural, lower case.
     pub resource: String,
+    /// Where; none: everywhere.
+    pub namespace: Option<String>,
     /// A label selector.
     pub labels: Option<String>,
     /// The only object that is watched.
@@ -69,6 +71,7 @@ impl Watched {
             api_version: api_version.into(),
             kind: kind.into(),
             resource: resource.into(),
+            namespace: None,
             labels: None,
             only: None,
             page: PAGE,
@@ -112,10 +115,11 @@ impl Watched {
 
     fn path(&self) -> String {
         let root = if self.api_version.contains('/') { "apis" } else { "api" };
-        format!("/{root}/{}/{}?", self.api_version, self.resource)
+        let namespace = self.namespace.as_ref().map(|namespace| format!("namespaces/{namespace}/")).unwrap_or_default();
+        format!("/{root}/{}/{namespace}{}?", self.api_version, self.resource)
     }
 
-    fn request(&self, query: &[(&str, &str)]) -> Result<http::Request<Vec<u8>>, http::Error> {
+    pub(crate) fn request(&self, query: &[(&str, &str)]) -> Result<http::Request<Vec<u8>>, http::Error> {
         let mut uri = self.path();
         let labels = self.labels.as_deref().map(|selector| ("labelSelector", selector));
         let only = self.only.as_ref().map(|name| format!("metadata.name={name}"));
@@ -268,20 +272,22 @@ impl From<kube::Error> for Trouble {
     }
 }
 
+/// A page of a list.
 #[derive(Deserialize)]
-struct Page<T> {
+pub(crate) struct Page<T> {
     #[serde(default)]
-    metadata: PageMetadata,
+    pub(crate) metadata: PageMetadata,
     /// Null where a list of metadata is empty (seen on 1.36).
     #[serde(default = "Option::default")]
-    items: Option<Vec<T>>,
+    pub(crate) items: Option<Vec<T>>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct PageMetadata {
+pub(crate) struct PageMetadata {
     resource_version: String,
-    r#continue: String,
+    /// What to ask for the next page with; empty: there is none.
+    pub(crate) r#continue: String,
 }
 
 /// What [`follow`] does next.

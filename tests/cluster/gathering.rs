@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use policies::object::{Gvk, Gvr, NamespacedName};
 use policies::request::{Operation, Phase, Request, User};
-use policies::verdict::{Admission, Asked, Cause, Ground, Refusal, Situation, Verdict};
+use policies::verdict::{Admission, Asked, Cause, Ground, Refusal, Situation, Subject, Verdict};
 use retinue::cluster::client::{Connection, Source};
 use retinue::cluster::{Cluster, Options};
 use serde_json::{Value, json};
@@ -134,10 +134,8 @@ spec:
     assert_eq!(cluster.gather(&delete(forged)).await.unwrap().lineage, Vec::<Value>::new());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn threat_40_of_two_creates_at_once_the_second_sees_the_first() {
-    let (cluster, _guard) = started().await;
-    let (namespace, user) = master();
+/// Applies the template ConfigMap `post-trade`, whose dependents are at most so many, and waits until they are known.
+async fn limited(cluster: &Cluster, namespace: &str, most: u32) -> NamespacedName {
     plane()
         .apply(&format!(
             "
@@ -147,7 +145,7 @@ metadata:
   name: post-trade
   namespace: {namespace}
   labels: {{fledged.io/templates: 'true'}}
-  annotations: {{fledged.io/max-dependents: '1'}}
+  annotations: {{fledged.io/max-dependents: '{most}'}}
 data:
   config.yaml: |
     apiVersion: v1
@@ -156,30 +154,23 @@ data:
 "
         ))
         .unwrap();
-    let template = NamespacedName::new(&namespace, "post-trade");
+    let template = NamespacedName::new(namespace, "post-trade");
     until("the template and its dependents are known", || {
         let snapshot = cluster.templates().snapshot().map_err(|stale| stale.to_string())?;
         let set = snapshot.library.sets.get(&template).ok_or("no template")?;
         cluster.dependents().countable(set.templates.kinds()).map_err(|stale| stale.to_string())
     })
     .await;
-    let stamped = |name: &str, phase: Phase, dry_run: bool| {
-        let record = json!({
-            "object": {"apiVersion": "v1", "kind": "ConfigMap", "namespace": namespace, "name": name},
-            "account": {"namespace": namespace, "name": "eod"},
-            "pod": {"name": "eod", "uid": "p"},
-            "workload": {"apiVersion": "v1", "kind": "Pod", "name": "eod", "uid": "p"},
-            "template": {
-                "configMap": {"namespace": namespace, "name": "post-trade"}, "key": "config.yaml", "uid": "c",
-                "version": "1", "hash": "h",
-            },
-        });
-        let kind = Gvk::new("", "v1", "ConfigMap");
-        let mut request = Request { phase, dry_run, kind, name: None, ..create(&user, &namespace, name) };
-        let object = request.object.as_mut().unwrap();
-        object["metadata"]["annotations"] = json!({"fledged.io/admission": record.to_string()});
-        request
-    };
+    template
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn threat_40_of_two_creates_at_once_the_second_sees_the_first() {
+    let (cluster, _guard) = started().await;
+    let (namespace, user) = master();
+    let template = limited(&cluster, &namespace, 1).await;
+    let stamped =
+        |name: &str, phase: Phase, dry_run: bool| Request { phase, dry_run, ..stamped(&user, &namespace, name) };
     let seen = async |request: &Request| {
         let situation = cluster.gather(request).await.unwrap();
         (situation.live_dependents.get(&template).copied().unwrap_or(0), situation)
@@ -187,9 +178,21 @@ data:
     assert_eq!(seen(&stamped("a", Phase::Mutating, false)).await.0, 0);
     assert_eq!(seen(&stamped("b", Phase::Mutating, false)).await.0, 0, "the first phase takes no place");
     assert_eq!(seen(&stamped("dry", Phase::Validating, true)).await.0, 0);
-    assert_eq!(seen(&stamped("a", Phase::Validating, false)).await.0, 0);
-    assert_eq!(seen(&stamped("a", Phase::Validating, false)).await.0, 0, "a review that comes twice counts once");
+    let first = stamped("a", Phase::Validating, false);
+    for what in ["a review", "a review that comes twice counts once"] {
+        let (others, situation) = seen(&first).await;
+        assert_eq!(others, 0, "{what}");
+        cluster.tell(&first, &situation, &admitted(&template));
+    }
     let second = stamped("b", Phase::Validating, false);
+    let (others, situation) = seen(&second).await;
+    assert_eq!(others, 0, "threat 58: what was admitted and never came to be refuses nobody");
+    cluster.dropped(&second, &situation);
+
+    let (others, situation) = seen(&first).await;
+    assert_eq!(others, 0, "no other review stands before it");
+    cluster.tell(&first, &situation, &admitted(&template));
+    store(&namespace, &first);
     let (others, situation) = seen(&second).await;
     assert_eq!(others, 1);
     let refused = Verdict::Refuse(Refusal::new(Cause::Quota, "full").about_request(&second));
@@ -197,6 +200,42 @@ data:
     assert_eq!(seen(&stamped("c", Phase::Mutating, false)).await.0, 1, "what was refused has no place");
     let other = cluster.gather(&create(&user, &namespace, "job")).await.unwrap();
     assert!(other.live_dependents.is_empty(), "what no template of it makes is not counted for");
+}
+
+/// A create of a ConfigMap that carries the stamp of the template `post-trade`, validating.
+fn stamped(user: &User, namespace: &str, name: &str) -> Request {
+    let record = json!({
+        "object": {"apiVersion": "v1", "kind": "ConfigMap", "namespace": namespace, "name": name},
+        "account": {"namespace": namespace, "name": "eod"},
+        "pod": {"name": "eod", "uid": "p"},
+        "workload": {"apiVersion": "v1", "kind": "Pod", "name": "eod", "uid": "p"},
+        "template": {
+            "configMap": {"namespace": namespace, "name": "post-trade"}, "key": "config.yaml", "uid": "c",
+            "version": "1", "hash": "h",
+        },
+    });
+    let resource = Gvr { group: String::new(), version: "v1".into(), resource: "configmaps".into() };
+    let kind = Gvk::new("", "v1", "ConfigMap");
+    let mut request = Request { kind, resource, name: None, ..create(user, namespace, name) };
+    let metadata = &mut request.object.as_mut().unwrap()["metadata"];
+    metadata["annotations"] = json!({"fledged.io/admission": record.to_string()});
+    metadata["labels"] = json!({"fledged.io/master": format!("{namespace}.eod")});
+    request
+}
+
+/// Stores what `request` creates.
+fn store(namespace: &str, request: &Request) {
+    let mut object = request.object.clone().unwrap();
+    (object["apiVersion"], object["kind"]) = (json!("v1"), json!("ConfigMap"));
+    let path = format!("/api/v1/namespaces/{namespace}/configmaps");
+    let (code, body) = plane().request("POST", &path, Some(&object)).unwrap();
+    assert_eq!(code, 201, "{body}");
+}
+
+/// The admission of a create by a template of this ConfigMap.
+fn admitted(template: &NamespacedName) -> Verdict {
+    let subject = Subject { config_map: Some(template.clone()), ..Subject::default() };
+    Verdict::Admit(Admission::on(Ground::Template).about(subject))
 }
 
 /// What the webhook's account needs, and no more (deploy installs the same).
@@ -290,16 +329,24 @@ fn events(namespace: &str) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn verdicts_are_told_on_the_workload_and_repetitions_are_counted() {
+async fn threat_58_refusals_are_told_on_the_workload_and_what_was_admitted_once_it_is_there() {
     let (cluster, _guard) = started().await;
     let (namespace, user) = master();
+    let template = limited(&cluster, &namespace, 20).await;
     let request = create(&user, &namespace, "a");
     let situation = cluster.gather(&request).await.unwrap();
     let refused = Verdict::Refuse(Refusal::new(Cause::Template, "no").about_request(&request));
     for _ in 0..50 {
         cluster.tell(&request, &situation, &refused);
     }
-    cluster.tell(&request, &situation, &Verdict::Admit(Admission::on(Ground::Template)));
+    for name in ["never", "made"] {
+        let request = stamped(&user, &namespace, name);
+        let situation = cluster.gather(&request).await.unwrap();
+        cluster.tell(&request, &situation, &admitted(&template));
+    }
+    store(&namespace, &stamped(&user, &namespace, "made"));
+    // Nobody here admitted this one: whoever did tells of it.
+    store(&namespace, &stamped(&user, &namespace, "elsewhere"));
     let dry = Request { dry_run: true, name: Some("dry".into()), ..request.clone() };
     cluster.tell(&dry, &situation, &refused);
 
@@ -314,6 +361,11 @@ async fn verdicts_are_told_on_the_workload_and_repetitions_are_counted() {
     assert_eq!(of("DependentAdmitted")["regarding"]["kind"], "Pod");
     assert_eq!(of("DependentAdmitted")["regarding"]["name"], "eod");
     assert!(of("DependentRefused")["note"].as_str().unwrap().contains(&format!("Job {namespace}/a")));
+    let note = of("DependentAdmitted")["note"].as_str().unwrap();
+    let expected =
+        format!("admitted to create ConfigMap {namespace}/made by template {namespace}/post-trade config.yaml");
+    assert_eq!(note, expected);
+    assert_eq!(cluster.dependents().admitted(), 1);
     assert_eq!(cluster.events_dropped(), 0);
 }
 

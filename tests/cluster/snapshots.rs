@@ -157,8 +157,8 @@ async fn dependents_are_counted_by_their_stamp_and_forgotten_when_they_are_gone(
         ObjectRef { api_version: "apps/v1".into(), kind: "Deployment".into(), name: "eod".into(), uid: "later".into() };
     let master = Master::new(&NamespacedName::new(&namespace, "eod"), &workload);
     let counted = |expected: u32| {
-        let counts = cluster.dependents().ledger.count(&master, None, std::time::Instant::now());
-        let count = counts.get(&NamespacedName::new(&namespace, "t")).copied().unwrap_or(0);
+        let places = cluster.dependents().ledger.places(&master, None, u64::MAX, std::time::Instant::now());
+        let count = places.get(&NamespacedName::new(&namespace, "t")).map_or(0, |places| places.total());
         if count == expected { Ok(()) } else { Err(format!("{count} instead of {expected}")) }
     };
     until("two dependents and no copy", || counted(2)).await;

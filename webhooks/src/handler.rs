@@ -10,7 +10,7 @@ use bytes::Bytes;
 use policies::request::{Operation, Phase, Request};
 use tokio::time::Instant;
 use tracing::field::Empty;
-use tracing::{Instrument, Span, error, info, info_span, record_all, warn};
+use tracing::{Instrument, Span, debug, error, info, info_span, record_all, warn};
 
 use crate::court::{Court, Deadline, Judged, Sent};
 use crate::fault::Fault;
@@ -141,7 +141,12 @@ impl Service {
                 let outcome = if judged.answer.allowed() { Outcome::Admitted } else { Outcome::Refused };
                 self.count(door, Some(operation), outcome, judged.why, took);
                 record_all!(Span::current(), template = judged.template.as_deref());
-                info!("review answered");
+                // Anybody may have sent it: a create is told of once its object is there, by what gathers.
+                if outcome == Outcome::Admitted && operation == Operation::Create && door != Door::Lint {
+                    debug!("review answered");
+                } else {
+                    info!("review answered");
+                }
                 respond(&uid, &judged.answer)
             }
             Err(Failed { uid, operation, fault }) => {

@@ -1,21 +1,25 @@
-//! Events on the master's workload: what was admitted and what was refused, for `kubectl describe` and `kubectl events`.
+//! Events on the master's workload: what was admitted and came to be, and what was refused, for `kubectl describe` and
+//! `kubectl events`.
 //!
-//! They are told off the hot path: a verdict puts a note into a bounded queue and goes on; a full queue drops the
-//! note, and counts it. What repeats becomes a series of one Event, whose count is written now and then; a master
-//! that has much to tell is told about by kind and template, no longer by object. Dry runs are never told.
+//! They are written off the hot path: what is to be written goes into a bounded queue; a full queue drops it, and counts
+//! it. What repeats becomes a series of one Event, whose count is written now and then; a master that has much to tell
+//! is told about by kind and template, no longer by object. Dry runs are never told.
+//!
+//! Whoever reaches the webhook may send a review that it refuses. So an Event of a refusal claims only that, refusals
+//! have bounds of their own for each workload and in all ([`series`]), which are kept before the queue, and what was
+//! admitted is told of apart from them, by what the watch shows ([`super::dependents`]).
 
 pub(crate) mod note;
 pub mod series;
+pub mod told;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kube::Client;
 use policies::object::ObjectRef;
-use policies::request::{Operation, Phase, Request};
-use policies::verdict::{Ground, Situation, Verdict, refusal::deed, template_text};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -24,12 +28,11 @@ use super::clock::Clock;
 use note::shortened;
 use series::{Book, Write};
 
-/// Notes that may wait; each is at most about 2 KB.
+/// Events that may wait to be written; each is at most about 2 KB.
 const WAITING: usize = 512;
 /// How often series that repeated are written.
 const TICK: Duration = Duration::from_secs(5);
-/// The rest between two looks at the queue, so that a burst of notes is not a thread switch each. [`WAITING`] notes in
-/// this time are more than a core can judge.
+/// The rest between two looks at the queue, so that a burst is not a thread switch each.
 const REST: Duration = Duration::from_millis(10);
 /// Who reports.
 const REPORTER: &str = "fledged.io/retinue";
@@ -76,73 +79,49 @@ impl Happened {
     }
 }
 
-/// What there is to tell of a verdict; none for dry runs, callers without a workload, and what is told elsewhere (a
-/// create that both phases admit is told by the second).
-pub fn note(request: &Request, situation: &Situation, verdict: &Verdict) -> Option<Note> {
-    if request.dry_run {
-        return None;
-    }
-    let caller = situation.caller.as_ref().ok()?;
-    let object = deed(request);
-    let (happened, template, text) = match verdict {
-        Verdict::Admit(admission) => {
-            if request.phase == Phase::Mutating || admission.ground != Ground::Template {
-                return None;
-            }
-            let subject = &admission.subject;
-            let template = subject.config_map.as_ref().map(|name| template_text(name, subject.key.as_deref()));
-            let by = template.as_ref().map(|template| format!(" by template {template}")).unwrap_or_default();
-            let until = subject.deadline.map(|deadline| format!(", until {deadline}")).unwrap_or_default();
-            (Happened::Admitted, template, format!("admitted {object}{by}{until}"))
-        }
-        Verdict::Refuse(refusal) => {
-            let template = refusal.config_map.as_ref().map(|name| template_text(name, refusal.key.as_deref()));
-            (Happened::Refused, template, refusal.message.clone())
-        }
-    };
-    let operation = match request.operation {
-        Operation::Create => "create",
-        Operation::Update => "update",
-        Operation::Delete => "delete",
-        Operation::Connect => "connect",
-    };
-    let subresource = request.subresource.as_deref().unwrap_or_default();
-    Some(Note {
-        workload: caller.workload(),
-        namespace: caller.account.namespace.clone(),
-        happened,
-        about: format!("{operation} {}/{subresource} {}", request.resource, template.unwrap_or_default()),
-        object,
-        text: shortened(&text, note::LIMIT),
-    })
+/// What was told not long ago: one book for each [`Happened`], so that none of them leaves the other without room.
+#[derive(Debug, Default)]
+struct Books {
+    admitted: Book,
+    refused: Book,
 }
 
-/// Where verdicts put their notes.
+/// Where notes are put.
 #[derive(Debug)]
 pub struct Events {
-    notes: mpsc::Sender<Note>,
+    books: Arc<Mutex<Books>>,
+    writes: mpsc::Sender<Write>,
     dropped: Arc<AtomicU64>,
 }
 
 impl Events {
     /// A queue, and what writes from it.
     pub(crate) fn new(client: Client, clock: Arc<Clock>, instance: &str) -> (Self, Writer) {
-        let (notes, waiting) = mpsc::channel(WAITING);
-        let dropped = Arc::new(AtomicU64::new(0));
+        let (writes, waiting) = mpsc::channel(WAITING);
+        let (books, dropped) = (Arc::default(), Arc::default());
         // The API server refuses an Event without it.
         let instance = shortened(if instance.is_empty() { "retinue" } else { instance }, 128);
-        let writer = Writer { client, clock, waiting, instance, dropped: Arc::clone(&dropped) };
-        (Self { notes, dropped }, writer)
+        let writer =
+            Writer { client, clock, waiting, instance, books: Arc::clone(&books), dropped: Arc::clone(&dropped) };
+        (Self { books, writes, dropped }, writer)
     }
 
-    /// Tells of a verdict, some time later.
+    /// Tells, some time later.
     pub fn tell(&self, note: Note) {
-        if self.notes.try_send(note).is_err() {
+        let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
+        let book = match note.happened {
+            Happened::Admitted => &mut books.admitted,
+            Happened::Refused => &mut books.refused,
+        };
+        // Under the lock: whoever finds a series in its book finds its first Event in the queue.
+        if let Some(write) = book.take(note, Instant::now())
+            && self.writes.try_send(write).is_err()
+        {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// How many notes were dropped: the queue was full, or the API server refused them.
+    /// How many Events were dropped: the queue was full, or the API server refused them.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
@@ -152,26 +131,23 @@ impl Events {
 pub(crate) struct Writer {
     client: Client,
     clock: Arc<Clock>,
-    waiting: mpsc::Receiver<Note>,
+    waiting: mpsc::Receiver<Write>,
     instance: String,
+    books: Arc<Mutex<Books>>,
     dropped: Arc<AtomicU64>,
 }
 
 impl Writer {
     /// Writes, until nobody can tell any more.
     pub(crate) async fn run(mut self) {
-        let mut book = Book::default();
-        let mut notes = Vec::new();
+        let mut writes = Vec::new();
         let mut ticks = tokio::time::interval(TICK);
         loop {
-            let writes: Vec<Write> = tokio::select! {
-                taken = self.waiting.recv_many(&mut notes, WAITING) => match taken {
-                    0 => return,
-                    _ => notes.drain(..).filter_map(|note| book.take(note, Instant::now())).collect(),
-                },
-                _ = ticks.tick() => book.due(Instant::now()),
+            tokio::select! {
+                taken = self.waiting.recv_many(&mut writes, WAITING) => if taken == 0 { return },
+                _ = ticks.tick() => self.repetitions(&mut writes),
             };
-            for write in writes {
+            for write in writes.drain(..) {
                 if let Err(reason) = self.write(&write).await {
                     self.dropped.fetch_add(1, Ordering::Relaxed);
                     tracing::warn!(reason, "an Event could not be written");
@@ -179,6 +155,17 @@ impl Writer {
             }
             tokio::time::sleep(REST).await;
         }
+    }
+
+    /// The counts that are to be written now, after the first Events of their series.
+    fn repetitions(&mut self, writes: &mut Vec<Write>) {
+        let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Ok(write) = self.waiting.try_recv() {
+            writes.push(write);
+        }
+        let now = Instant::now();
+        writes.extend(books.admitted.due(now));
+        writes.extend(books.refused.due(now));
     }
 
     async fn write(&self, write: &Write) -> Result<(), String> {

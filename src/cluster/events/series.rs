@@ -11,8 +11,10 @@ use super::{Happened, Note};
 const OVER: Duration = Duration::from_secs(360);
 /// How long until the count of a series is written again.
 const REWRITE: Duration = Duration::from_secs(30);
-/// Events of its own that one workload gets per [`WINDOW`]; further notes are told together, by kind and template.
+/// Events of its own that one workload gets per [`WINDOW`]; further notes are told together, by kind and template, and
+/// beyond [`TOGETHER`] such Events all in one: what a note is about may be anybody's words.
 const OWN: u32 = 20;
+const TOGETHER: u32 = 4;
 const WINDOW: Duration = Duration::from_secs(60);
 /// Events that are begun per [`WINDOW`] for all together, and how many series are remembered.
 const ALL: u32 = 300;
@@ -71,6 +73,8 @@ struct Begun {
 pub(crate) struct Book {
     series: HashMap<Key, Series>,
     of_workload: HashMap<String, Begun>,
+    /// Series begun that tell together, by workload.
+    together: HashMap<String, Begun>,
     of_all: Option<Begun>,
     number: u64,
 }
@@ -87,15 +91,20 @@ impl Book {
         if self.repeats(&key, now) {
             return None;
         }
-        let own = self.of_workload.entry(key.workload.clone()).or_insert(Begun { since: now, count: 0 });
-        if !own.one_more(OWN, now) {
+        if self.of_workload.entry(key.workload.clone()).or_insert(Begun::at(now)).one_more(now) > OWN {
             key.object = None;
             if self.repeats(&key, now) {
                 return None;
             }
+            if self.together.entry(key.workload.clone()).or_insert(Begun::at(now)).one_more(now) > TOGETHER {
+                key.about = String::new();
+                if self.repeats(&key, now) {
+                    return None;
+                }
+            }
         }
-        let all = self.of_all.get_or_insert(Begun { since: now, count: 0 });
-        if !all.one_more(ALL, now) || self.series.len() >= REMEMBERED {
+        let all = self.of_all.get_or_insert(Begun::at(now));
+        if all.one_more(now) > ALL || self.series.len() >= REMEMBERED {
             return None;
         }
         self.number += 1;
@@ -124,7 +133,9 @@ impl Book {
             }
         }
         self.series.retain(|_, series| now.duration_since(series.last) < OVER || series.count > series.told);
-        self.of_workload.retain(|_, begun| now.duration_since(begun.since) < WINDOW);
+        for begun in [&mut self.of_workload, &mut self.together] {
+            begun.retain(|_, begun| now.duration_since(begun.since) < WINDOW);
+        }
         writes
     }
 
@@ -139,19 +150,24 @@ impl Book {
 }
 
 impl Begun {
-    /// Whether one more may begin in this window.
-    fn one_more(&mut self, most: u32, now: Instant) -> bool {
+    fn at(now: Instant) -> Self {
+        Self { since: now, count: 0 }
+    }
+
+    /// One more begins: how many that makes in this window.
+    fn one_more(&mut self, now: Instant) -> u32 {
         if now.duration_since(self.since) >= WINDOW {
-            *self = Self { since: now, count: 0 };
+            *self = Self::at(now);
         }
         self.count = self.count.saturating_add(1);
-        self.count <= most
+        self.count
     }
 }
 
 /// A name that no other Event has: the workload's, and a hash of what makes this one.
 fn event_name(note: &Note, number: u64) -> String {
-    let unique = format!("{number} {:?} {} {:?}", note.workload, note.object, std::time::SystemTime::now());
+    let Note { workload, happened, object, .. } = note;
+    let unique = format!("{number} {workload:?} {happened:?} {object} {:?}", std::time::SystemTime::now());
     let hash = policies::stamp::hex(&Sha256::digest(unique), 16);
     let name: String = note.workload.name.chars().take(200).collect();
     format!("{}.{hash}", name.trim_end_matches(['.', '-']))
@@ -211,6 +227,18 @@ mod tests {
         let written = (0..10_000).filter(|number| book.take(note("eod", &number.to_string()), now).is_some()).count();
         assert_eq!(written, 21, "twenty of its own, and one for all the others");
         assert!(book.take(note("quiet", "a"), now).is_some());
+    }
+
+    #[test]
+    fn threat_58_what_a_review_is_about_may_be_anything_and_makes_no_more_events() {
+        let mut book = Book::default();
+        let now = Instant::now();
+        let about = |number: u32| Note { about: format!("create {number}/"), ..note("eod", &number.to_string()) };
+        let written = (0..10_000).filter(|number| book.take(about(*number), now).is_some()).count();
+        assert_eq!(written, 25, "twenty of its own, four by what they are about, and one for all the others");
+        assert!(book.take(note("quiet", "a"), now).is_some());
+        book.due(now + OVER * 2);
+        assert!(book.of_workload.is_empty() && book.together.is_empty(), "nothing is remembered for ever");
     }
 
     #[test]
