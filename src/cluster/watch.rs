@@ -38,6 +38,8 @@ const GRACE: Duration = Duration::from_secs(3);
 const LIST_DEADLINE: Duration = Duration::from_secs(15);
 /// How long a watch may take to begin.
 const BEGIN_DEADLINE: Duration = Duration::from_secs(5);
+/// A label that no object has.
+const NOTHING: &str = "fledged.io/selects-nothing=true";
 /// Objects per page of a list, where they are small.
 const PAGE: u32 = 500;
 /// The pause after a failure, doubled up to the longest.
@@ -59,8 +61,8 @@ pub(crate) struct Watched {
     pub labels: Option<String>,
     /// The only object that is watched.
     pub only: Option<String>,
-    /// Objects per page of a list.
-    pub page: u32,
+    /// Objects per page of a list; none: nothing is listed.
+    pub page: Option<u32>,
     /// Whole objects or their metadata.
     pub detail: Detail,
 }
@@ -74,7 +76,7 @@ impl Watched {
             namespace: None,
             labels: None,
             only: None,
-            page: PAGE,
+            page: Some(PAGE),
             detail: Detail::Whole,
         }
     }
@@ -95,8 +97,21 @@ impl Watched {
     /// Listed in pages of so many objects: where each may be large, that is how many are in memory at once.
     #[must_use]
     pub(crate) fn in_pages_of(mut self, objects: u32) -> Self {
-        self.page = objects;
+        self.page = Some(objects);
         self
+    }
+
+    /// Nothing is listed: only what changes from now on is told, and [`Change::Complete`] where changes may have been
+    /// missed.
+    #[must_use]
+    pub(crate) fn changes_only(mut self) -> Self {
+        self.page = None;
+        self
+    }
+
+    /// The same list without an object in it, for its version.
+    fn empty(&self) -> Self {
+        self.clone().labelled(NOTHING)
     }
 
     #[must_use]
@@ -366,8 +381,13 @@ async fn list<T: Watchable>(
     out: &mpsc::Sender<News<T>>,
 ) -> Result<String, Trouble> {
     let at = Instant::now();
+    let Some(page) = watched.page else {
+        let version = version(client, &watched.empty(), LIST_DEADLINE).await?;
+        tell(out, at, Change::Complete).await?;
+        return Ok(version);
+    };
     tell(out, at, Change::Begin).await?;
-    let limit = watched.page.to_string();
+    let limit = page.to_string();
     let mut token = String::new();
     loop {
         let mut query = vec![("limit", limit.as_str())];
@@ -389,6 +409,14 @@ async fn list<T: Watchable>(
     }
 }
 
+/// The version of the whole store at this moment, by a consistent read: a list of at most one object, which is not read.
+async fn version(client: &Client, watched: &Watched, deadline: Duration) -> Result<String, Trouble> {
+    let request = watched.request(&[("limit", "1")]).map_err(|error| Trouble::Api(error.to_string()))?;
+    let page: Page<serde::de::IgnoredAny> =
+        tokio::time::timeout(deadline, client.request(request)).await.map_err(|_| Trouble::Silent)??;
+    Ok(page.metadata.resource_version)
+}
+
 /// Watches on from `version`, having made sure that there will be proof of life.
 async fn resume<T: Watchable>(
     client: &Client,
@@ -397,11 +425,9 @@ async fn resume<T: Watchable>(
     out: &mpsc::Sender<News<T>>,
 ) -> Result<Next, Trouble> {
     let at = Instant::now();
-    // A consistent read: its version is that of the whole store at that moment.
-    let request = watched.request(&[("limit", "1")]).map_err(|error| Trouble::Api(error.to_string()))?;
-    let page: Page<serde::de::IgnoredAny> =
-        tokio::time::timeout(BEGIN_DEADLINE, client.request(request)).await.map_err(|_| Trouble::Silent)??;
-    let unchanged = page.metadata.resource_version == version;
+    // The only object that is watched may be large.
+    let asked = if watched.only.is_some() { watched.empty() } else { watched.clone() };
+    let unchanged = self::version(client, &asked, BEGIN_DEADLINE).await? == version;
     if unchanged {
         tell(out, at, Change::Alive).await?;
     }

@@ -239,3 +239,21 @@ async fn a_silent_connection_is_given_up() {
     told.close();
     tokio::time::timeout(Duration::from_secs(60), following).await.unwrap().unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn where_only_changes_count_nothing_is_listed() {
+    let script = Script::default();
+    let event = json!({"type": "ADDED", "object": object("b", "8")});
+    script.answers.lock().unwrap().extend([(200, listing("7", "", &[]).1.to_string()), (200, format!("{event}\n"))]);
+    let (out, mut told) = mpsc::channel::<News<Value>>(64);
+    let watched = Watched::new("v1", "ConfigMap", "configmaps").changes_only();
+    let following =
+        tokio::spawn(follow(Client::new(script.clone(), "default"), watched, Arc::new(Pulse::unhurried()), out));
+    assert_eq!(told.recv().await.unwrap().change, Change::Complete);
+    assert!(matches!(told.recv().await.unwrap().change, Change::Applied(_)));
+    following.abort();
+    let asked = script.asked.lock().unwrap().clone();
+    assert!(asked[0].contains("limit=1") && asked[0].contains("selects-nothing"), "{asked:?}");
+    assert_eq!(from_version(&asked[1]), Some("7"));
+    assert!(!asked[1].contains("selects-nothing"), "{asked:?}");
+}

@@ -8,7 +8,7 @@ use kube::Client;
 use tokio::sync::mpsc;
 
 use crate::cluster::reviews::{self, Deed, User};
-use crate::cluster::revision::{FEW, Revision};
+use crate::cluster::revision::Revision;
 use crate::cluster::watch::{Change, News, Pulse, Watched, follow};
 
 /// What is watched: group, kind, resource; each of version v1. Roles of namespaces are not: there may be very many, and
@@ -29,10 +29,7 @@ pub(super) async fn attend(client: Client, out: mpsc::Sender<()>) {
             if !may_watch(&client, group, resource).await {
                 return;
             }
-            let mut watched = Watched::new(&format!("{group}/v1"), kind, resource).metadata_only();
-            if kind == "CustomResourceDefinition" {
-                watched = watched.in_pages_of(FEW);
-            }
+            let watched = Watched::new(&format!("{group}/v1"), kind, resource).metadata_only().changes_only();
             let (sender, news) = mpsc::channel(WAITING);
             tokio::join!(follow::<Revision>(client, watched, Arc::new(Pulse::unhurried()), sender), heed(news, out));
         }
@@ -60,7 +57,7 @@ async fn may_watch(client: &Client, group: &str, resource: &str) -> bool {
 
 async fn heed(mut news: mpsc::Receiver<News<Revision>>, out: mpsc::Sender<()>) {
     while let Some(News { change, .. }) = news.recv().await {
-        // A list may hold what changed while nobody watched.
+        // Something may have changed while nobody watched.
         if matches!(change, Change::Complete | Change::Applied(_) | Change::Removed(_)) {
             // Where one waits already, it will do for this too.
             let _waiting = out.try_send(());

@@ -15,7 +15,8 @@ const DEFINITIONS: usize = 300;
 const FIELDS: usize = 250;
 /// The definitions whose kinds templates name.
 const NAMED: [usize; 3] = [0, 150, 299];
-const GROUP: &str = "bench.example.com";
+/// Definitions of one API group.
+const GROUPED: usize = 10;
 const PATH: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
 /// Measures, and tells.
@@ -37,7 +38,8 @@ pub(super) fn run(world: &World) -> Result<Table> {
     measure(world, &format!("{TEMPLATES} templates, {DEFINITIONS} definitions"), &mut memory)?;
     world.each(NAMED.len(), |link, index| {
         let manifest = format!(
-            "apiVersion: {GROUP}/v1\nkind: {}\nmetadata: {{name: \"it-${{run}}\"}}\nspec: {{}}\n",
+            "apiVersion: {}/v1\nkind: {}\nmetadata: {{name: \"it-${{run}}\"}}\nspec: {{}}\n",
+            group(NAMED[index]),
             kind(NAMED[index])
         );
         let namespace = team(0);
@@ -58,6 +60,10 @@ fn measure(world: &World, what: &str, memory: &mut Table) -> Result<()> {
     Ok(())
 }
 
+fn group(number: usize) -> String {
+    format!("bench{}.example.com", number / GROUPED)
+}
+
 fn kind(number: usize) -> String {
     format!("Bench{number}")
 }
@@ -70,12 +76,12 @@ fn definition(number: usize) -> Value {
     };
     let fields: serde_json::Map<String, Value> = (0..FIELDS).map(field).collect();
     let schema = json!({"type": "object", "properties": {"spec": {"type": "object", "properties": fields}}});
-    let plural = kind(number).to_lowercase();
+    let (group, plural) = (group(number), kind(number).to_lowercase());
     let mut definition = json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": format!("{plural}.{GROUP}"), "annotations": {}},
+        "metadata": {"name": format!("{plural}.{group}"), "annotations": {}},
         "spec": {
-            "group": GROUP, "scope": "Namespaced", "names": {"kind": kind(number), "plural": plural},
+            "group": group, "scope": "Namespaced", "names": {"kind": kind(number), "plural": plural},
             "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}],
         },
     });
