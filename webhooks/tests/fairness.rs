@@ -6,7 +6,7 @@ mod support;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::join_all;
@@ -15,6 +15,7 @@ use policies::request::Request;
 use policies::verdict::{Admission, Ground, Verdict};
 use serde_json::{Value, json};
 use support::{Client, Harness, Reads, Setup, Table, by, config_map, labels, reason, response, review, start, wire};
+use tokio::time::timeout;
 use webhooks::server::Decide;
 
 /// Work that waits for leave, and says when it begins.
@@ -135,10 +136,8 @@ async fn settled(server: &Harness, sent: usize) {
 async fn another_master_is_served(client: &Client) {
     for _ in 0..20 {
         for path in ["/mutate", "/validate"] {
-            let asked = Instant::now();
-            let answer = client.ask(path, &small()).await;
+            let answer = timeout(Duration::from_secs(1), client.ask(path, &small())).await.unwrap();
             assert_eq!(answer["allowed"], true, "{answer}");
-            assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
         }
     }
 }

@@ -7,7 +7,7 @@ mod inputs;
 mod support;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use policies::caller::{Caller, CallerPod, Unidentified, Wish};
@@ -16,6 +16,7 @@ use policies::object::{NamespacedName, ObjectRef};
 use policies::verdict::Situation;
 use serde_json::{Value, json};
 use support::{Client, Harness, Setup, Situates, Table, by, config_map, review, start, wire};
+use tokio::time::timeout;
 
 fn template_config_map(name: &str, data: Value) -> Value {
     json!({
@@ -112,10 +113,8 @@ async fn another_master_is_served_beside(path: &'static str, body: Bytes) {
         })
         .await;
     for _ in 0..100 {
-        let asked = Instant::now();
-        let answer = client.ask("/mutate", &small).await;
+        let answer = timeout(Duration::from_secs(1), client.ask("/mutate", &small)).await.unwrap();
         assert_eq!(answer["allowed"], true, "{answer}");
-        assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
     }
 }
 
