@@ -1,0 +1,70 @@
+//! The worst that the search (`--bin worst`) and its readers found, each by the time that it took against its budget.
+//!
+//! The budgets are those of a release build: 0.2 s of one core for a review, 2 s for a lint with a compile. Here
+//! `policies` is built with little optimisation and the generators with none, so [`MARGIN`] times as much is allowed.
+//! Beside each row stands what it took in a release build before it was mended. To measure one as it is now:
+//! `cargo run --release -p retinue-growth --bin worst -- --only ROW`.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::time::Duration;
+
+use growth::clock::timed;
+use growth::genome::{Genome, Side};
+use growth::work;
+
+/// How much slower this build may be than a release build.
+const MARGIN: u32 = 15;
+
+/// What makes reviews long.
+const REVIEWS: [&str; 10] = [
+    "search Pod env-names-with-holes=8000",                         // 6.3 s
+    "search Pod env-rows-that-chain=4000",                          // 4.7 s
+    "review Pod tangled=1000 value-length=60000 args-of-a-list=15", // 4.1 s
+    "search Pod templates-by-end=100 env-of-a-list=15000",          // 3.8 s
+    "search Pod templates-by-end=100 optional-absent=20 env=2000",  // 3.8 s
+    "search Pod optional-absent=60 env-of-a-list=15000",            // 2.2 s
+    "review Pod branches=2000 args-of-a-list=8000",                 // 1.6 s
+    "search Pod labels-that-misfit=20000",                          // 1.7 s
+    "search Pod labels=40000",                                      // 1.4 s
+    "search Job sidecars=8000",                                     // 1.0 s
+];
+
+/// What makes lints and compiles long.
+const LINTS: [&str; 4] = [
+    "lint Pod empty-holes=150",                          // days
+    "lint Pod env-names-with-holes=8000",                // 12.6 s
+    "lint Pod keys-of-enums=1900",                       // minutes
+    "lint Pod accounts=20000 accounts-of-templates=256", // a minute
+];
+
+fn within(row: &str, budget: Duration) {
+    let words: Vec<_> = row.split(' ').collect();
+    let genome = Genome::read(&words).unwrap();
+    let world = genome.world();
+    assert!(genome.fits(&world), "{row} is larger than the API server takes");
+    let (took, answer) = match genome.side {
+        Side::Author => {
+            let map = work::config_maps(&world).swap_remove(0);
+            timed(|| work::lint_and_compile(&map))
+        }
+        Side::Caller(way) => {
+            let review = work::review(&world, way);
+            let (first, _) = timed(|| review.judge());
+            let (again, answer) = timed(|| review.judge());
+            (first.max(again), answer)
+        }
+    };
+    println!("{row}: {took:?}, {}", answer.0);
+    assert!(took < budget * MARGIN, "{row} takes {took:?} of one core: {}", answer.0);
+}
+
+#[test]
+fn threat_59_the_worst_reviews_stay_within_their_budget() {
+    REVIEWS.iter().for_each(|row| within(row, Duration::from_millis(200)));
+}
+
+#[test]
+fn threat_54_the_worst_config_maps_stay_within_their_budget() {
+    LINTS.iter().for_each(|row| within(row, Duration::from_secs(2)));
+}
