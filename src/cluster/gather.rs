@@ -15,9 +15,9 @@ use policies::verdict::{Asked, Identity, Situation, Verdict};
 use serde_json::Value;
 
 use super::Cluster;
-use super::dependents::ledger::{Create, Key, Ledger, Master};
+use super::dependents::ledger::{Create, Key, Master};
 use super::dependents::live_count::Counting;
-use super::dependents::quota::{self, Ask};
+use super::dependents::quota::{self, Ask, Reserved};
 use super::dependents::watched;
 use super::events::told;
 use super::lineage::Lookup;
@@ -193,6 +193,7 @@ impl Cluster {
         let create = stamped_by(request)
             .filter(|config_map| limits.iter().any(|(limited, _)| limited == config_map))
             .and_then(|config_map| creates(request, caller, &config_map));
+        // Afterwards [`Self::tell`] or [`Self::dropped`] ends it.
         let reserved = create.map(|create| Reserved::new(ledger, create));
         let before = reserved.as_ref().map_or_else(|| ledger.next(), |reserved| reserved.number);
         let ask = Ask { master: &master, object: object.as_ref(), before, limits: &limits };
@@ -213,34 +214,6 @@ impl Cluster {
             reserved.keep();
         }
         Ok(taken)
-    }
-}
-
-/// A reservation while the situation is gathered: it ends where that does not come to its end. Afterwards
-/// [`Cluster::tell`] or [`Cluster::dropped`] ends it.
-struct Reserved<'a> {
-    ledger: &'a Ledger,
-    of: Option<(Master, Key)>,
-    number: u64,
-}
-
-impl<'a> Reserved<'a> {
-    fn new(ledger: &'a Ledger, create: Create) -> Self {
-        let of = Some((create.master.clone(), create.key.clone()));
-        Self { ledger, of, number: ledger.reserve(create, Instant::now()) }
-    }
-
-    /// Leaves it to the verdict.
-    fn keep(mut self) {
-        self.of = None;
-    }
-}
-
-impl Drop for Reserved<'_> {
-    fn drop(&mut self) {
-        if let Some((master, key)) = self.of.take() {
-            self.ledger.withdraw(&master, &key);
-        }
     }
 }
 

@@ -18,7 +18,7 @@ use policies::object::NamespacedName;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::super::client::LookupError;
-use super::ledger::{Key, Ledger, Master, Places};
+use super::ledger::{Create, Key, Ledger, Master, Places};
 use super::live_count::Counted;
 
 /// How long a create waits for what became of the reservations before it. An API server stores what was admitted, and
@@ -101,6 +101,34 @@ impl Ask<'_> {
             (config_map.clone(), count)
         });
         decided.collect()
+    }
+}
+
+/// A reservation while it is looked whether there is a place: it ends where that does not come to its end.
+pub(crate) struct Reserved<'a> {
+    ledger: &'a Ledger,
+    of: Option<(Master, Key)>,
+    /// Its number.
+    pub(crate) number: u64,
+}
+
+impl<'a> Reserved<'a> {
+    pub(crate) fn new(ledger: &'a Ledger, create: Create) -> Self {
+        let of = Some((create.master.clone(), create.key.clone()));
+        Self { ledger, of, number: ledger.reserve(create, Instant::now().into_std()) }
+    }
+
+    /// Leaves it to the verdict.
+    pub(crate) fn keep(mut self) {
+        self.of = None;
+    }
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        if let Some((master, key)) = self.of.take() {
+            self.ledger.withdraw(&master, &key);
+        }
     }
 }
 

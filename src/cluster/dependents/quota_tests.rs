@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use proptest::prelude::*;
 use tokio::time::sleep;
 
+use super::super::ledger::Shown;
 use super::super::ledger::tests::{create, record};
-use super::super::ledger::{Create, Shown};
 use super::super::live_count::LiveCounts;
 use super::*;
 
@@ -184,6 +184,20 @@ async fn threat_58_a_review_without_a_verdict_frees_its_place_at_once() {
     let (admitted, decided) = second.await.unwrap();
     assert!(admitted && decided - ended < Duration::from_millis(20));
     assert_eq!(world.counts.load(Ordering::Relaxed), 0, "nobody had to be asked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn threat_58_a_review_whose_caller_is_gone_while_it_waits_frees_its_place() {
+    let ledger = Ledger::default();
+    let reserved = |name: &str| Reserved::new(&ledger, create("eod", name));
+    let count = || ledger.places(&create("eod", "").master, None, u64::MAX, now()).values().next().map(|p| p.reserved);
+    reserved("kept").keep();
+    let _gone = tokio::time::timeout(Duration::from_millis(10), async {
+        let _reserved = reserved("gone");
+        std::future::pending::<()>().await;
+    })
+    .await;
+    assert_eq!(count(), Some(1));
 }
 
 #[tokio::test(start_paused = true)]
