@@ -66,6 +66,10 @@ impl webhooks::Asking for Cluster {
     fn tell(&self, request: &Request, situation: &Situation, verdict: &Verdict) {
         Self::tell(self, request, situation, verdict);
     }
+
+    fn dropped(&self, request: &Request, situation: &Situation) {
+        Self::dropped(self, request, situation);
+    }
 }
 
 /// Template ConfigMaps are read as by themselves, and asked about.

@@ -35,9 +35,9 @@ pub(crate) struct Deadline {
 }
 
 /// What a step of [`effort`] takes, nanoseconds.
-const STEP: u64 = 5;
+const STEP: u64 = 1;
 /// The most steps that a verdict may be expected to take on a thread that serves: a millisecond.
-const INLINE: u64 = 200_000;
+const INLINE: u64 = 1_000_000;
 /// What parsing and judging a byte is expected to take, nanoseconds. What it took is charged afterwards.
 const BYTE: u64 = 20;
 /// What linting is expected to take, nanoseconds. Nothing is known of it before.
