@@ -266,13 +266,7 @@ impl<'a> Walk<'a> {
     }
 
     /// A list hole takes these elements.
-    fn take(
-        &mut self,
-        parameter: usize,
-        values: &'a [Value],
-        shape: Shape<'static>,
-        alone: bool,
-    ) -> Result<(), Miss> {
+    fn take(&mut self, parameter: usize, values: &'a [Value], shape: Shape<'static>, alone: bool) -> Result<(), Miss> {
         let declared = self.parameters.all.get(parameter).ok_or(Miss::Unsure)?;
         if values.is_empty() && (alone || declared.optional) {
             return Err(Miss::Unsure);
