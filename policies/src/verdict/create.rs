@@ -71,7 +71,8 @@ pub(crate) fn judge(request: &Request, situation: &Situation, budget: &Budget) -
         }
         Ok(admission)
     };
-    let mut search = Search { attempts: &attempts, context: &context, open: Vec::new(), nearest: Nearest::default() };
+    let mut search =
+        Search { attempts: &attempts, context: &context, open: Vec::new(), nearest: Nearest::default(), untold: None };
     for (position, candidate) in candidates.into_iter().filter(named).enumerate() {
         if let Some((candidate, bindings, instructed, form)) = search.next(position, candidate)? {
             return admit(candidate, bindings, instructed, &form);
@@ -80,7 +81,7 @@ pub(crate) fn judge(request: &Request, situation: &Situation, budget: &Budget) -
     if let Some((candidate, bindings, instructed, form)) = search.the_long_way()? {
         return admit(candidate, bindings, instructed, &form);
     }
-    let refusal = search.nearest.refuse(&attempts, &context);
+    let refusal = search.untold.unwrap_or_else(|| search.nearest.refuse(&attempts, &context));
     Err(grant::while_compiling(refusal, situation, caller))
 }
 
@@ -91,6 +92,8 @@ struct Search<'a, 's> {
     /// Those so far of which the long way tells.
     open: Vec<(usize, Candidate<'a>)>,
     nearest: Nearest<'a>,
+    /// Why it was not found out of some of them.
+    untold: Option<Refusal>,
 }
 
 /// A candidate that admits an object, in a form of it.
@@ -105,7 +108,7 @@ impl<'a> Search<'a, '_> {
             Look::Same(bindings) => {
                 match self.the_long_way() {
                     // What is proven needs no more work.
-                    Err(refusal) if refusal.cause == Cause::TooLarge => {}
+                    Err(refusal) if refusal.cause == Cause::TooLarge => self.untold = Some(refusal),
                     outcome => {
                         if let Some(admitting) = outcome? {
                             return Ok(Some(admitting));

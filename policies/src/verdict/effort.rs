@@ -47,8 +47,7 @@ pub fn effort(request: &Request, situation: &Situation) -> u64 {
         (Some(old), Some(new)) => changes(old, new),
         _ => 1,
     };
-    let applied = sizes.iter().any(|size| *size > 0)
-        && [&request.object, &request.old_object].into_iter().flatten().any(is_applied);
+    let applied = [&request.object, &request.old_object].into_iter().flatten().any(is_applied);
     let mut steps = object;
     for name in &caller.wish.manifests {
         let Some(set) = situation.library.sets.get(name) else { continue };

@@ -26,8 +26,8 @@ enum Turn<'v> {
     Element(usize, Option<(&'v str, &'v str)>),
 }
 
-struct Contrast<'v, 'w> {
-    walk: Walk<'w>,
+struct Contrast<'v> {
+    walk: Walk<'v>,
     /// The shape of the whole object.
     shape: Shape<'static>,
     trail: Vec<Turn<'v>>,
@@ -47,11 +47,11 @@ enum Unlike<'v> {
 }
 
 /// None where it gives up, or where there is no difference.
-pub(super) fn contrast(
-    plan: &Plan,
-    template: &Template,
-    object: &Value,
-    context: &Context<'_>,
+pub(super) fn contrast<'v>(
+    plan: &'v Plan,
+    template: &'v Template,
+    object: &'v Value,
+    context: &Context<'v>,
     marked: Marked,
 ) -> Option<Vec<Difference>> {
     let (Node::Map(entries), Value::Object(fields)) = (&plan.root, object) else { return None };
@@ -142,7 +142,7 @@ fn path(trail: &[Turn<'_>]) -> Path {
     Path::from_steps(steps.collect())
 }
 
-impl<'v> Contrast<'v, '_> {
+impl<'v> Contrast<'v> {
     fn root(
         &mut self,
         entries: &'v Entries,
@@ -241,7 +241,7 @@ impl<'v> Contrast<'v, '_> {
     }
 
     /// A text in the wrong form is told only outside lists, whose elements it might pair in another way.
-    fn hole(&mut self, place: &Place, value: &Value) -> Option<()> {
+    fn hole(&mut self, place: &Place, value: &'v Value) -> Option<()> {
         let Err(miss) = self.walk.hole(place, value) else { return Some(()) };
         let (Miss::Sure, Pattern::Text(text), Some(shown)) = (miss, &place.pattern, value.as_str()) else {
             return None;

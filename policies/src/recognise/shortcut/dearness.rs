@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use crate::parameter::Parameters;
 use crate::recognise::work::{self, CONTRASTING, COPYING, HOLDING, RESHAPING};
 use crate::recognise::{absent, uses};
 use crate::template::{Element, Hole, Pattern, Template};
@@ -27,7 +26,7 @@ impl Dearness {
         let parameters = &template.parameters;
         let mut found = Self { weight: work::weight(&template.pattern), ..Self::default() };
         let mut places = HashMap::new();
-        found.walk(&template.pattern, parameters, &mut places);
+        found.walk(&template.pattern, &mut places);
         found.uses = places.values().copied().max().unwrap_or(0);
         let dearest = uses(&template.pattern).into_iter().filter_map(|index| parameters.all.get(index));
         found.price = dearest.map(|parameter| work::price(&parameter.schema).each).max().unwrap_or(1);
@@ -35,7 +34,7 @@ impl Dearness {
         found
     }
 
-    fn walk(&mut self, pattern: &Pattern, parameters: &Parameters, places: &mut HashMap<usize, u64>) {
+    fn walk(&mut self, pattern: &Pattern, places: &mut HashMap<usize, u64>) {
         match pattern {
             Pattern::Literal(_) | Pattern::Hole(Hole::Given(_)) => {}
             Pattern::Hole(Hole::Declared(index)) => *places.entry(*index).or_default() += 1,
@@ -48,12 +47,12 @@ impl Dearness {
                     }
                 }
             }
-            Pattern::Map(entries) => entries.iter().for_each(|(_, one)| self.walk(one, parameters, places)),
+            Pattern::Map(entries) => entries.iter().for_each(|(_, one)| self.walk(one, places)),
             Pattern::List(elements) => {
                 for element in elements.iter() {
                     self.rows += 1;
                     match element {
-                        Element::One(pattern) => self.walk(pattern, parameters, places),
+                        Element::One(pattern) => self.walk(pattern, places),
                         Element::Many(index) => *places.entry(*index).or_default() += 1,
                     }
                 }

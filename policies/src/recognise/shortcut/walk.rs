@@ -7,10 +7,11 @@ use serde_json::{Map, Value};
 use super::additions::additions;
 use super::plan::{Entries, List, Literal, Node, Place, Plan};
 use super::{Marked, Miss};
+use crate::budget::Budget;
 use crate::keys;
 use crate::parameter::{Bindings, Parameters};
 use crate::quantity::Quantity;
-use crate::recognise::{Context, Form};
+use crate::recognise::{Context, Form, work};
 use crate::render::Renderer;
 use crate::tables::{self, Facts, ListKind, SERVER_OWNED, Scalar, Shape};
 use crate::template::{Given, Hole, Pattern, Placement, Template};
@@ -21,11 +22,11 @@ const MARKED_MAPS: [&str; 2] = ["annotations", "labels"];
 /// Annotations by which injectors read more of an object than [`super::additions`] shows them.
 const ANNOTATED: [&str; 2] = ["kubernetes.io/limit-ranger", "container.apparmor.security.beta.kubernetes.io/"];
 
-pub(super) fn walk(
-    plan: &Plan,
-    template: &Template,
-    object: &Value,
-    context: &Context<'_>,
+pub(super) fn walk<'a>(
+    plan: &'a Plan,
+    template: &'a Template,
+    object: &'a Value,
+    context: &Context<'a>,
     marked: Marked,
 ) -> Result<Bindings, Miss> {
     let (Node::Map(entries), Value::Object(fields)) = (&plan.root, object) else { return Err(Miss::Unsure) };
@@ -33,8 +34,11 @@ pub(super) fn walk(
     let shown = fields.get("metadata").and_then(Value::as_object).ok_or(Miss::Unsure)?;
     let mut walk = Walk::new(template, context);
     // Templates of one kind differ in their names most often: those first.
-    walk.metadata(metadata, shown, marked)?;
-    walk.map(entries, fields, |name| name == "metadata" || plan.status && name == "status")?;
+    let outcome = walk
+        .metadata(metadata, shown, marked)
+        .and_then(|()| walk.map(entries, fields, |name| name == "metadata" || plan.status && name == "status"));
+    walk.settle_account()?;
+    outcome?;
     if !is_in_place(template, shown, context) || needs_more(shown) {
         return Err(Miss::Unsure);
     }
@@ -115,7 +119,26 @@ pub(super) struct Walk<'a> {
     absent: Vec<usize>,
     /// How many fields and elements the object has that the plan has not.
     pub(super) extras: usize,
+    /// What takes longer than all the rest, left until that is found to be the same.
+    later: Vec<Later<'a>>,
+    budget: Option<&'a Budget>,
+    /// Fields that were looked at.
+    visited: usize,
 }
+
+/// Long values that holes stand for.
+enum Later<'a> {
+    /// A list hole takes these.
+    Taken(usize, &'a [Value], Shape<'static>),
+    /// A hole is this.
+    Whole(usize, &'a Value),
+    /// Variables, whose names must differ.
+    Variables(&'a [Value]),
+}
+
+/// From how many elements on a list is long, and from how many bytes on a text is.
+const LONG_LIST: usize = 64;
+const LONG_TEXT: usize = 4096;
 
 impl<'a> Walk<'a> {
     pub(super) fn new(template: &'a Template, context: &Context<'a>) -> Self {
@@ -126,17 +149,42 @@ impl<'a> Walk<'a> {
             bound: vec![None; template.parameters.all.len()],
             absent: Vec::new(),
             extras: 0,
+            later: Vec::new(),
+            budget: context.budget,
+            visited: 0,
         }
     }
 
     /// What was bound; none where a hole is absent in one place and not in another.
-    pub(super) fn finish(self) -> Option<Bindings> {
+    pub(super) fn finish(mut self) -> Option<Bindings> {
+        for later in std::mem::take(&mut self.later) {
+            match later {
+                Later::Taken(parameter, values, shape) => self.bind_taken(parameter, values, shape),
+                Later::Whole(index, value) => self.bind_whole(index, value, Miss::Unsure),
+                Later::Variables(values) if differ(values, "name") => Ok(()),
+                Later::Variables(_) => Err(Miss::Unsure),
+            }
+            .ok()?;
+        }
         let absent = |index: &usize| self.bound.get(*index).is_some_and(Option::is_none);
         let agree = self.absent.iter().all(absent);
         agree.then(|| Bindings { declared: self.bound, given: self.given.clone() })
     }
 
-    fn metadata(&mut self, entries: &Entries, shown: &Map<String, Value>, marked: Marked) -> Result<(), Miss> {
+    /// Takes the steps of what was looked at.
+    ///
+    /// # Errors
+    /// Where there were not so many left.
+    fn settle_account(&mut self) -> Result<(), Miss> {
+        let steps = std::mem::take(&mut self.visited) * work::LOOK;
+        self.spend(steps as u64)
+    }
+
+    fn spend(&self, steps: u64) -> Result<(), Miss> {
+        self.budget.map_or(Ok(()), |budget| budget.spend(steps)).map_err(|_| Miss::Unsure)
+    }
+
+    fn metadata(&mut self, entries: &Entries, shown: &'a Map<String, Value>, marked: Marked) -> Result<(), Miss> {
         if names_differ(entries, shown, self.form) {
             return Err(Miss::Sure);
         }
@@ -159,9 +207,10 @@ impl<'a> Walk<'a> {
     fn map(
         &mut self,
         entries: &Entries,
-        object: &Map<String, Value>,
+        object: &'a Map<String, Value>,
         aside: impl Fn(&str) -> bool,
     ) -> Result<(), Miss> {
+        self.visited += entries.len().max(object.len());
         let mut fields = object.iter().filter(|(name, _)| !aside(name)).peekable();
         for (name, node) in entries.iter().filter(|(name, _)| !aside(name)) {
             // Nearly always the next one is the one.
@@ -179,7 +228,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn node(&mut self, node: &Node, value: &Value) -> Result<(), Miss> {
+    fn node(&mut self, node: &Node, value: &'a Value) -> Result<(), Miss> {
         match (node, value) {
             (Node::Literal(literal), value) if literal.value == *value => Ok(()),
             (Node::Literal(literal), value) => Err(literal.miss(value)),
@@ -190,7 +239,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    pub(super) fn list(&mut self, list: &List, values: &[Value]) -> Result<(), Miss> {
+    pub(super) fn list(&mut self, list: &List, values: &'a [Value]) -> Result<(), Miss> {
+        self.visited += list.elements.len();
         let spare = values.len().checked_sub(list.elements.len()).ok_or(Miss::Unsure)?;
         let (many, taken) = match list.many {
             Some((_, before, _)) => (before, spare),
@@ -208,21 +258,35 @@ impl<'a> Walk<'a> {
             Some((parameter, _, shape)) => self.take(parameter, middle, shape, list.elements.is_empty())?,
             None => self.extras += spare,
         }
+        if list.variables && values.len() > LONG_LIST {
+            self.later.push(Later::Variables(values));
+            return Ok(());
+        }
         if list.variables && !differ(values, "name") { Err(Miss::Unsure) } else { Ok(()) }
     }
 
     /// A list hole takes these elements.
-    fn take(&mut self, parameter: usize, values: &[Value], shape: Shape<'_>, alone: bool) -> Result<(), Miss> {
+    fn take(&mut self, parameter: usize, values: &'a [Value], shape: Shape<'static>, alone: bool) -> Result<(), Miss> {
         let declared = self.parameters.all.get(parameter).ok_or(Miss::Unsure)?;
         if values.is_empty() && (alone || declared.optional) {
             return Err(Miss::Unsure);
         }
+        if values.len() > LONG_LIST {
+            self.later.push(Later::Taken(parameter, values, shape));
+            return Ok(());
+        }
+        self.bind_taken(parameter, values, shape)
+    }
+
+    fn bind_taken(&mut self, parameter: usize, values: &[Value], shape: Shape<'static>) -> Result<(), Miss> {
+        let declared = self.parameters.all.get(parameter).ok_or(Miss::Unsure)?;
         let taken = Value::Array(values.to_vec());
+        self.spend(work::of_accepting(&declared.schema, &taken).saturating_mul(TAKING))?;
         let fit = values.iter().all(|value| tables::stays(shape, value)) && declared.schema.accepts(&taken).is_ok();
         if fit { self.bind(parameter, taken) } else { Err(Miss::Unsure) }
     }
 
-    pub(super) fn hole(&mut self, place: &Place, value: &Value) -> Result<(), Miss> {
+    pub(super) fn hole(&mut self, place: &Place, value: &'a Value) -> Result<(), Miss> {
         if !tables::stays(place.shape, value) || place.image && !value.as_str().is_some_and(tables::is_pulled_once) {
             return Err(Miss::Unsure);
         }
@@ -232,6 +296,7 @@ impl<'a> Walk<'a> {
         match &place.pattern {
             Pattern::Text(text) => {
                 let shown = value.as_str().ok_or(Miss::Unsure)?;
+                self.spend(work::of_text(text, shown.len(), self.parameters))?;
                 // Where all its holes are bound, a text is rendered sooner than cut.
                 if text.renders(&self.bound, self.given, shown) {
                     return Ok(());
@@ -246,12 +311,19 @@ impl<'a> Walk<'a> {
                 Some(text) if value == text => Ok(()),
                 _ => Err(Miss::Unsure),
             },
-            Pattern::Hole(Hole::Declared(index)) => match self.parameters.all.get(*index) {
-                Some(parameter) if parameter.schema.accepts(value).is_ok() => self.bind(*index, value.clone()),
-                _ => Err(miss),
-            },
+            Pattern::Hole(Hole::Declared(index)) if is_long(value) => {
+                self.later.push(Later::Whole(*index, value));
+                Ok(())
+            }
+            Pattern::Hole(Hole::Declared(index)) => self.bind_whole(*index, value, miss),
             Pattern::Literal(_) | Pattern::Map(_) | Pattern::List(_) => Err(Miss::Unsure),
         }
+    }
+
+    fn bind_whole(&mut self, index: usize, value: &Value, miss: Miss) -> Result<(), Miss> {
+        let declared = self.parameters.all.get(index).ok_or(miss)?;
+        self.spend(work::of_accepting(&declared.schema, value))?;
+        if declared.schema.accepts(value).is_ok() { self.bind(index, value.clone()) } else { Err(miss) }
     }
 
     /// One name used twice stands for one value.
@@ -283,6 +355,18 @@ impl<'a> Walk<'a> {
             }
             _ => Err(Miss::Unsure),
         }
+    }
+}
+
+/// In times that a list is held against its schema: it is copied, and its names are compared.
+const TAKING: u64 = 2;
+
+fn is_long(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.len() > LONG_TEXT,
+        Value::Array(values) => values.len() > LONG_LIST,
+        Value::Object(fields) => fields.len() > LONG_LIST,
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 
