@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::watch::{Watchable, Watched};
 
 /// How many objects are listed at once where annotations may be large.
-pub(crate) const FEW: u32 = 16;
+pub(crate) const FEW: u32 = 4;
 
 /// A revision of an object.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
