@@ -75,8 +75,9 @@ impl World {
         installation.start_webhook().unwrap();
         installation.cluster.namespace_named("trading").unwrap();
         installation.cluster.apply(&manifests::post_trade("trading")).unwrap();
-        let trading = installation.bare("trading", "post-trade").unwrap();
+        let mut trading = installation.bare("trading", "post-trade").unwrap();
         trading.until_known(&object(&manifests::report("probe", "10m"))).unwrap();
+        trading.api = trading.api.patient(SLOWEST);
         let mut slow = installation.bare("authors", "slow").unwrap();
         // It does not ask again when it is told to.
         slow.api = slow.api.patient(Duration::ZERO);

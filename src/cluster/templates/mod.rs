@@ -144,13 +144,9 @@ impl Templates {
                 compiling.push(async move { (name, content, made.await) });
             }
             if known.is_due(now, changes.is_empty()) {
-                self.publish(&mut known, now);
+                self.publish(&mut known, now, &mut as_of);
             }
-            if known.is_fresh()
-                && let Some(at) = as_of.take()
-            {
-                self.pulse.beat(at);
-            }
+            self.beat(&known, &mut as_of);
             let full_until = known.is_full_until(now);
             let wake_at = known.wake_at().into_iter().chain(full_until).min();
             tokio::select! {
@@ -180,14 +176,25 @@ impl Templates {
         }
     }
 
-    fn publish(&self, known: &mut Known, now: tokio::time::Instant) {
+    fn publish(&self, known: &mut Known, now: tokio::time::Instant, as_of: &mut Option<Instant>) {
         self.current.store(Arc::new(known.publish(now, Timestamp::now())));
+        // Whoever is told of a change asks at once whether it may be judged by, and not again until the next one.
+        self.beat(known, as_of);
         self.changed.send_modify(|count| *count += 1);
         if let Some(count) = known.first_list_waits_for() {
             self.pulse.ail(format!(
                 "{count} of them are still being compiled, for which it waits {} s at most",
                 PATIENCE_IN_ALL.as_secs()
             ));
+        }
+    }
+
+    /// What is known is as the API server had it, if all of it is published.
+    fn beat(&self, known: &Known, as_of: &mut Option<Instant>) {
+        if known.is_fresh()
+            && let Some(at) = as_of.take()
+        {
+            self.pulse.beat(at);
         }
     }
 }

@@ -105,8 +105,6 @@ impl World {
             }
             let changed = tokio::time::timeout(Duration::from_secs(120), self.changes.changed()).await;
             assert!(changed.is_ok(), "it never comes: {stand:?}");
-            // What is published is then fit to be judged by, or not.
-            tokio::task::yield_now().await;
         }
     }
 
@@ -320,6 +318,22 @@ async fn a_compile_that_panics_leaves_its_config_map_broken_and_no_other() {
     let set = &last.library.sets[&NamespacedName::new("trading", "a")];
     assert_eq!((set.uid.as_str(), set.version.as_str(), set.usable()), ("uid-a", "1", false));
     assert_eq!(set.problems[0].severity, Severity::Error);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_told_of_the_first_list_may_judge_by_it() {
+    for _ in 0..200 {
+        let world = World::new();
+        let (templates, mut changes) = (Arc::clone(&world.templates), world.templates.changes());
+        // It asks when it is told, and never otherwise.
+        let told = tokio::spawn(async move {
+            while templates.snapshot().is_err() {
+                changes.changed().await.unwrap();
+            }
+        });
+        world.list(&[("a", "x")]).await;
+        tokio::time::timeout(Duration::from_secs(60), told).await.unwrap().unwrap();
+    }
 }
 
 #[tokio::test]
