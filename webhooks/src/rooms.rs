@@ -243,3 +243,75 @@ impl Drop for Room {
 fn gauge(bytes: usize) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::allow_attributes, reason = "tests")]
+
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+
+    use futures::poll;
+    use prometheus_client::registry::Registry;
+
+    use super::*;
+    use crate::metrics::{Metrics, Queue};
+
+    fn rooms(patience: Duration) -> Rooms {
+        let limits = Limits { in_flight: 4 << 20, waiting: 4, patience, ..Limits::default() };
+        let metrics = Metrics::register(&mut Registry::default());
+        Rooms::new(limits, metrics.in_flight(), metrics.queue(Queue::Bodies))
+    }
+
+    fn sender(port: u16) -> Sender {
+        Sender { address: Ipv4Addr::LOCALHOST.into(), port }
+    }
+
+    #[tokio::test]
+    async fn who_waits_gets_what_is_given_back_and_nobody_waits_in_vain_for_long() {
+        let rooms = rooms(Duration::from_secs(60));
+        let first = rooms.reserve(Load::Review, sender(1), 500 << 10).await.unwrap();
+        let held = rooms.reserve(Load::Review, sender(1), 1500 << 10).await.unwrap();
+        let mut waiting = Box::pin(rooms.reserve(Load::Review, sender(1), 600 << 10));
+        assert!(poll!(&mut waiting).is_pending());
+        assert!(rooms.reserve(Load::Review, sender(2), 100 << 10).await.is_some(), "another goes before");
+        assert!(rooms.reserve(Load::Review, sender(1), 1).await.is_some(), "small ones have their own lane");
+        assert!(rooms.reserve(Load::Lint, sender(1), 1 << 20).await.is_some(), "and so have ConfigMaps");
+        drop(held);
+        assert_eq!(waiting.await.unwrap().size(), 600 << 10);
+        drop(first);
+        assert_eq!(rooms.shared.in_flight.get(), 0, "all is given back");
+        assert!(rooms.shared.lock().waiting.is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_waits_too_long_or_in_too_great_a_crowd_has_none() {
+        let rooms = rooms(Duration::ZERO);
+        let _held = rooms.reserve(Load::Review, sender(1), 2 << 20).await.unwrap();
+        assert!(rooms.reserve(Load::Review, sender(1), 2 << 20).await.is_none(), "patience ends");
+        assert!(rooms.shared.lock().waiting.is_empty());
+
+        let rooms = self::rooms(Duration::from_secs(60));
+        let _held = rooms.reserve(Load::Review, sender(1), 2 << 20).await.unwrap();
+        let mut waiting = Vec::new();
+        for _ in 0..2 {
+            waiting.push(Box::pin(rooms.reserve(Load::Review, sender(1), 2 << 20)));
+            assert!(poll!(waiting.last_mut().unwrap()).is_pending());
+        }
+        assert!(rooms.reserve(Load::Review, sender(1), 2 << 20).await.is_none(), "it has its share of the places");
+    }
+
+    #[tokio::test]
+    async fn a_room_grows_where_there_is_room_and_shrinks() {
+        let rooms = rooms(Duration::ZERO);
+        let room = rooms.reserve(Load::Review, sender(1), 1).await.unwrap();
+        assert_eq!(room.size(), LEAST);
+        assert!(room.resize(1 << 20), "into the lane of large ones");
+        assert!(!room.resize(4 << 20));
+        assert_eq!((room.size(), rooms.shared.in_flight.get()), (1 << 20, 1 << 20));
+        assert!(room.resize(0));
+        assert_eq!(room.size(), LEAST);
+        drop(room);
+        assert_eq!(rooms.shared.in_flight.get(), 0);
+    }
+}
