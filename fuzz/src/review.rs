@@ -3,9 +3,9 @@
 #[path = "../../webhooks/src/review/mod.rs"]
 pub mod wire;
 
-use policies::request::{Operation, Phase};
+use policies::request::{Operation, Phase, Request};
 use serde_json::Value;
-use wire::{Answer, Denial, HEAD, MAX_DEPTH, parse, uid_from_head};
+use wire::{Answer, Denial, HEAD, MAX_DEPTH, claims, parse, uid_from_head};
 
 /// Reads the bytes as a review.
 pub fn run(data: &[u8]) {
@@ -24,6 +24,7 @@ pub fn run(data: &[u8]) {
                     Operation::Delete => assert!(request.old_object.is_some()),
                     Operation::Connect => {}
                 }
+                claimed(data, request);
                 answered(&request.uid);
             }
             Err(rejected) => {
@@ -41,6 +42,18 @@ pub fn run(data: &[u8]) {
         && let Ok(review) = parse(Phase::Validating, data)
     {
         assert_eq!(early, review.request.uid, "{said}");
+    }
+}
+
+/// What the head claims is what the whole says, where it is found and has no escape: a sender has no more turns by it.
+fn claimed(data: &[u8], request: &Request) {
+    let claims = claims(data);
+    let said = [
+        (claims.namespace, request.namespace.as_deref().unwrap_or_default()),
+        (claims.username, request.user.username.as_str()),
+    ];
+    for (claim, said) in said {
+        assert!(claim.is_empty() || claim.contains('\\') || claim == said, "{claim:?} is claimed, and {said:?} said");
     }
 }
 
