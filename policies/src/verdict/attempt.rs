@@ -200,7 +200,7 @@ impl<'a> Attempts<'a> {
         let mut bindings = match bindings {
             Some(bindings) => bindings,
             None => {
-                if !context.spend(work::CONTRASTING * form.size()) {
+                if !context.spend(form.size() / work::CONTRASTED) {
                     return Err(too_much(candidate));
                 }
                 if let Some(differences) = recognise::contrast(template, object, context, Marked::Maybe) {
