@@ -128,8 +128,9 @@ pub(super) fn search(
 
 /// How often an object may be held against `template` without some of its holes.
 pub(super) fn most_tries(template: &Template) -> usize {
+    // Each of them, then each of the others with that one, and so on; and those that are sure at once.
     let candidates = candidates(template).len();
-    if candidates == 0 { 0 } else { TRIES }
+    (candidates * (candidates + 3) / 2).min(TRIES)
 }
 
 /// What the holes of `template` may be where the object shows something else; nothing where each is seen at its place.

@@ -60,7 +60,12 @@ pub(super) fn finish(
         found.taken.iter().rev().map(|taken| (taken.path.steps(), taken.parameter)).collect();
     let items_of = |difference: &Difference| items_of(difference, &takers, template);
     drop_aliases(&mut differences);
-    differences.sort_by_cached_key(|difference| rank(difference, items_of(difference).is_some()));
+    let rank = |difference: &Difference| rank(difference, items_of(difference).is_some());
+    if differences.len() > MOST {
+        differences.sort_by_cached_key(rank)
+    } else {
+        differences.sort_by_key(rank)
+    }
     differences.dedup_by(|later, earlier| later.path == earlier.path && later.got == earlier.got);
     differences.truncate(MOST);
     for difference in &mut differences {

@@ -10,7 +10,7 @@ use crate::template::{Element, Hole, Pattern};
 use crate::text::{Part, TextPattern};
 
 /// Looking at one thing.
-pub(crate) const LOOK: usize = 32;
+pub(crate) const LOOK: usize = 16;
 /// Bringing a value nearer to its schema, in times that it is held against it.
 pub(super) const RESHAPING: u64 = 8;
 /// Holding an object against a template, all of it: to bind, render, complete and compare, for each of [`size`].
@@ -21,8 +21,8 @@ pub(crate) const COPYING: u64 = 4;
 const STATE: u64 = 4;
 /// A state, made part of a table.
 const TABLED: u64 = 256;
-/// Comparing an object with a prepared template, for each of [`size`].
-pub(crate) const CONTRASTING: u64 = 2;
+/// Comparing an object with a prepared template: for so many of [`size`] a step.
+pub(crate) const CONTRASTED: u64 = 2;
 
 /// A value, for what goes along it once: 16 for each, one for each byte of its texts.
 pub(crate) fn size(value: &Value) -> u64 {

@@ -36,10 +36,7 @@ pub(super) enum Look {
     /// The template renders it.
     Same(Bindings),
     /// It differs, whatever the holes stand for.
-    Other {
-        /// Whether it has a name that the template could give.
-        named: bool,
-    },
+    Other,
     /// The long way tells.
     Open,
 }
@@ -61,7 +58,7 @@ impl<'a> Form<'a> {
     }
 
     fn size(&self) -> u64 {
-        *self.size.get_or_init(|| work::size(&self.object))
+        *self.size.get_or_init(|| size(&self.object))
     }
 
     /// The object, where sidecars were moved in it.
@@ -102,20 +99,22 @@ impl<'a> Attempts<'a> {
     /// A quick look at the object.
     pub(super) fn look(&self, candidate: &Candidate<'a>, context: &Context<'_>) -> Look {
         let template = candidate.template;
-        // Among many variants nearly all are for another name.
-        if recognise::is_named_otherwise(template, self.object, context) {
-            return Look::Other { named: false };
+        // To move sidecars takes a copy of the object.
+        if template.sidecars.is_some() && self.moves && self.is_named_otherwise(candidate, context) {
+            return Look::Other;
         }
-        let form = self.form(candidate, context);
-        if let Ok(bindings) = self.by_shortcut(template, &form, context) {
-            return match bindings {
-                Ok(bindings) => Look::Same(bindings),
-                // It may differ in what the cluster adds alone.
-                Err(Miss::Sure) if candidate.set.accepted.is_empty() => Look::Other { named: true },
-                Err(_) => Look::Open,
-            };
+        match self.by_shortcut(template, &self.form(candidate, context), context) {
+            Ok(Ok(bindings)) => Look::Same(bindings),
+            // It may differ in what the cluster adds alone.
+            Ok(Err(Miss::Sure)) if candidate.set.accepted.is_empty() => Look::Other,
+            Ok(Err(_)) if self.is_named_otherwise(candidate, context) => Look::Other,
+            _ => Look::Open,
         }
-        Look::Open
+    }
+
+    /// Whether the object has another name than the template could give.
+    pub(super) fn is_named_otherwise(&self, candidate: &Candidate<'_>, context: &Context<'_>) -> bool {
+        recognise::is_named_otherwise(candidate.template, self.object, context)
     }
 
     /// With the bindings that a quick look found, or the long way; then without what the ConfigMap accepts.
@@ -200,7 +199,7 @@ impl<'a> Attempts<'a> {
         let mut bindings = match bindings {
             Some(bindings) => bindings,
             None => {
-                if !context.spend(work::CONTRASTING * form.size()) {
+                if !context.spend(form.size() / work::CONTRASTED) {
                     return Err(too_much(candidate));
                 }
                 if let Some(differences) = recognise::contrast(template, object, context, Marked::Maybe) {
@@ -228,6 +227,18 @@ impl<'a> Attempts<'a> {
             }
         }
     }
+}
+
+/// As [`work::size`], without the server's notes, which nothing compares.
+fn size(object: &Value) -> u64 {
+    let Value::Object(fields) = object else { return work::size(object) };
+    let of = |(name, value): (&String, &Value)| match (name.as_str(), value) {
+        ("metadata", Value::Object(metadata)) => {
+            metadata.iter().filter(|(name, _)| *name != "managedFields").map(|(_, value)| 32 + work::size(value)).sum()
+        }
+        _ => 32 + work::size(value),
+    };
+    fields.iter().map(of).sum()
 }
 
 /// No step is left.

@@ -103,7 +103,7 @@ impl<'a> Search<'a, '_> {
     fn next(&mut self, position: usize, candidate: Candidate<'a>) -> Result<Option<Admitting<'a>>, Refusal> {
         match self.attempts.look(&candidate, self.context) {
             // Among many variants nearly all differ at first sight. In what is told only where none admits it.
-            Look::Other { named } => self.nearest.set_aside(position, candidate, named),
+            Look::Other => self.nearest.set_aside(position, candidate),
             Look::Open => self.open.push((position, candidate)),
             Look::Same(bindings) => {
                 match self.the_long_way() {

@@ -25,8 +25,8 @@ const LONGEST_ROW: usize = 400;
 pub(super) struct Nearest<'a> {
     best: Option<Near<'a>>,
     compared: usize,
-    /// Candidates that were seen to differ at once, by how near they seem, and their position.
-    aside: Vec<(bool, usize, Candidate<'a>)>,
+    /// Candidates that were seen to differ at once, and their position.
+    aside: Vec<(usize, Candidate<'a>)>,
 }
 
 /// How an object differs from a template that does not admit it.
@@ -56,19 +56,24 @@ impl<'a> Nearest<'a> {
     }
 
     /// One that differs for sure, and may be compared when that is all there is to do.
-    pub(super) fn set_aside(&mut self, position: usize, candidate: Candidate<'a>, is_named: bool) {
-        self.aside.push((!is_named, position, candidate));
+    pub(super) fn set_aside(&mut self, position: usize, candidate: Candidate<'a>) {
+        self.aside.push((position, candidate));
     }
 
     /// Compares those that seem nearest, as many as may be, and words the refusal.
     pub(super) fn refuse(mut self, attempts: &Attempts<'a>, context: &Context<'_>) -> Refusal {
         let mut aside = std::mem::take(&mut self.aside);
-        aside.sort_by_key(|(otherwise, position, _)| (*otherwise, *position));
         let telling = Budget::of(TELLING);
         let attempts_context = context;
         let context = Context { budget: Some(&telling), ..*context };
         let mut left = aside.len();
-        for (_, position, candidate) in &aside {
+        // Those for its name are nearer.
+        if aside.len() > 1 {
+            aside.sort_by_cached_key(|(position, candidate)| {
+                (attempts.is_named_otherwise(candidate, &context), *position)
+            });
+        }
+        for (position, candidate) in &aside {
             if self.compared >= COMPARED || context.is_exhausted() {
                 break;
             }
@@ -82,7 +87,7 @@ impl<'a> Nearest<'a> {
         }
         // It counts as the review's all the same.
         attempts_context.spend(TELLING - telling.left());
-        let first = aside.first().map(|(_, _, candidate)| *candidate);
+        let first = aside.first().map(|(_, candidate)| *candidate);
         match (self.best, first) {
             (Some(near), _) => refused_by(near, left),
             (None, Some(candidate)) => untold(&candidate, left),

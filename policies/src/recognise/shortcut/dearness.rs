@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::recognise::work::{self, CONTRASTING, COPYING, HOLDING, RESHAPING};
+use crate::recognise::work::{self, COPYING, HOLDING, RESHAPING};
 use crate::recognise::{absent, uses};
 use crate::template::{Element, Hole, Pattern, Template};
 
@@ -68,7 +68,7 @@ impl Dearness {
             .saturating_mul(size.saturating_add(self.weight))
             .saturating_add(HOLDING.saturating_mul(rendered) / 2)
             .saturating_add(bytes.saturating_mul(1 + self.rows));
-        let before = (CONTRASTING + 2 * COPYING) * size + bytes;
+        let before = (1 + 2 * COPYING) * size + bytes;
         once.saturating_mul(1 + self.tries).saturating_add(before)
     }
 }
