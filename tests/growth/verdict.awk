@@ -1,4 +1,4 @@
-# Reads "instructions, case, factor, budget, answer" and says how each case grows.
+# Reads "instructions, case, factor, bound, answer" and says how each case grows.
 #
 # What a step costs is compared late and early: (c16 - c4) / 12 and (c4 - c1) / 3 instructions for each base more, which
 # no constant hides. They are alike where cost is linear. For n log2 n from n they are (L + 14/3) and (L + 8/3) with
@@ -6,7 +6,8 @@
 # add a little: 1.5 is allowed. n^2 alone makes 4 of it, and n^1.5 makes 2; n^2 beside what is linear is found once it
 # is half as much at 16.
 #
-# A case whose answer at 16 is the error of a budget is bounded, if it took less than the budget is worth.
+# A case whose answer at 16 is the error of a budget is bounded, if it took less than the budget is worth. So is one of
+# which 16 times its base is more than is ever read.
 #
 # With -v worst=2 the names of the two that grow fastest are printed for lints, reviews and searches, to be counted
 # together.
@@ -17,7 +18,7 @@ BEGIN {
 }
 {
   if (!($2 in seen)) { order[++cases] = $2; seen[$2] = 1 }
-  cost[$2, $3] = $1; budget[$2, $3] = $4
+  cost[$2, $3] = $1; bound[$2, $3] = $4
 }
 function growth(name,    early, late) {
   early = (cost[name, 4] - cost[name, 1]) / 3; late = (cost[name, 16] - cost[name, 4]) / 12
@@ -30,7 +31,7 @@ END {
       first = second = ""
       for (c = 1; c <= cases; c++) {
         name = order[c]
-        if (index(name, sides[s] " ") != 1 || name ~ / again$/) continue
+        if (index(name, sides[s] " ") != 1 || name ~ / again$/ || bound[name, 16] != "-") continue
         if (first == "" || growth(name) > growth(first)) { second = first; first = name }
         else if (second == "" || growth(name) > growth(second)) second = name
       }
@@ -42,7 +43,8 @@ END {
   for (c = 1; c <= cases; c++) {
     name = order[c]
     note = ""
-    if (budget[name, 16] == "budget") note = cost[name, 16] > most_bounded ? "BEYOND ITS BUDGET" : "bounded"
+    if (bound[name, 16] == "budget") note = cost[name, 16] > most_bounded ? "BEYOND ITS BUDGET" : "bounded"
+    else if (bound[name, 16] == "capped") note = "capped"
     else if (growth(name) > most && cost[name, 16] > 2 * cost[name, 1]) note = "GROWS TOO FAST"
     if (note ~ /[A-Z]/) bad++
     printf "%-44s %8.2f %8.2f %8.2f %6.2f  %s\n", name, cost[name, 1] / 1e6, cost[name, 4] / 1e6, cost[name, 16] / 1e6, growth(name), note

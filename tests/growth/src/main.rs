@@ -1,7 +1,7 @@
 //! Runs every case at 1, 4 and 16 times its base, for callgrind to count: `tests/growth/run`.
 //!
 //! Without arguments each dimension alone; with two names of such cases both together. A line for each count: the
-//! case, the factor, and the answer; with GROWTH_TIMED set also the time.
+//! case, the factor, what bounds it (the error of a budget, or that no larger one is read), and the answer; with GROWTH_TIMED set also the time.
 
 use std::hint::black_box;
 
@@ -38,7 +38,11 @@ fn main() {
                 };
                 let again = if time == 0 { "" } else { " again" };
                 let Answer(text) = &answer;
-                let bounded = if answer.is_budgets() { "budget" } else { "-" };
+                let bounded = match (answer.is_budgets(), case.is_capped) {
+                    (true, _) => "budget",
+                    (false, true) => "capped",
+                    (false, false) => "-",
+                };
                 println!("{}{again}\t{factor}\t{bounded}\t{spent}{text}", case.name);
             }
         }

@@ -3,11 +3,16 @@
 use std::collections::BTreeMap;
 use std::hint::black_box;
 
+use policies::library::TemplateSet;
+use policies::object::NamespacedName;
 use policies::quantity::Quantity;
-use policies::{caller, lifetime, lint, yaml};
-use serde_json::Value;
+use policies::tables::Facts;
+use policies::{caller, essential, lifetime, lint, rbac, sample, yaml};
+use serde_json::{Value, json};
 
-use crate::work::Answer;
+use crate::genome::{Genome, Side};
+use crate::work::{self, Answer};
+use crate::world::Kind;
 
 /// One part by itself.
 pub struct Unit {
@@ -52,6 +57,30 @@ pub const ALL: &[Unit] = &[
         base: 2_000,
         make: |size| document(format!("{}\tx: [\n", "- x\n".repeat(size))),
     },
+    Unit {
+        name: "sample of holes",
+        base: 30,
+        make: |size| {
+            let set = set(Kind::Pod, &[("labels-with-holes", size)]);
+            Box::new(move || {
+                let sampled = set.templates.all().filter(|template| sample::sample(template, "trading").is_ok());
+                Answer(format!("{} sampled", sampled.count()))
+            })
+        },
+    },
+    Unit {
+        name: "roles of subresources",
+        base: 100,
+        make: |size| {
+            let set = set(Kind::Pod, &[("allow", size), ("accounts", size)]);
+            let master = NamespacedName::new("trading", "eod");
+            Box::new(move || {
+                let roles = rbac::roles([black_box(&set)], &master, &Facts::default(), rbac::Beside::Nothing);
+                Answer(format!("{} objects", roles.map_or(0, |roles| roles.len())))
+            })
+        },
+    },
+    Unit { name: "essential of containers", base: 100, make: essential_containers },
 ];
 
 fn quantity(text: String) -> Box<dyn Fn() -> Answer> {
@@ -71,6 +100,34 @@ fn wish(size: usize) -> Box<dyn Fn() -> Answer> {
     let names: Vec<_> = (0..size).map(|at| format!("templates-{at}")).collect();
     let annotations = BTreeMap::from([("fledged.io/manifests".to_owned(), names.join(","))]);
     Box::new(move || Answer(outcome(caller::Wish::from_annotations(black_box(&annotations), "trading").is_ok())))
+}
+
+fn essential_containers(size: usize) -> Box<dyn Fn() -> Answer> {
+    let names: Vec<_> = (0..size).map(|at| format!("c{at}")).collect();
+    // A label's value has 63 characters at most.
+    let labels = BTreeMap::from([("essential-containers".to_owned(), names[size - 8..].join("."))]);
+    let containers: Vec<_> = names.iter().map(|name| json!({"name": name})).collect();
+    let spec: essential::Spec = serde_json::from_value(json!({"containers": containers})).unwrap_or_default();
+    let statuses: Vec<_> = names.iter().map(|name| json!({"name": name, "state": {}})).collect();
+    let status: essential::Status =
+        serde_json::from_value(json!({"phase": "Running", "containerStatuses": statuses})).unwrap_or_default();
+    Box::new(move || {
+        let pod = essential::Pod {
+            labels: &labels,
+            of_job: false,
+            finalizers: &[],
+            told: false,
+            terminating: false,
+            spec: &spec,
+            status: Some(&status),
+        };
+        Answer(format!("{:?}", essential::judge(black_box(&pod))).chars().take(80).collect())
+    })
+}
+
+fn set(kind: Kind, sizes: &[(&'static str, usize)]) -> TemplateSet {
+    let world = Genome { side: Side::Author, kind, sizes: sizes.to_vec() }.world();
+    TemplateSet::load(&work::config_maps(&world).swap_remove(0))
 }
 
 fn outcome(is_read: bool) -> String {

@@ -31,7 +31,7 @@ impl Answer {
 }
 
 /// Words of the errors that end work which would be too much.
-const BUDGETS: [&str; 2] = ["takes more work than", "too large"];
+const BUDGETS: [&str; 4] = ["more work", "all the work that is allowed", "hold too much", "expand to too much"];
 
 /// What is held against it, how a review comes to its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

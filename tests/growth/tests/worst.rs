@@ -14,7 +14,7 @@ use growth::genome::{Genome, Side};
 use growth::work;
 
 /// How much slower this build may be than a release build.
-const MARGIN: u32 = 15;
+const MARGIN: u32 = 8;
 
 /// What makes reviews long.
 const REVIEWS: [&str; 10] = [
@@ -24,7 +24,7 @@ const REVIEWS: [&str; 10] = [
     "search Pod templates-by-end=100 env-of-a-list=15000",          // 3.8 s
     "search Pod templates-by-end=100 optional-absent=20 env=2000",  // 3.8 s
     "search Pod optional-absent=60 env-of-a-list=15000",            // 2.2 s
-    "review Pod branches=2000 args-of-a-list=8000",                 // 1.6 s
+    "review Pod branches=2000 args-of-a-list=8000",                 // 0.4 s at half of both
     "search Pod labels-that-misfit=20000",                          // 1.7 s
     "search Pod labels=40000",                                      // 1.4 s
     "search Job sidecars=8000",                                     // 1.0 s
@@ -32,10 +32,10 @@ const REVIEWS: [&str; 10] = [
 
 /// What makes lints and compiles long.
 const LINTS: [&str; 4] = [
-    "lint Pod empty-holes=150",                          // days
+    "lint Pod empty-holes=150",                          // 0.8 s at 48 holes
     "lint Pod env-names-with-holes=8000",                // 12.6 s
-    "lint Pod keys-of-enums=1900",                       // minutes
-    "lint Pod accounts=20000 accounts-of-templates=256", // a minute
+    "lint Pod keys-of-enums=1900",                       // 0.35 s at 384
+    "lint Pod accounts=20000 accounts-of-templates=256", // 0.7 s at 4096 accounts
 ];
 
 fn within(row: &str, budget: Duration) {

@@ -6,7 +6,7 @@ use serde_json::json;
 
 /// All of these.
 pub const ALL: &[Dimension] = &[
-    mistake("wrong-parameters", [36, 90], 20_000, |world, size| {
+    mistake("wrong-parameters", [25, 90], 20_000, |world, size| {
         world
             .parameters
             .extend((0..size.min(2_000)).map(|at| (format!("wrong{at}"), format!("{{type: strange{at}}}"))));
@@ -15,16 +15,16 @@ pub const ALL: &[Dimension] = &[
         let words: Vec<_> = (0..size).map(|at| format!("word{at}: x")).collect();
         world.declare("wrong", format!("{{type: string, {}}}", words.join(", ")));
     }),
-    mistake("wrong-enum", [330, 90], 50_000, |world, size| {
+    mistake("wrong-enum", [120, 90], 50_000, |world, size| {
         let all: Vec<_> = (0..size).map(|at| at.to_string()).collect();
         world.declare("wrong", format!("{{type: string, enum: [{}]}}", all.join(", ")));
     }),
-    mistake("enum-of-branches", [30, 30], 5_000, |world, size| {
+    mistake("enum-of-branches", [8, 30], 5_000, |world, size| {
         let texts: Vec<_> = (0..size).map(|at| format!("b{at}")).collect();
         let branches: Vec<_> = texts.iter().map(|text| format!("{{type: string, pattern: {text}}}")).collect();
         world.declare("branched", format!("{{enum: [{}], oneOf: [{}]}}", texts.join(", "), branches.join(", ")));
     }),
-    mistake("wrong-branches", [141, 90], 20_000, |world, size| {
+    mistake("wrong-branches", [38, 90], 20_000, |world, size| {
         let branches: Vec<_> = (0..size).map(|_| "{type: strange}".to_owned()).collect();
         world.declare("wrong", format!("{{oneOf: [{}]}}", branches.join(", ")));
     }),
@@ -53,7 +53,7 @@ pub const ALL: &[Dimension] = &[
         }
     })
     .on(&[Kind::Custom]),
-    mistake("structures-in-texts", [174, 90], 20_000, |world, size| {
+    mistake("structures-in-texts", [57, 90], 20_000, |world, size| {
         world.declare("structure", "{type: array, items: {type: string}}");
         for at in 0..size {
             world.set("/metadata/annotations", &format!("k{at}"), json!("x ${structure}"), None);
@@ -66,7 +66,7 @@ pub const ALL: &[Dimension] = &[
             world.set("/metadata/annotations", &format!("k{at}"), json!(format!("{at}${{one}}${{two}}")), None);
         }
     }),
-    mistake("short-booleans", [360, 90], 50_000, |world, size| {
+    mistake("short-booleans", [200, 90], 50_000, |world, size| {
         world.keys.push(("short.yaml".into(), format!("k:\n{}", "- yes\n".repeat(size))));
     }),
     mistake("no-manifests", [300, 90], 50_000, |world, size| {

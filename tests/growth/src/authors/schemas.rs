@@ -9,17 +9,17 @@ pub const ALL: &[Dimension] = &[
     Dimension::of("value-length", [2_000, 8_000], 900_000, |world, size| world.values.length = size)
         .anywhere()
         .callers(),
-    Dimension::of("enum", [276, 2_000], 100_000, |world, size| form(world, Form::Enum(size))).anywhere(),
-    Dimension::of("branches", [24, 24], 20_000, |world, size| form(world, Form::Branches(size))).anywhere(),
+    Dimension::of("enum", [47, 2_000], 100_000, |world, size| form(world, Form::Enum(size))).anywhere(),
+    Dimension::of("branches", [8, 8], 20_000, |world, size| form(world, Form::Branches(size))).anywhere(),
     Dimension::of("counted", [312, 108], 5_000, |world, size| form(world, Form::Counted(size))).anywhere(),
     Dimension::of("tangled", [6, 6], 2_000, |world, size| form(world, Form::Tangled(size))).anywhere(),
     Dimension::of("pattern-length", [256, 256], 4_096, |world, size| form(world, Form::Long(size))).anywhere(),
     Dimension::of("nested-one-of", [1, 1], 15, |world, size| form(world, Form::Nested(size))).anywhere(),
-    Dimension::of("images", [33, 1_200], 20_000, |world, size| form(world, Form::Images(size))).anywhere(),
-    Dimension::of("parameters", [24, 125], 2_000, unused).anywhere().authors(),
-    Dimension::of("properties", [24, 69], 20_000, properties).anywhere(),
+    Dimension::of("images", [21, 1_200], 20_000, |world, size| form(world, Form::Images(size))).anywhere(),
+    Dimension::of("parameters", [8, 125], 2_000, unused).anywhere().authors(),
+    Dimension::of("properties", [8, 30], 20_000, properties).anywhere(),
     Dimension::of("schema-depth", [1, 1], 15, depth).anywhere(),
-    Dimension::of("generated", [30, 30], 1_000, generated).on(&[crate::world::Kind::Secret]),
+    Dimension::of("generated", [8, 29], 1_000, generated).on(&[crate::world::Kind::Secret]),
 ];
 
 fn form(world: &mut World, form: Form) {

@@ -27,19 +27,19 @@ pub const ALL: &[Dimension] = &[
         }
     })
     .callers(),
-    Dimension::of("checked-labels", [900, 246], 20_000, |world, size| stored(world, size, Deed::Check))
+    Dimension::of("checked-labels", [900, 210], 20_000, |world, size| stored(world, size, Deed::Check))
         .anywhere()
         .callers(),
-    Dimension::of("updated-labels", [900, 246], 20_000, |world, size| stored(world, size, Deed::Update))
+    Dimension::of("updated-labels", [900, 210], 20_000, |world, size| stored(world, size, Deed::Update))
         .anywhere()
         .callers(),
-    Dimension::of("renewed-labels", [900, 390], 20_000, |world, size| stored(world, size, Deed::Renew))
+    Dimension::of("renewed-labels", [900, 210], 20_000, |world, size| stored(world, size, Deed::Renew))
         .anywhere()
         .callers(),
-    Dimension::of("deleted-labels", [900, 246], 20_000, |world, size| stored(world, size, Deed::Delete))
+    Dimension::of("deleted-labels", [900, 240], 20_000, |world, size| stored(world, size, Deed::Delete))
         .anywhere()
         .callers(),
-    Dimension::of("updated-holes", [118, 99], 1_900, |world, size| {
+    Dimension::of("updated-holes", [118, 91], 1_900, |world, size| {
         world.deed = Deed::Update;
         world.declare_all("held", size, "{type: string, pattern: \"[a-z]*\"}");
         for at in 0..size {

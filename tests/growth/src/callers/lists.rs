@@ -6,24 +6,24 @@ use serde_json::{Value, json};
 
 /// All of these.
 pub const ALL: &[Dimension] = &[
-    Dimension::of("containers", [24, 33], 8_000, |world, size| containers(world, size, |at| at)),
-    Dimension::of("containers-reversed", [24, 24], 8_000, |world, size| containers(world, size, |at| size - 1 - at)),
-    Dimension::of("init-containers", [24, 36], 8_000, |world, size| {
+    Dimension::of("containers", [8, 12], 8_000, |world, size| containers(world, size, |at| at)),
+    Dimension::of("containers-reversed", [8, 11], 8_000, |world, size| containers(world, size, |at| size - 1 - at)),
+    Dimension::of("init-containers", [8, 12], 8_000, |world, size| {
         let place = world.pod("/initContainers");
         for at in 0..size {
             let container = json!({"name": format!("i{at}"), "image": "registry.example/work:1"});
             world.push(&place, container.clone(), container);
         }
     }),
-    Dimension::of("sidecars", [60, 240], 8_000, |world, size| {
+    Dimension::of("sidecars", [8, 13], 8_000, |world, size| {
         containers(world, size, |at| at);
         let annotations = "/metadata/annotations";
         world.set(annotations, "fledged.io/native-sidecars", json!("true"), json!("true"));
         world.set("/spec/template/metadata/labels", "essential-containers", json!("main"), json!("main"));
     })
     .on(&[Kind::Job]),
-    Dimension::of("volumes", [27, 30], 15_000, volumes),
-    Dimension::of("mounts", [24, 51], 15_000, |world, size| {
+    Dimension::of("volumes", [12, 30], 15_000, volumes),
+    Dimension::of("mounts", [16, 47], 15_000, |world, size| {
         let place = world.container("/volumeMounts");
         for at in 0..size {
             let mount = json!({"name": "v", "mountPath": format!("/m{at}")});
@@ -32,28 +32,28 @@ pub const ALL: &[Dimension] = &[
         let place = world.pod("/volumes");
         world.push(&place, json!({"name": "v", "emptyDir": {}}), json!({"name": "v", "emptyDir": {}}));
     }),
-    Dimension::of("ports", [33, 36], 15_000, |world, size| {
+    Dimension::of("ports", [14, 30], 15_000, |world, size| {
         let place = world.container("/ports");
         for at in 0..size {
             let port = json!({"containerPort": 1 + at, "name": format!("p{at}")});
             world.push(&place, port.clone(), port);
         }
     }),
-    Dimension::of("ports-that-repeat", [30, 36], 15_000, |world, size| {
+    Dimension::of("ports-that-repeat", [17, 27], 15_000, |world, size| {
         let place = world.container("/ports");
         for at in 0..size {
             let port = json!({"containerPort": 1 + at / 2, "name": format!("p{at}")});
             world.push(&place, port.clone(), port);
         }
     }),
-    Dimension::of("tolerations", [24, 57], 10_000, |world, size| {
+    Dimension::of("tolerations", [17, 46], 10_000, |world, size| {
         let place = world.pod("/tolerations");
         for at in 0..size {
             let toleration = json!({"key": format!("k{at}"), "operator": "Exists"});
             world.push(&place, toleration.clone(), toleration);
         }
     }),
-    Dimension::of("pull-secrets", [27, 78], 10_000, |world, size| {
+    Dimension::of("pull-secrets", [27, 64], 10_000, |world, size| {
         let place = world.pod("/imagePullSecrets");
         for at in 0..size {
             let secret = json!({"name": format!("s{at}")});
@@ -66,14 +66,14 @@ pub const ALL: &[Dimension] = &[
             world.push(&place, json!(format!("a{at}")), json!(format!("a{at}")));
         }
     }),
-    Dimension::of("args-of-a-list", [2_000, 330], 40_000, |world, size| args(world, size, false)),
-    Dimension::of("args-sensitive", [1_200, 291], 40_000, |world, size| args(world, size, true)),
+    Dimension::of("args-of-a-list", [2_000, 270], 40_000, |world, size| args(world, size, false)),
+    Dimension::of("args-sensitive", [1_200, 170], 40_000, |world, size| args(world, size, true)),
     Dimension::of("args-misfit", [1_200, 330], 40_000, |world, size| {
         args(world, size, false);
         let place = world.container("/args");
         world.push(&place, None, json!("--"));
     }),
-    Dimension::of("args-with-holes", [24, 24], 1_900, |world, size| {
+    Dimension::of("args-with-holes", [10, 8], 1_900, |world, size| {
         let schema = world.values.schema();
         world.declare_all("arg", size, &schema);
         let place = world.container("/args");
@@ -105,7 +105,7 @@ pub const ALL: &[Dimension] = &[
             world.push(&place, None, json!(format!("--{at}")));
         }
     }),
-    Dimension::of("args-optional", [39, 540], 20_000, |world, size| {
+    Dimension::of("args-optional", [39, 130], 20_000, |world, size| {
         world.declare("maybe", "{type: string, pattern: \"[a-z0-9]+\", optional: true}");
         let place = world.container("/args");
         for at in 0..size {
@@ -116,7 +116,7 @@ pub const ALL: &[Dimension] = &[
             world.push(&place, json!(format!("-{at}")), json!(format!("-{at}")));
         }
     }),
-    Dimension::of("claims", [24, 24], 5_000, |world, size| {
+    Dimension::of("claims", [8, 11], 5_000, |world, size| {
         for at in 0..size {
             let claim = json!({"metadata": {"name": format!("c{at}")}, "spec": {"accessModes": ["ReadWriteOnce"],
                 "resources": {"requests": {"storage": "1Gi"}}}});
@@ -124,7 +124,7 @@ pub const ALL: &[Dimension] = &[
         }
     })
     .on(&[Kind::StatefulSet]),
-    Dimension::of("service-ports", [30, 24], 10_000, |world, size| {
+    Dimension::of("service-ports", [18, 24], 10_000, |world, size| {
         for at in 0..size {
             let port = json!({"name": format!("p{at}"), "port": 1_000 + at});
             world.push("/spec/ports", port.clone(), port);
@@ -137,7 +137,7 @@ pub const ALL: &[Dimension] = &[
             world.set(&place, &format!("example.com/r{at}"), json!("1000m"), json!("1"));
         }
     }),
-    Dimension::of("resources-with-holes", [24, 45], 1_900, |world, size| {
+    Dimension::of("resources-with-holes", [8, 21], 1_900, |world, size| {
         let place = world.container("/resources/limits");
         let schema = "{type: string, format: quantity, minimum: 1, maximum: 1Ti}";
         world.declare_all("amount", size, schema);

@@ -6,13 +6,13 @@ use serde_json::{Map, Value, json};
 
 /// All of these.
 pub const ALL: &[Dimension] = &[
-    Dimension::of("labels", [114, 93], 40_000, |world, size| {
+    Dimension::of("labels", [17, 28], 40_000, |world, size| {
         for at in 0..size {
             world.set("/metadata/labels", &format!("l{at}"), json!("v"), json!("v"));
         }
     })
     .anywhere(),
-    Dimension::of("labels-with-holes", [27, 60], 1_900, |world, size| {
+    Dimension::of("labels-with-holes", [8, 18], 1_900, |world, size| {
         let schema = world.values.schema();
         world.declare_all("label", size, &schema);
         for at in 0..size {
@@ -21,7 +21,7 @@ pub const ALL: &[Dimension] = &[
         }
     })
     .anywhere(),
-    Dimension::of("labels-of-one-hole", [75, 81], 20_000, |world, size| {
+    Dimension::of("labels-of-one-hole", [16, 18], 20_000, |world, size| {
         let schema = world.values.schema();
         world.declare("label", schema);
         let value = world.values.value(0);
@@ -32,7 +32,7 @@ pub const ALL: &[Dimension] = &[
     })
     .anywhere(),
     // Every other value is another than the one that the first shows.
-    Dimension::of("labels-that-disagree", [99, 105], 20_000, |world, size| {
+    Dimension::of("labels-that-disagree", [17, 17], 20_000, |world, size| {
         world.declare("label", "{type: string, pattern: \"[a-z0-9]*\"}");
         for at in 0..size {
             world.set("/metadata/labels", &format!("l{at}"), json!("${label}"), json!(format!("v{}", at % 2)));
@@ -40,7 +40,7 @@ pub const ALL: &[Dimension] = &[
     })
     .anywhere(),
     // One half does not fit the pattern, the other is another literal.
-    Dimension::of("labels-that-misfit", [93, 42], 20_000, |world, size| {
+    Dimension::of("labels-that-misfit", [18, 22], 20_000, |world, size| {
         world.declare("label", "{type: string, pattern: \"[a-z]*\"}");
         for at in 0..size / 2 {
             world.set("/metadata/labels", &format!("a{at}"), json!("${label}"), json!(at.to_string()));
@@ -48,21 +48,21 @@ pub const ALL: &[Dimension] = &[
         }
     })
     .anywhere(),
-    Dimension::of("labels-of-a-map", [2_000, 300], 40_000, |world, size| {
+    Dimension::of("labels-of-a-map", [2_000, 140], 40_000, |world, size| {
         let schema = world.values.schema();
         world.declare("labels", format!("{{type: object, additionalProperties: {schema}}}"));
         let shown: Map<_, _> = (0..size).map(|at| (format!("l{at}"), world.values.value(at).into())).collect();
         world.set("/metadata", "labels", hole("labels"), Value::Object(shown));
     })
     .anywhere(),
-    Dimension::of("labels-unasked", [500, 279], 40_000, |world, size| {
+    Dimension::of("labels-unasked", [500, 120], 40_000, |world, size| {
         for at in 0..size {
             world.set("/metadata/labels", &format!("u{at}"), None, json!("v"));
         }
     })
     .anywhere()
     .callers(),
-    Dimension::of("annotations-unasked", [500, 168], 40_000, |world, size| {
+    Dimension::of("annotations-unasked", [500, 130], 40_000, |world, size| {
         for at in 0..size {
             world.set("/metadata/annotations", &format!("u{at}"), None, json!("v"));
         }
@@ -89,7 +89,7 @@ pub const ALL: &[Dimension] = &[
     })
     .anywhere()
     .callers(),
-    Dimension::of("last-applied", [93, 48], 8_000, |world, size| {
+    Dimension::of("last-applied", [17, 38], 8_000, |world, size| {
         for at in 0..size {
             world.set("/metadata/labels", &format!("l{at}"), json!("v"), json!("v"));
         }
@@ -99,9 +99,9 @@ pub const ALL: &[Dimension] = &[
         world.set("/metadata/annotations", key, None, json!(applied.to_string()));
     })
     .anywhere(),
-    Dimension::of("optional-absent", [24, 24], 1_900, |world, size| optional(world, size, |_| false)).anywhere(),
-    Dimension::of("optional-present", [24, 24], 1_900, |world, size| optional(world, size, |_| true)).anywhere(),
-    Dimension::of("optional-half", [24, 24], 1_900, |world, size| optional(world, size, |at| at % 2 == 0)).anywhere(),
+    Dimension::of("optional-absent", [8, 8], 1_900, |world, size| optional(world, size, |_| false)).anywhere(),
+    Dimension::of("optional-present", [8, 8], 1_900, |world, size| optional(world, size, |_| true)).anywhere(),
+    Dimension::of("optional-half", [8, 8], 1_900, |world, size| optional(world, size, |at| at % 2 == 0)).anywhere(),
     // Where a field is optional and has a default, that it is absent is tried.
     Dimension::of("optional-defaults", [1, 1], 8, |world, size| {
         let fields = [

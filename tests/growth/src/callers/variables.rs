@@ -6,26 +6,26 @@ use serde_json::{Value, json};
 
 /// All of these.
 pub const ALL: &[Dimension] = &[
-    Dimension::of("env", [51, 57], 20_000, |world, size| literals(world, size, Order::AsWritten)),
-    Dimension::of("env-reversed", [54, 99], 20_000, |world, size| literals(world, size, Order::Reversed)),
-    Dimension::of("env-that-refers", [48, 99], 20_000, |world, size| {
+    Dimension::of("env", [8, 22], 20_000, |world, size| literals(world, size, Order::AsWritten)),
+    Dimension::of("env-reversed", [8, 18], 20_000, |world, size| literals(world, size, Order::Reversed)),
+    Dimension::of("env-that-refers", [8, 16], 20_000, |world, size| {
         literals(world, size, Order::Reversed);
         let place = world.container("/env");
         let variable = json!({"name": "REFERS", "value": "$(E0)"});
         world.push(&place, variable.clone(), variable);
     }),
-    Dimension::of("env-twice", [1_200, 54], 20_000, |world, size| {
+    Dimension::of("env-twice", [1_200, 13], 20_000, |world, size| {
         many(world, size, Order::AsWritten);
         let place = world.container("/env");
         let twice = variable("X", size.saturating_sub(1), "again");
         world.push(&place, None, twice);
     }),
-    Dimension::of("env-all-twice", [1_200, 81], 20_000, |world, size| {
+    Dimension::of("env-all-twice", [1_200, 13], 20_000, |world, size| {
         many(world, size / 2, Order::AsWritten);
         many(world, size / 2, Order::Reversed);
     }),
-    Dimension::of("env-of-a-list", [1_200, 90], 20_000, |world, size| many(world, size, Order::AsWritten)),
-    Dimension::of("env-around-a-list", [24, 33], 10_000, |world, size| {
+    Dimension::of("env-of-a-list", [1_200, 14], 20_000, |world, size| many(world, size, Order::AsWritten)),
+    Dimension::of("env-around-a-list", [8, 8], 10_000, |world, size| {
         literals(world, size, Order::AsWritten);
         many(world, size, Order::Reversed);
         let place = world.container("/env");
@@ -34,12 +34,12 @@ pub const ALL: &[Dimension] = &[
         }
     }),
     // One value in the list fits no schema.
-    Dimension::of("env-misfit", [1_200, 87], 20_000, |world, size| {
+    Dimension::of("env-misfit", [1_200, 15], 20_000, |world, size| {
         many(world, size, Order::AsWritten);
         let place = world.container("/env");
         world.push(&place, None, json!({"name": "lower", "value": "v"}));
     }),
-    Dimension::of("env-all-misfit", [87, 45], 20_000, |world, size| {
+    Dimension::of("env-all-misfit", [87, 21], 20_000, |world, size| {
         many(world, 1, Order::AsWritten);
         let place = world.container("/env");
         for at in 0..size {
@@ -53,15 +53,15 @@ pub const ALL: &[Dimension] = &[
         }
     })
     .callers(),
-    Dimension::of("env-names-with-holes", [24, 24], 8_000, |world, size| rows(world, size, size)),
+    Dimension::of("env-names-with-holes", [8, 8], 8_000, |world, size| rows(world, size, size)),
     // Few elements with holes in their keys, many values that fit each.
-    Dimension::of("env-values-for-rows", [937, 33], 15_000, |world, size| rows(world, 12, size)),
-    Dimension::of("env-rows-for-values", [24, 24], 8_000, |world, size| rows(world, size, 12)),
+    Dimension::of("env-values-for-rows", [937, 15], 15_000, |world, size| rows(world, 12, size)),
+    Dimension::of("env-rows-for-values", [8, 10], 8_000, |world, size| rows(world, size, 12)),
     // The hole of the names is bound by the values of others.
-    Dimension::of("env-rows-that-share", [30, 30], 4_000, |world, size| {
+    Dimension::of("env-rows-that-share", [8, 8], 4_000, |world, size| {
         shared(world, size, "[a-z]+", |at| format!("n{}", at % 7));
     }),
-    Dimension::of("env-rows-of-own-holes", [30, 30], 900, |world, size| {
+    Dimension::of("env-rows-of-own-holes", [30, 8], 900, |world, size| {
         world.declare_all("own", size, "{type: string, pattern: \"[a-z0-9]*\"}");
         let place = world.container("/env");
         for at in 0..size {
@@ -70,7 +70,7 @@ pub const ALL: &[Dimension] = &[
         }
     })
     .callers(),
-    Dimension::of("env-rows-that-chain", [30, 30], 4_000, |world, size| {
+    Dimension::of("env-rows-that-chain", [30, 8], 4_000, |world, size| {
         // Each element fits the value before its own as well: all must move by one for the last to find its own.
         world.declare("chain", "{type: string, pattern: \"[0-9]*\"}");
         let place = world.container("/env");
@@ -80,7 +80,7 @@ pub const ALL: &[Dimension] = &[
         }
     })
     .callers(),
-    Dimension::of("whole-elements", [30, 30], 1_000, |world, size| {
+    Dimension::of("whole-elements", [8, 30], 1_000, |world, size| {
         let place = world.pod("/volumes");
         let schema = |at| {
             format!(
