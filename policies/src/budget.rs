@@ -9,7 +9,10 @@ use std::cell::Cell;
 /// automaton entered, an element hashed. One piece of work has one budget, which all that it calls shares.
 #[derive(Debug)]
 pub struct Budget {
+    given: u64,
     left: Cell<u64>,
+    /// Whether somebody wanted more than was left.
+    fell_short: Cell<bool>,
 }
 
 /// More work than the budget allows.
@@ -20,7 +23,7 @@ pub struct Exhausted;
 impl Budget {
     /// So many steps.
     pub const fn of(steps: u64) -> Self {
-        Self { left: Cell::new(steps) }
+        Self { given: steps, left: Cell::new(steps), fell_short: Cell::new(false) }
     }
 
     /// Takes `steps`.
@@ -30,7 +33,25 @@ impl Budget {
     pub fn spend(&self, steps: u64) -> Result<(), Exhausted> {
         let left = self.left.get().checked_sub(steps);
         self.left.set(left.unwrap_or(0));
+        self.fell_short.set(self.fell_short.get() || left.is_none());
         left.map(drop).ok_or(Exhausted)
+    }
+
+    /// Whether more than so many are left, asked by who does without where they are not.
+    pub fn affords(&self, steps: u64) -> bool {
+        let affords = self.left() > steps;
+        self.fell_short.set(self.fell_short.get() || !affords);
+        affords
+    }
+
+    /// Whether somebody wanted more than was left: with more steps, the answer may be another.
+    pub fn fell_short(&self) -> bool {
+        self.fell_short.get()
+    }
+
+    /// How many there were at first.
+    pub fn given(&self) -> u64 {
+        self.given
     }
 
     /// Does a piece of work by a budget of its own: at most `most` steps of what is left. What it takes is taken from here,
@@ -40,6 +61,7 @@ impl Budget {
         let part = Self::of(given);
         let done = work(&part);
         self.left.set(self.left().saturating_sub(given - part.left()));
+        self.fell_short.set(self.fell_short.get() || part.fell_short());
         done
     }
 
@@ -64,6 +86,18 @@ mod tests {
         assert_eq!(budget.part(30, |part| (part.spend(10), part.left())), (Ok(()), 20));
         assert_eq!((budget.part(30, |part| part.spend(31)), budget.left()), (Err(Exhausted), 60));
         assert_eq!((budget.part(500, |part| part.spend(61)), budget.is_used_up()), (Err(Exhausted), true));
+    }
+
+    #[test]
+    fn who_wanted_more_than_was_left_is_remembered() {
+        let budget = Budget::of(10);
+        assert_eq!((budget.spend(10), budget.fell_short()), (Ok(()), false));
+        assert_eq!((budget.spend(1), budget.fell_short()), (Err(Exhausted), true));
+        let budget = Budget::of(10);
+        assert_eq!((budget.affords(9), budget.fell_short()), (true, false));
+        assert_eq!((budget.affords(10), budget.fell_short(), budget.left()), (false, true, 10));
+        let budget = Budget::of(10);
+        assert_eq!((budget.part(5, |part| part.spend(6)), budget.fell_short()), (Err(Exhausted), true));
     }
 
     #[test]

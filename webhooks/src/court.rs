@@ -27,6 +27,9 @@ use crate::workers::{Claim, Workers};
 /// How a verdict is reached: [`policies::verdict::decide`], or what a test puts in its place.
 pub type Decide = Arc<dyn Fn(&Request, &Situation) -> Verdict + Send + Sync>;
 
+/// How a verdict is reached within so many steps, or that they are not enough: [`policies::verdict::decide_quickly`].
+pub type DecideQuickly = Arc<dyn Fn(&Request, &Situation, u64) -> Option<Verdict> + Send + Sync>;
+
 /// Until when, and how long that was.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline {
@@ -36,7 +39,7 @@ pub(crate) struct Deadline {
 
 /// What a step of [`effort`] takes, nanoseconds.
 const STEP: u64 = 1;
-/// The most steps that a verdict may be expected to take on a thread that serves: a millisecond.
+/// The most steps that are tried on a thread that serves: about a millisecond. What takes more begins anew elsewhere.
 const INLINE: u64 = 1_000_000;
 /// What parsing and judging a byte is expected to take, nanoseconds. What it took is charged afterwards.
 const BYTE: u64 = 20;
@@ -68,6 +71,7 @@ pub(crate) struct Court {
     pub(crate) asking: Box<dyn DynAsking>,
     pub(crate) linting: Box<dyn Linting>,
     pub(crate) decide: Decide,
+    pub(crate) quickly: DecideQuickly,
     pub(crate) gate: Gate,
     pub(crate) judges: Workers,
     pub(crate) lints: Workers,
@@ -106,11 +110,11 @@ impl Court {
         };
         let pending = Pending { court: Arc::clone(self), settled: request.dry_run, request, situation };
         let cost = if sent.size < LARGE {
-            let steps = guarded(|| effort(&pending.request, &pending.situation))?;
-            if steps <= INLINE {
-                return guarded(|| pending.judge(&Claim::default(), time))?;
+            let quickly = guarded(|| (self.quickly)(&pending.request, &pending.situation, INLINE))?;
+            if let Some(verdict) = quickly {
+                return guarded(|| Ok(pending.give(verdict)))?;
             }
-            steps.saturating_mul(STEP)
+            guarded(|| effort(&pending.request, &pending.situation))?.saturating_mul(STEP)
         } else {
             // As long as it takes to say how long it will take, others wait.
             sent.cost()
@@ -189,11 +193,13 @@ struct Pending {
 
 impl Pending {
     /// Decides, and tells if the answer is still wanted.
-    fn judge(mut self, claim: &Claim, time: Duration) -> Result<Judged, Fault> {
+    fn judge(self, claim: &Claim, time: Duration) -> Result<Judged, Fault> {
         let verdict = (self.court.decide)(&self.request, &self.situation);
-        if !claim.take() {
-            return Err(Fault::Deadline(time));
-        }
+        if claim.take() { Ok(self.give(verdict)) } else { Err(Fault::Deadline(time)) }
+    }
+
+    /// Tells of a verdict that is given.
+    fn give(mut self, verdict: Verdict) -> Judged {
         // A dry run changes nothing, not even what we count and remember.
         if !self.request.dry_run {
             self.court.asking.tell(&self.request, &self.situation, &verdict);
@@ -204,7 +210,7 @@ impl Pending {
             Verdict::Refuse(refusal) => (Some(refusal.cause.into()), &refusal.config_map, &refusal.key),
         };
         let template = config_map.as_ref().map(|config_map| template_text(config_map, key.as_deref()));
-        Ok(Judged { answer: Answer::of(verdict, self.request.phase), why, template })
+        Judged { answer: Answer::of(verdict, self.request.phase), why, template }
     }
 }
 

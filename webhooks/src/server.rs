@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::caller::Asking;
 use crate::court::Court;
-pub use crate::court::Decide;
+pub use crate::court::{Decide, DecideQuickly};
 use crate::handler::{self, Service};
 use crate::health::Readiness;
 use crate::lint::Linting;
@@ -83,12 +83,16 @@ pub struct Parts<A, L> {
     pub registry: Arc<Registry>,
     /// [`policies::verdict::decide`]; tests put faults in its place.
     pub decide: Decide,
+    /// [`policies::verdict::decide_quickly`], which is asked first.
+    pub quickly: DecideQuickly,
 }
 
 impl<A: Asking, L: Linting> Parts<A, L> {
     /// With the one right [`Decide`].
     pub fn new(asking: A, linting: L, readiness: Readiness, metrics: Metrics, registry: Arc<Registry>) -> Self {
-        Self { asking, linting, readiness, metrics, registry, decide: Arc::new(policies::verdict::decide) }
+        let decide = Arc::new(policies::verdict::decide);
+        let quickly = Arc::new(policies::verdict::decide_quickly);
+        Self { asking, linting, readiness, metrics, registry, decide, quickly }
     }
 }
 
@@ -164,13 +168,13 @@ pub fn bind<A: Asking, L: Linting>(
     parts: Parts<A, L>,
     shutdown: CancellationToken,
 ) -> Result<Bound, ServeError> {
-    let Parts { asking, linting, readiness, metrics, registry, decide } = parts;
+    let Parts { asking, linting, readiness, metrics, registry, decide, quickly } = parts;
     let limits = config.limits;
     let gate = Gate::new(limits, &metrics);
     let judges = Workers::start("judge", limits.judged_at_once, limits.judged_waiting, metrics.queue(Queue::Judging));
     let lints = Workers::start("lint", 1, limits.lints_waiting, metrics.queue(Queue::Linting));
     let (judges, lints) = judges.and_then(|judges| Ok((judges, lints?))).map_err(ServeError::Threads)?;
-    let court = Court { asking: Box::new(asking), linting: Box::new(linting), decide, gate, judges, lints };
+    let court = Court { asking: Box::new(asking), linting: Box::new(linting), decide, quickly, gate, judges, lints };
     let service = web::Data::new(Service {
         court: Arc::new(court),
         readiness: readiness.clone(),

@@ -74,7 +74,7 @@ impl Context<'_> {
 
     /// Whether so many are left.
     fn has(&self, steps: u64) -> bool {
-        self.budget.is_none_or(|budget| budget.left() > steps)
+        self.budget.is_none_or(|budget| budget.affords(steps))
     }
 
     /// Whether no step is left: what was found out since may be wrong.

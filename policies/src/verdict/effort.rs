@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::budget::Budget;
 use crate::keys;
 use crate::library::templates::Waiting;
+use crate::object::Gvk;
 use crate::recognise::work;
 use crate::request::{Operation, Request};
 
@@ -39,10 +40,7 @@ pub fn effort(request: &Request, situation: &Situation) -> u64 {
         _ => 0,
     });
     let object = object.saturating_add(scale.unwrap_or(0));
-    let kind = match &situation.asked {
-        Asked::Found(stored) if scaled => own::kind_of(stored),
-        _ => request.kind.clone(),
-    };
+    let kind = kind_of(request, situation);
     let changed = match (&request.old_object, &request.object) {
         (Some(old), Some(new)) => changes(old, new),
         _ => 1,
@@ -74,6 +72,22 @@ pub fn effort(request: &Request, situation: &Situation) -> u64 {
         }
     }
     steps
+}
+
+/// Whether a template that the request may be held against is to be compiled, or prepared, first.
+pub(super) fn compiles(request: &Request, situation: &Situation) -> bool {
+    let kind = kind_of(request, situation);
+    let wished = situation.caller.iter().flat_map(|caller| &caller.wish.manifests);
+    let mut sets = wished.filter_map(|name| situation.library.sets.get(name));
+    sets.any(|set| set.templates.ready(&kind).any(|template| template.is_err()))
+}
+
+/// The kind of whose templates it is judged by: of a `scale`, that of what is scaled.
+fn kind_of(request: &Request, situation: &Situation) -> Gvk {
+    match &situation.asked {
+        Asked::Found(stored) if request.subresource.as_deref() == Some("scale") => own::kind_of(stored),
+        _ => request.kind.clone(),
+    }
 }
 
 /// The steps of a review, and of telling where its object differs, which is counted apart.

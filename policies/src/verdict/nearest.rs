@@ -15,7 +15,7 @@ use super::{Cause, Refusal};
 
 /// How many templates an object is compared with in full to tell which is nearest.
 const COMPARED: usize = 100;
-/// Steps that telling may take, beside those of finding out that no template admits the object.
+/// Steps that telling may take, beside those of finding out that no template admits the object; not more than those.
 const TELLING: u64 = 60_000_000;
 /// How long a row may be that a refusal spells out, in bytes.
 const LONGEST_ROW: usize = 400;
@@ -63,8 +63,9 @@ impl<'a> Nearest<'a> {
     /// Compares those that seem nearest, as many as may be, and words the refusal.
     pub(super) fn refuse(mut self, attempts: &Attempts<'a>, context: &Context<'_>) -> Refusal {
         let mut aside = std::mem::take(&mut self.aside);
-        let telling = Budget::of(TELLING);
         let attempts_context = context;
+        let most = context.budget.map_or(TELLING, |budget| TELLING.min(budget.given()));
+        let telling = Budget::of(most);
         let context = Context { budget: Some(&telling), ..*context };
         let mut left = aside.len();
         // Those for its name are nearer.
@@ -86,7 +87,10 @@ impl<'a> Nearest<'a> {
             }
         }
         // It counts as the review's all the same.
-        attempts_context.spend(TELLING - telling.left());
+        attempts_context.spend(most - telling.left());
+        if telling.fell_short() {
+            attempts_context.spend(u64::MAX);
+        }
         let first = aside.first().map(|(_, candidate)| *candidate);
         match (self.best, first) {
             (Some(near), _) => refused_by(near, left),

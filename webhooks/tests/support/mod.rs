@@ -237,7 +237,8 @@ pub fn start(setup: Setup) -> Harness {
         Arc::new(registry),
     );
     if let Some(decide) = setup.decide {
-        parts.decide = decide;
+        parts.decide = Arc::clone(&decide);
+        parts.quickly = Arc::new(move |request, situation, _| Some(decide(request, situation)));
     }
     let stop = CancellationToken::new();
     let bound = server::bind(config, parts, stop.clone()).unwrap();
