@@ -1,7 +1,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help quick test proof explore check alone deny tables instructions controlplane demo bench bench-alone bench-cluster bench-collector
+.PHONY: help quick test proof explore check alone deny tables instructions growth controlplane demo bench bench-alone bench-cluster bench-collector
 
 # Where cargo-deny is installed when the machine has none.
 TOOLS := target/tools
@@ -24,10 +24,10 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 # The same cases of the properties each time, and few of them: make test has a thousand of each.
-quick: controlplane ## while you change things: format, lints, unit tests, laws with few cases, the story; two minutes
+quick: controlplane ## while you change things: format, lints, unit tests, laws with few cases, the story
 	@PROPTEST_CASES=32 PROPTEST_RNG_SEED=$(SEED) RUST_TEST_THREADS=$(THREADS) tests/quick
 
-test: check alone deny instructions controlplane ## everything: formatting, lints, licences, all tests, those against a real API server too
+test: check alone deny instructions growth controlplane ## everything: formatting, lints, licences, all tests, those against a real API server too
 	@echo '== cargo test'
 	@rm -rf $(FIGURES) && mkdir -p $(FIGURES)
 	@PROOF_FIGURES=$(FIGURES) PROPTEST_RNG_SEED=$(SEED) RUST_TEST_THREADS=$(THREADS) FUZZ_SECONDS=$(FUZZ) tests/all target/logs && outcome=0 || outcome=$$?; \
@@ -88,6 +88,10 @@ tables: ## the tables against another API server, built from its Go modules: VER
 instructions: ## how many instructions a verdict takes, held against what is committed (needs valgrind)
 	@echo '== instructions of a verdict'
 	@tests/instructions/count
+
+growth: ## how the work of a lint and of a verdict grows with their input: a failure above n log n (needs valgrind)
+	@echo '== growth of work'
+	@tests/growth/run
 
 controlplane: ## build the real control plane that tests and the demo run against (needs Go; about ten minutes, once)
 	@tests/controlplane/build
