@@ -13,7 +13,7 @@ pub const ALL: &[Dimension] = &[
         let map = lines(20, |at| format!("    m{at}: v\n"));
         add(world, &format!("  k: &a\n{map}{}", lines(size, |at| format!("  k{at}: *a\n"))));
     }),
-    form("nested-anchors", [6, 6], 390, |world, size| {
+    form("nested-anchors", [25, 25], 390, |world, size| {
         add(world, &nested(size, |depth| format!("k: &a{depth}")));
     }),
     form("doubling-aliases", [1, 1], 30, |world, size| {

@@ -54,7 +54,7 @@ pub const ALL: &[Dimension] = &[
     })
     .on(&Kind::ALL)
     .callers(),
-    Dimension::of("depth", [6, 6], 100, |world, size| {
+    Dimension::of("depth", [7, 7], 100, |world, size| {
         let nested = (0..size).fold(json!({"leaf": 1}), |inner, _| json!({"deeper": inner, "beside": 1}));
         world.set("/spec", "nested", nested.clone(), nested);
     })
@@ -65,7 +65,7 @@ pub const ALL: &[Dimension] = &[
     })
     .on(&Kind::ALL)
     .callers(),
-    Dimension::of("depth-with-holes", [4, 4], 90, |world, size| {
+    Dimension::of("depth-with-holes", [6, 6], 90, |world, size| {
         world.declare("leaf", "{type: string, pattern: \"[a-z]*\"}");
         let nested = |leaf: &str| {
             (0..size).fold(json!({"leaf": leaf}), |inner, _| json!({"deeper": [inner], "beside": leaf}))

@@ -69,7 +69,7 @@ pub const ALL: &[Dimension] = &[
     })
     .on(TEXTS)
     .callers(),
-    Dimension::of("name-length", [5_000, 20_000], 500_000, |world, size| {
+    Dimension::of("name-length", [3_700, 3_700], 60_000, |world, size| {
         world.declare("named", "{type: string, pattern: \"[a-z]*\"}");
         world.set("/metadata", "name", json!("large-${named}"), json!(format!("large-{}", "x".repeat(size))));
     })

@@ -93,16 +93,6 @@ pub const ALL: &[Dimension] = &[
             world.push(&place, hole(&format!("whole{at}")), json!({"name": format!("v{at}"), "emptyDir": {}}));
         }
     }),
-    Dimension::of("whole-elements-of-one-schema", [30, 30], 1_000, |world, size| {
-        let place = world.pod("/volumes");
-        let schema = "{type: object, properties: {name: {type: string}, emptyDir: {type: object, additionalProperties: \
-                      {type: string}}}}";
-        for at in 0..size {
-            world.declare(&format!("alike{at}"), schema);
-            world.push(&place, hole(&format!("alike{at}")), json!({"name": format!("v{at}-x"), "emptyDir": {}}));
-        }
-    })
-    .callers(),
 ];
 
 enum Order {
