@@ -229,7 +229,7 @@ fn situation(world: &World, sets: &[Arc<TemplateSet>]) -> Situation {
     for fact in &world.facts {
         facts.apply(fact);
     }
-    let wishes = (0..world.wishes).map(|at| NamespacedName::new("trading", format!("absent-{at}")));
+    let wishes = (0..world.wishes).map(|at| NamespacedName::new("trading", format!("a{at}")));
     let caller = Caller {
         account: NamespacedName::new("trading", "eod"),
         pod: CallerPod {

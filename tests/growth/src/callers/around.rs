@@ -9,7 +9,8 @@ pub const ALL: &[Dimension] = &[
     Dimension::of("templates-by-name", [4, 4], 1_000, |world, size| world.templates = (size, Apart::Start)).anywhere(),
     Dimension::of("templates-by-end", [4, 4], 1_000, |world, size| world.templates = (size, Apart::End)).anywhere(),
     Dimension::of("config-maps", [60, 60], 1_000, |world, size| world.config_maps = size).anywhere().callers(),
-    Dimension::of("wishes", [100, 100], 60_000, |world, size| world.wishes = size).anywhere().callers(),
+    // 256 KiB of an annotation.
+    Dimension::of("wishes", [100, 100], 40_000, |world, size| world.wishes = size).anywhere().callers(),
     Dimension::of("chain", [125, 125], 2_000, |world, size| world.chain = size).anywhere().callers(),
     Dimension::of("masters", [900, 1_200], 50_000, |world, size| world.masters = size).anywhere().callers(),
     Dimension::of("dependents", [900, 1_200], 20_000, |world, size| world.dependents = size).anywhere().callers(),
