@@ -6,8 +6,9 @@
 # add a little: 1.5 is allowed. n^2 alone makes 4 of it, and n^1.5 makes 2; n^2 beside what is linear is found once it
 # is half as much at 16.
 #
-# What grows faster is bounded if at 16, or at its largest, the error of a budget is the answer and came in time. What is
-# never read as large as 16 times its base is capped, and may take what its budget allows there.
+# What grows faster is bounded if at 16, or where it is largest, the error of a budget is the answer and came in time. It
+# is small if at its largest, and at a half and a quarter of that, it takes less than a quarter of its budget. What is never
+# read as large as 16 times its base is capped, and may take what its budget allows there.
 #
 # With -v list=fast the names of those that grow too fast are printed, with -v list=worst the two fastest of lints,
 # reviews and searches.
@@ -34,6 +35,7 @@ function verdict(name) {
   if (bound[name, 16] != "-") return bound[name, 16] == "budget" ? "bounded" : "capped"
   if (!is_fast(name)) return ""
   if (bound[first(name), "largest"] == "budget") return "bounded"
+  if (bound[first(name), "largest"] == "small") return "small"
   return bound[first(name), "largest"] == "slow" ? "BEYOND ITS BUDGET" : "GROWS TOO FAST"
 }
 END {
