@@ -32,7 +32,7 @@ pub const ALL: &[Dimension] = &[
     Dimension::of("checked-labels", [900, 210], 20_000, |world, size| stored(world, size, Deed::Check))
         .anywhere()
         .callers(),
-    Dimension::of("updated-labels", [900, 210], 20_000, |world, size| stored(world, size, Deed::Update))
+    Dimension::of("updated-labels", [900, 140], 20_000, |world, size| stored(world, size, Deed::Update))
         .anywhere()
         .callers(),
     Dimension::of("renewed-labels", [900, 210], 20_000, |world, size| stored(world, size, Deed::Renew))
@@ -41,7 +41,7 @@ pub const ALL: &[Dimension] = &[
     Dimension::of("deleted-labels", [900, 240], 20_000, |world, size| stored(world, size, Deed::Delete))
         .anywhere()
         .callers(),
-    Dimension::of("updated-holes", [118, 91], 1_900, |world, size| {
+    Dimension::of("updated-holes", [118, 69], 1_900, |world, size| {
         world.deed = Deed::Update;
         world.declare_all("held", size, "{type: string, pattern: \"[a-z]*\"}");
         for at in 0..size {
