@@ -32,7 +32,12 @@ fn main() {
             pairs.for_each(|case| grow(&case));
         }
         Some((option, names)) if option == "--largest" => {
-            Case::alone().iter().filter(|case| names.contains(&case.name)).for_each(largest);
+            let alone = Case::alone().into_iter().filter(|case| names.contains(&case.name));
+            let together = names.iter().filter_map(|name| {
+                let (one, other) = name.split_once(" + ")?;
+                Case::together(one, &format!("{} {other}", one.split_once(' ')?.0))
+            });
+            alone.chain(together).for_each(|case| largest(&case));
         }
         Some((word, _)) => Case::alone().iter().filter(|case| case.name.contains(word)).for_each(grow),
     }
