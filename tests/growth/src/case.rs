@@ -18,6 +18,8 @@ pub struct Case {
     pub base: usize,
     /// Whether it cannot be made 16 times its base, since what reads it takes no more.
     pub is_capped: bool,
+    /// The largest size; none where nothing bounds it.
+    pub most: Option<usize>,
     /// Makes the work of a size: what is run and counted, several times where the first is unlike the next.
     pub make: Box<dyn Fn(usize) -> Work>,
 }
@@ -34,7 +36,7 @@ impl Case {
     /// A parser, a formatter or another part by itself.
     fn unit(unit: &'static units::Unit) -> Self {
         let make = |size| Work { run: (unit.make)(size), times: 1 };
-        Self { name: unit.name.to_owned(), base: unit.base, is_capped: false, make: Box::new(make) }
+        Self { name: unit.name.to_owned(), base: unit.base, is_capped: false, most: None, make: Box::new(make) }
     }
 
     /// These dimensions, each from its base.
@@ -45,6 +47,7 @@ impl Case {
         let scaled: Vec<_> =
             dimensions.iter().map(|dimension| (dimension.name, base(dimension), dimension.most)).collect();
         let is_capped = scaled.iter().any(|(_, base, most)| base * FACTORS[2] > *most);
+        let most = scaled.iter().map(|(_, base, most)| most / base).max();
         let names: Vec<_> = dimensions.iter().map(|dimension| dimension.name).collect();
         let prefix = match side {
             Side::Author => "lint",
@@ -55,7 +58,7 @@ impl Case {
             let sizes = scaled.iter().map(|(name, base, most)| (*name, (base * factor).min(*most))).collect();
             work(&Genome { side, kind, sizes })
         };
-        Some(Self { name: format!("{prefix} {}", names.join(" + ")), base: 1, is_capped, make: Box::new(make) })
+        Some(Self { name: format!("{prefix} {}", names.join(" + ")), base: 1, is_capped, most, make: Box::new(make) })
     }
 
     /// Each by itself.

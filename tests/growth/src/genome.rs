@@ -7,6 +7,9 @@ use crate::world::{Kind, World};
 /// An object holds no more.
 pub const MOST_OF_AN_OBJECT: usize = 1_000_000;
 
+/// All template ConfigMaps of one world hold no more, so that it is soon made.
+const MOST_OF_ALL: usize = 8 << 20;
+
 /// Whose work is made longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -41,11 +44,14 @@ impl Genome {
         world
     }
 
-    /// Whether it fits into what the API server takes, and into the budget's hundred templates.
+    /// Whether it fits into what the API server takes, and is soon made.
     pub fn fits(&self, world: &World) -> bool {
         let maps = work::config_maps(world);
         let object = || world.object.to_string().len() <= MOST_OF_AN_OBJECT;
-        maps.iter().all(|map| work::size_of(map) <= MOST_OF_A_CONFIG_MAP) && (self.side == Side::Author || object())
+        let sizes: Vec<_> = maps.iter().map(work::size_of).collect();
+        sizes.iter().all(|size| *size <= MOST_OF_A_CONFIG_MAP)
+            && sizes.iter().sum::<usize>() <= MOST_OF_ALL
+            && (self.side == Side::Author || object())
     }
 }
 

@@ -75,6 +75,8 @@ impl Values {
             Form::Enum(count) => format!("e{:06}", count.max(1) - 1 - at % count.clamp(1, 8)),
             Form::Branches(count) => filled(format!("b{:05}", count.max(1) - 1)),
             Form::Counted(count) => "a".repeat(count.min(self.length.max(1))),
+            // Without a length the pattern alone is what is large.
+            Form::Tangled(_) if self.length == 0 => "ab".into(),
             Form::Tangled(count) => {
                 let before = self.length.saturating_sub(count + 1);
                 let tail = "ab".chars().cycle().take(count);

@@ -45,7 +45,7 @@ pub const ALL: &[Unit] = &[
     },
     Unit {
         name: "lint file of ConfigMaps",
-        base: 20,
+        base: 8,
         make: |size| {
             let one = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: t, namespace: n, labels: {fledged.io/templates: \"true\"}}\ndata: {a.yaml: x}\n";
             let text = one.repeat(size);
@@ -54,12 +54,12 @@ pub const ALL: &[Unit] = &[
     },
     Unit {
         name: "yaml error at the end",
-        base: 2_000,
+        base: 200,
         make: |size| document(format!("{}\tx: [\n", "- x\n".repeat(size))),
     },
     Unit {
         name: "sample of holes",
-        base: 30,
+        base: 16,
         make: |size| {
             let set = set(Kind::Pod, &[("labels-with-holes", size)]);
             Box::new(move || {

@@ -229,6 +229,7 @@ fn situation(world: &World, sets: &[Arc<TemplateSet>]) -> Situation {
     for fact in &world.facts {
         facts.apply(fact);
     }
+    let wishes = (0..world.wishes).map(|at| NamespacedName::new("trading", format!("a{at}")));
     let caller = Caller {
         account: NamespacedName::new("trading", "eod"),
         pod: CallerPod {
@@ -238,7 +239,11 @@ fn situation(world: &World, sets: &[Arc<TemplateSet>]) -> Situation {
             terminating: false,
         },
         chain: (0..world.chain.max(1)).map(owner).collect(),
-        wish: Wish { manifests: sets.iter().map(|set| set.name.clone()).collect(), chart: None, duration: None },
+        wish: Wish {
+            manifests: wishes.chain(sets.iter().map(|set| set.name.clone())).collect(),
+            chart: None,
+            duration: None,
+        },
         deadline: None,
     };
     let masters = (1..world.masters).map(|at| NamespacedName::new("trading", format!("eod-{at}")));

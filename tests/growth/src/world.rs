@@ -118,6 +118,8 @@ pub struct World {
     pub templates: (usize, Apart),
     /// How many ConfigMaps the caller's pod asks for.
     pub config_maps: usize,
+    /// How many ConfigMaps that do not exist it asks for beside.
+    pub wishes: usize,
     /// Objects of the cluster that are known.
     pub facts: Vec<Value>,
     /// How many owners stand above the caller's pod.
@@ -144,6 +146,7 @@ impl World {
             keys: Vec::new(),
             templates: (1, Apart::End),
             config_maps: 1,
+            wishes: 0,
             facts: Vec::new(),
             chain: 2,
             masters: 1,

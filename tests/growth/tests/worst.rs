@@ -17,17 +17,20 @@ use growth::work;
 const MARGIN: u32 = 8;
 
 /// What makes reviews long.
-const REVIEWS: [&str; 10] = [
+const REVIEWS: [&str; 13] = [
     "search Pod env-names-with-holes=8000",                         // 6.3 s
     "search Pod env-rows-that-chain=4000",                          // 4.7 s
     "review Pod tangled=1000 value-length=60000 args-of-a-list=15", // 4.1 s
     "search Pod templates-by-end=100 env-of-a-list=15000",          // 3.8 s
     "search Pod templates-by-end=100 optional-absent=20 env=2000",  // 3.8 s
+    "review Pod wishes=40000",                                      // 2 s
     "search Pod optional-absent=60 env-of-a-list=15000",            // 2.2 s
     "review Pod branches=2000 args-of-a-list=8000",                 // 0.4 s at half of both
     "search Pod labels-that-misfit=20000",                          // 1.7 s
     "search Pod labels=40000",                                      // 1.4 s
     "search Job sidecars=8000",                                     // 1.0 s
+    "review Pod args-of-lists=750",                                 // 0.9 s
+    "search ConfigMap optional-absent=1900 last-applied=2600 templates-by-end=100", // 0.5 s
 ];
 
 /// What makes lints and compiles long.

@@ -5,12 +5,12 @@ use serde_json::json;
 
 /// All of these.
 pub const ALL: &[Dimension] = &[
-    Dimension::of("accounts", [180, 800], 20_000, |world, size| {
+    Dimension::of("accounts", [75, 800], 20_000, |world, size| {
         let all: Vec<_> = (0..size).map(|at| format!("team-{at}/eod")).collect();
         world.annotations.insert("fledged.io/masters".into(), json!(format!("eod,{}", all.join(","))));
     })
     .anywhere(),
-    Dimension::of("accounts-here", [370, 800], 20_000, |world, size| {
+    Dimension::of("accounts-here", [130, 800], 20_000, |world, size| {
         let all: Vec<_> = (0..size).map(|at| format!("eod-{at}")).collect();
         world.annotations.insert("fledged.io/masters".into(), json!(format!("eod,{}", all.join(","))));
     })
@@ -23,7 +23,7 @@ pub const ALL: &[Dimension] = &[
         world.keys.push(("pods.yaml".into(), one.repeat(size.min(1_000))));
     })
     .authors(),
-    Dimension::of("allow", [360, 800], 20_000, |world, size| {
+    Dimension::of("allow", [120, 800], 20_000, |world, size| {
         let all: Vec<_> = (0..size).map(|at| format!("pods/{}", letters(at))).collect();
         world.annotations.insert("fledged.io/allow".into(), json!(all.join(",")));
     })
@@ -37,7 +37,7 @@ pub const ALL: &[Dimension] = &[
             world.set("/metadata/labels", &format!("accepted{at}"), None, json!("x"));
         }
     }),
-    Dimension::of("accepted-value", [1_200, 200], 50_000, |world, size| {
+    Dimension::of("accepted-value", [430, 150], 50_000, |world, size| {
         let value: Vec<_> = (0..size).map(|at| json!({"name": format!("n{at}")})).collect();
         let row = json!([{"apiVersion": "v1", "kind": "Pod", "path": "spec.imagePullSecrets", "value": value}]);
         world.annotations.insert("fledged.io/accept".into(), json!(row.to_string()));

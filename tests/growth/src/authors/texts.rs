@@ -8,18 +8,18 @@ use serde_json::json;
 pub const ALL: &[Dimension] = &[
     Dimension::of("empty-holes", [3, 3], 150, empty_holes).anywhere().authors(),
     Dimension::of("given-holes", [24, 24], 2_000, given_holes).anywhere().authors(),
-    Dimension::of("same-hole", [360, 90], 50_000, same_hole).anywhere().authors(),
+    Dimension::of("same-hole", [110, 90], 50_000, same_hole).anywhere().authors(),
     Dimension::of("many-texts", [8, 90], 20_000, many_texts).anywhere().authors(),
-    Dimension::of("equal-texts", [24, 300], 20_000, equal_texts).anywhere().authors(),
+    Dimension::of("equal-texts", [15, 300], 20_000, equal_texts).anywhere().authors(),
     Dimension::of("keys-apart", [10, 90], 20_000, keys_apart).authors(),
     Dimension::of("keys-of-enums", [8, 90], 10_000, keys_of_enums).authors(),
     Dimension::of("keys-of-texts", [8, 90], 10_000, keys_of_texts).authors(),
-    Dimension::of("keys-beside-lists", [20, 90], 10_000, keys_beside_lists).authors(),
-    Dimension::of("lists-apart", [24, 90], 10_000, lists_apart).authors(),
-    Dimension::of("literals", [37, 500], 30_000, literals).anywhere().authors(),
-    Dimension::of("literal-length", [4_400, 20_000], 900_000, literal_length).anywhere().authors(),
+    Dimension::of("keys-beside-lists", [12, 90], 10_000, keys_beside_lists).authors(),
+    Dimension::of("lists-apart", [19, 90], 10_000, lists_apart).authors(),
+    Dimension::of("literals", [17, 500], 30_000, literals).anywhere().authors(),
+    Dimension::of("literal-length", [1_600, 20_000], 900_000, literal_length).anywhere().authors(),
     Dimension::of("unknown-holes", [69, 500], 100_000, unknown_holes).anywhere().authors(),
-    Dimension::of("open-holes", [750, 2_000], 400_000, open_holes).anywhere().authors(),
+    Dimension::of("open-holes", [150, 2_000], 400_000, open_holes).anywhere().authors(),
 ];
 
 /// A text of holes each of which may be empty, no two of which can be mistaken for each other.

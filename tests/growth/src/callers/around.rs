@@ -8,7 +8,9 @@ use serde_json::json;
 pub const ALL: &[Dimension] = &[
     Dimension::of("templates-by-name", [4, 4], 1_000, |world, size| world.templates = (size, Apart::Start)).anywhere(),
     Dimension::of("templates-by-end", [4, 4], 1_000, |world, size| world.templates = (size, Apart::End)).anywhere(),
-    Dimension::of("config-maps", [4, 4], 1_000, |world, size| world.config_maps = size).anywhere().callers(),
+    Dimension::of("config-maps", [60, 60], 1_000, |world, size| world.config_maps = size).anywhere().callers(),
+    // 256 KiB of an annotation.
+    Dimension::of("wishes", [100, 100], 40_000, |world, size| world.wishes = size).anywhere().callers(),
     Dimension::of("chain", [125, 125], 2_000, |world, size| world.chain = size).anywhere().callers(),
     Dimension::of("masters", [900, 1_200], 50_000, |world, size| world.masters = size).anywhere().callers(),
     Dimension::of("dependents", [900, 1_200], 20_000, |world, size| world.dependents = size).anywhere().callers(),
@@ -30,7 +32,7 @@ pub const ALL: &[Dimension] = &[
     Dimension::of("checked-labels", [900, 210], 20_000, |world, size| stored(world, size, Deed::Check))
         .anywhere()
         .callers(),
-    Dimension::of("updated-labels", [900, 210], 20_000, |world, size| stored(world, size, Deed::Update))
+    Dimension::of("updated-labels", [900, 140], 20_000, |world, size| stored(world, size, Deed::Update))
         .anywhere()
         .callers(),
     Dimension::of("renewed-labels", [900, 210], 20_000, |world, size| stored(world, size, Deed::Renew))
@@ -39,7 +41,7 @@ pub const ALL: &[Dimension] = &[
     Dimension::of("deleted-labels", [900, 240], 20_000, |world, size| stored(world, size, Deed::Delete))
         .anywhere()
         .callers(),
-    Dimension::of("updated-holes", [118, 91], 1_900, |world, size| {
+    Dimension::of("updated-holes", [118, 69], 1_900, |world, size| {
         world.deed = Deed::Update;
         world.declare_all("held", size, "{type: string, pattern: \"[a-z]*\"}");
         for at in 0..size {

@@ -6,20 +6,20 @@ use serde_json::{Map, Value, json};
 
 /// All of these.
 pub const ALL: &[Dimension] = &[
-    Dimension::of("data", [50, 57], 40_000, |world, size| {
+    Dimension::of("data", [21, 57], 40_000, |world, size| {
         for at in 0..size {
             world.set("/data", &format!("k{at}"), json!("v"), json!("v"));
         }
     })
     .on(&[Kind::ConfigMap]),
-    Dimension::of("data-unasked", [900, 510], 40_000, |world, size| {
+    Dimension::of("data-unasked", [900, 390], 40_000, |world, size| {
         for at in 0..size {
             world.set("/data", &format!("k{at}"), None, json!("v"));
         }
     })
     .on(&[Kind::ConfigMap, Kind::Secret])
     .callers(),
-    Dimension::of("secret-data", [44, 100], 20_000, |world, size| {
+    Dimension::of("secret-data", [21, 76], 20_000, |world, size| {
         for at in 0..size {
             world.set("/stringData", &format!("k{at}"), json!("value"), None);
             world.set("/data", &format!("k{at}"), None, json!("dmFsdWU="));
@@ -41,20 +41,20 @@ pub const ALL: &[Dimension] = &[
         world.set("/data", "long", None, json!("QUFB".repeat(size / 4)));
     })
     .on(&[Kind::Secret]),
-    Dimension::of("fields", [47, 207], 30_000, |world, size| {
+    Dimension::of("fields", [22, 207], 30_000, |world, size| {
         for at in 0..size {
             world.set("/spec", &format!("f{at}"), json!(at), json!(at));
         }
     })
     .on(&[Kind::Custom]),
-    Dimension::of("fields-unasked", [900, 430], 30_000, |world, size| {
+    Dimension::of("fields-unasked", [900, 330], 30_000, |world, size| {
         for at in 0..size {
             world.set("/spec", &format!("f{at}"), None, json!(at));
         }
     })
     .on(&Kind::ALL)
     .callers(),
-    Dimension::of("depth", [6, 6], 100, |world, size| {
+    Dimension::of("depth", [7, 7], 100, |world, size| {
         let nested = (0..size).fold(json!({"leaf": 1}), |inner, _| json!({"deeper": inner, "beside": 1}));
         world.set("/spec", "nested", nested.clone(), nested);
     })
@@ -65,7 +65,7 @@ pub const ALL: &[Dimension] = &[
     })
     .on(&Kind::ALL)
     .callers(),
-    Dimension::of("depth-with-holes", [4, 4], 90, |world, size| {
+    Dimension::of("depth-with-holes", [6, 6], 90, |world, size| {
         world.declare("leaf", "{type: string, pattern: \"[a-z]*\"}");
         let nested = |leaf: &str| {
             (0..size).fold(json!({"leaf": leaf}), |inner, _| json!({"deeper": [inner], "beside": leaf}))
@@ -73,7 +73,7 @@ pub const ALL: &[Dimension] = &[
         world.set("/spec", "nested", nested("${leaf}"), nested("x"));
     })
     .on(&[Kind::Custom]),
-    Dimension::of("elements", [29, 120], 30_000, |world, size| {
+    Dimension::of("elements", [14, 120], 30_000, |world, size| {
         for at in 0..size {
             world.push("/spec/list", json!({"name": format!("n{at}")}), json!({"name": format!("n{at}")}));
         }
@@ -87,7 +87,7 @@ pub const ALL: &[Dimension] = &[
     })
     .on(&[Kind::Custom])
     .callers(),
-    Dimension::of("described-fields", [17, 42], 5_000, |world, size| {
+    Dimension::of("described-fields", [12, 42], 5_000, |world, size| {
         let field = json!({"type": "object", "properties": {"a": {"type": "string", "default": "x"}, "b": {"type": "integer"}}});
         describe(world, (0..size).map(|at| (format!("d{at}"), field.clone())).collect());
         for at in 0..size {
@@ -95,7 +95,7 @@ pub const ALL: &[Dimension] = &[
         }
     })
     .on(&[Kind::Custom]),
-    Dimension::of("described-sets", [57, 78], 30_000, |world, size| {
+    Dimension::of("described-sets", [40, 78], 30_000, |world, size| {
         let list = json!({"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "set"});
         describe(world, Map::from_iter([("set".to_owned(), list)]));
         for at in 0..size {
@@ -113,7 +113,7 @@ pub const ALL: &[Dimension] = &[
     })
     .on(&[Kind::Custom])
     .callers(),
-    Dimension::of("described-keys", [19, 45], 15_000, |world, size| {
+    Dimension::of("described-keys", [12, 45], 15_000, |world, size| {
         let keys = json!(["one", "two"]);
         let items = json!({"type": "object", "properties": {"one": {"type": "string"}, "two": {"type": "integer"}}});
         let list = json!({"type": "array", "items": items, "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": keys});

@@ -22,8 +22,8 @@ pub const ALL: &[Dimension] = &[
         world.set("/spec/template/metadata/labels", "essential-containers", json!("main"), json!("main"));
     })
     .on(&[Kind::Job]),
-    Dimension::of("volumes", [12, 30], 15_000, volumes),
-    Dimension::of("mounts", [16, 47], 15_000, |world, size| {
+    Dimension::of("volumes", [12, 23], 15_000, volumes),
+    Dimension::of("mounts", [12, 47], 15_000, |world, size| {
         let place = world.container("/volumeMounts");
         for at in 0..size {
             let mount = json!({"name": "v", "mountPath": format!("/m{at}")});
@@ -32,35 +32,35 @@ pub const ALL: &[Dimension] = &[
         let place = world.pod("/volumes");
         world.push(&place, json!({"name": "v", "emptyDir": {}}), json!({"name": "v", "emptyDir": {}}));
     }),
-    Dimension::of("ports", [14, 30], 15_000, |world, size| {
+    Dimension::of("ports", [12, 30], 15_000, |world, size| {
         let place = world.container("/ports");
         for at in 0..size {
             let port = json!({"containerPort": 1 + at, "name": format!("p{at}")});
             world.push(&place, port.clone(), port);
         }
     }),
-    Dimension::of("ports-that-repeat", [17, 27], 15_000, |world, size| {
+    Dimension::of("ports-that-repeat", [12, 27], 15_000, |world, size| {
         let place = world.container("/ports");
         for at in 0..size {
             let port = json!({"containerPort": 1 + at / 2, "name": format!("p{at}")});
             world.push(&place, port.clone(), port);
         }
     }),
-    Dimension::of("tolerations", [17, 46], 10_000, |world, size| {
+    Dimension::of("tolerations", [12, 46], 10_000, |world, size| {
         let place = world.pod("/tolerations");
         for at in 0..size {
             let toleration = json!({"key": format!("k{at}"), "operator": "Exists"});
             world.push(&place, toleration.clone(), toleration);
         }
     }),
-    Dimension::of("pull-secrets", [27, 64], 10_000, |world, size| {
+    Dimension::of("pull-secrets", [14, 64], 10_000, |world, size| {
         let place = world.pod("/imagePullSecrets");
         for at in 0..size {
             let secret = json!({"name": format!("s{at}")});
             world.push(&place, secret.clone(), secret);
         }
     }),
-    Dimension::of("args", [84, 177], 40_000, |world, size| {
+    Dimension::of("args", [35, 177], 40_000, |world, size| {
         let place = world.container("/args");
         for at in 0..size {
             world.push(&place, json!(format!("a{at}")), json!(format!("a{at}")));
@@ -68,7 +68,7 @@ pub const ALL: &[Dimension] = &[
     }),
     Dimension::of("args-of-a-list", [2_000, 270], 40_000, |world, size| args(world, size, false)),
     Dimension::of("args-sensitive", [1_200, 170], 40_000, |world, size| args(world, size, true)),
-    Dimension::of("args-misfit", [1_200, 330], 40_000, |world, size| {
+    Dimension::of("args-misfit", [1_200, 150], 40_000, |world, size| {
         args(world, size, false);
         let place = world.container("/args");
         world.push(&place, None, json!("--"));
@@ -105,7 +105,7 @@ pub const ALL: &[Dimension] = &[
             world.push(&place, None, json!(format!("--{at}")));
         }
     }),
-    Dimension::of("args-optional", [39, 130], 20_000, |world, size| {
+    Dimension::of("args-optional", [21, 130], 20_000, |world, size| {
         world.declare("maybe", "{type: string, pattern: \"[a-z0-9]+\", optional: true}");
         let place = world.container("/args");
         for at in 0..size {
@@ -124,14 +124,14 @@ pub const ALL: &[Dimension] = &[
         }
     })
     .on(&[Kind::StatefulSet]),
-    Dimension::of("service-ports", [18, 24], 10_000, |world, size| {
+    Dimension::of("service-ports", [12, 24], 10_000, |world, size| {
         for at in 0..size {
             let port = json!({"name": format!("p{at}"), "port": 1_000 + at});
             world.push("/spec/ports", port.clone(), port);
         }
     })
     .on(&[Kind::Service]),
-    Dimension::of("resources", [36, 36], 10_000, |world, size| {
+    Dimension::of("resources", [17, 25], 10_000, |world, size| {
         let place = world.container("/resources/limits");
         for at in 0..size {
             world.set(&place, &format!("example.com/r{at}"), json!("1000m"), json!("1"));

@@ -8,7 +8,7 @@ const TEXTS: &[Kind] = &Kind::ALL;
 
 /// All of these.
 pub const ALL: &[Dimension] = &[
-    Dimension::of("text-of-holes", [8, 23], 1_900, |world, size| holes(world, size, 20)).on(TEXTS),
+    Dimension::of("text-of-holes", [8, 15], 1_900, |world, size| holes(world, size, 20)).on(TEXTS),
     Dimension::of("text-length", [20_000, 1_500], 900_000, |world, size| holes(world, 3, size / 3)).on(TEXTS),
     Dimension::of("text-of-one-hole", [20_000, 20_000], 900_000, |world, size| {
         world.declare("whole", "{type: string, pattern: \"[a-z]*\"}");
@@ -41,7 +41,7 @@ pub const ALL: &[Dimension] = &[
         );
     })
     .on(TEXTS),
-    Dimension::of("text-of-one-hole-often", [450, 1_100], 50_000, |world, size| {
+    Dimension::of("text-of-one-hole-often", [130, 1_100], 50_000, |world, size| {
         world.declare("often", "{type: string, pattern: \"[a-z]*\"}");
         let (wanted, got) = ("${often}-".repeat(size), "abcdefgh-".repeat(size));
         world.set("/metadata/annotations", "often", json!(wanted), json!(got));
@@ -69,13 +69,13 @@ pub const ALL: &[Dimension] = &[
     })
     .on(TEXTS)
     .callers(),
-    Dimension::of("name-length", [5_000, 20_000], 500_000, |world, size| {
+    Dimension::of("name-length", [3_700, 3_700], 60_000, |world, size| {
         world.declare("named", "{type: string, pattern: \"[a-z]*\"}");
         world.set("/metadata", "name", json!("large-${named}"), json!(format!("large-{}", "x".repeat(size))));
     })
     .on(TEXTS)
     .callers(),
-    Dimension::of("map-of-free-texts", [1_200, 360], 40_000, |world, size| {
+    Dimension::of("map-of-free-texts", [1_200, 170], 40_000, |world, size| {
         world.declare("entries", "{type: object, additionalProperties: {type: string}}");
         let shown: Map<_, _> = (0..size).map(|at| (format!("k{at}"), json!("v"))).collect();
         world.set("/metadata", "annotations", crate::world::hole("entries"), Value::Object(shown));

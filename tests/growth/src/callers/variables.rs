@@ -61,7 +61,7 @@ pub const ALL: &[Dimension] = &[
     Dimension::of("env-rows-that-share", [8, 8], 4_000, |world, size| {
         shared(world, size, "[a-z]+", |at| format!("n{}", at % 7));
     }),
-    Dimension::of("env-rows-of-own-holes", [30, 8], 900, |world, size| {
+    Dimension::of("env-rows-of-own-holes", [30, 8], 1_900, |world, size| {
         world.declare_all("own", size, "{type: string, pattern: \"[a-z0-9]*\"}");
         let place = world.container("/env");
         for at in 0..size {
@@ -93,16 +93,6 @@ pub const ALL: &[Dimension] = &[
             world.push(&place, hole(&format!("whole{at}")), json!({"name": format!("v{at}"), "emptyDir": {}}));
         }
     }),
-    Dimension::of("whole-elements-of-one-schema", [30, 30], 1_000, |world, size| {
-        let place = world.pod("/volumes");
-        let schema = "{type: object, properties: {name: {type: string}, emptyDir: {type: object, additionalProperties: \
-                      {type: string}}}}";
-        for at in 0..size {
-            world.declare(&format!("alike{at}"), schema);
-            world.push(&place, hole(&format!("alike{at}")), json!({"name": format!("v{at}-x"), "emptyDir": {}}));
-        }
-    })
-    .callers(),
 ];
 
 enum Order {
