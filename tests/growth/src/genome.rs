@@ -8,7 +8,7 @@ use crate::world::{Kind, World};
 pub const MOST_OF_AN_OBJECT: usize = 1_000_000;
 
 /// All template ConfigMaps of one world hold no more, so that it is soon made.
-const MOST_OF_ALL: usize = 8 << 20;
+const MOST_OF_ALL: usize = 24 << 20;
 
 /// Whose work is made longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
