@@ -228,6 +228,11 @@ impl Schema {
         }
     }
 
+    /// Whether its values are those of one of several schemas.
+    pub(crate) fn is_one_of(&self) -> bool {
+        matches!(self.node, SchemaNode::OneOf(_))
+    }
+
     /// Whether its values are maps (with `oneOf`: some of them).
     pub fn is_map(&self) -> bool {
         match &self.node {

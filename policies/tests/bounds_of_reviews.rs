@@ -215,3 +215,129 @@ fn threat_59_a_long_name_is_not_written_again_for_all_that_is_in_it() {
     assert!(refusal.message.len() < 64 << 10, "{}", refusal.message.len());
     assert!(refusal.differences.iter().all(|difference| difference.path.to_string().len() < 4096));
 }
+
+/// So many templates that differ in the image of a second container alone, and an object of the last.
+fn variants(count: usize, variables_count: usize) -> (Arc<TemplateSet>, Value) {
+    let documents: Vec<String> = (0..count)
+        .map(|at| {
+            format!(
+                "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec:\n  restartPolicy: Never\n  containers:\n  - name: main\n    image: registry.example/a:1\n    env:\n    - ${{v}}\n  - name: z\n    image: registry.example/z:{at}\n"
+            )
+        })
+        .collect();
+    let parameters =
+        "v: {type: array, items: {type: object, properties: {name: {type: string}, value: {type: string}}}}\n";
+    let mut object = pod(json!({}), variables(variables_count));
+    object["metadata"].as_object_mut().unwrap().remove("labels");
+    let second = json!({"name": "z", "image": format!("registry.example/z:{}", count - 1)});
+    object["spec"]["containers"].as_array_mut().unwrap().push(second);
+    (set(parameters, &documents.join("---\n")), object)
+}
+
+#[test]
+fn threat_59_what_fits_the_last_of_many_variants_is_admitted() {
+    for (count, variables) in [(100, 2_000), (50, 4_000), (10, 16_000), (5, 20_000)] {
+        let (set, object) = variants(count, variables);
+        let (verdict, steps) = judged(&set, &object);
+        assert!(matches!(verdict, Verdict::Admit(_)), "{count} {variables}: {verdict:?}");
+        assert!(steps < REVIEW / 2 || variables == 20_000, "{count} {variables}: {steps}");
+    }
+    // What fits none of them is told the nearest.
+    let (set, mut object) = variants(3, 10);
+    object["spec"]["containers"][1]["image"] = "registry.example/z:9".into();
+    let refusal = refused(&set, &object);
+    assert_eq!(refusal.cause, Cause::Template);
+    assert!(refusal.message.contains("spec.containers[name=z].image"), "{}", refusal.message);
+}
+
+#[test]
+fn threat_59_a_long_text_is_not_paid_for_by_templates_that_differ_elsewhere() {
+    for text in ["${a}", "x-${a}", "x{at}-${a}"] {
+        let documents: Vec<String> = (0..100)
+            .map(|at| {
+                let text = text.replace("{at}", &at.to_string());
+                format!(
+                    "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: x}}\ndata: {{a: \"{text}\", z: \"{at}\"}}\n"
+                )
+            })
+            .collect();
+        let set = set("a: {type: string}\n", &documents.join("---\n"));
+        let shown = text.replace("{at}", "99").replace("${a}", &"v".repeat(900_000));
+        let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "namespace": "trading"},
+            "data": {"a": shown, "z": "99"}});
+        let (verdict, steps) = judged(&set, &object);
+        assert!(matches!(verdict, Verdict::Admit(_)), "{text}: {verdict:?}");
+        assert!(steps < REVIEW / 8, "{text}: {steps}");
+    }
+}
+
+#[test]
+fn threat_59_many_list_holes_between_literals_find_their_elements() {
+    let (holes, count) = (20, 40_000);
+    let parameters = (0..holes).fold(String::new(), |mut text, at| {
+        let _ = writeln!(text, "v{at}: {{type: array, items: {{type: string, pattern: '--p{at}=.*'}}}}");
+        text
+    });
+    let elements = (0..holes).fold(String::new(), |mut text, at| {
+        let _ = writeln!(text, "    - ${{v{at}}}\n    - lit{at}");
+        text
+    });
+    let set = set(
+        &parameters,
+        &format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec:\n  restartPolicy: Never\n  containers:\n  - name: main\n    image: registry.example/a:1\n    args:\n{elements}"
+        ),
+    );
+    let args: Vec<String> = (0..holes)
+        .flat_map(|at| {
+            let own = std::iter::repeat_n(format!("--p{at}=1"), count / holes);
+            own.chain(std::iter::once(format!("lit{at}")))
+        })
+        .collect();
+    let object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "trading"},
+        "spec": {"restartPolicy": "Never", "containers": [{"name": "main", "image": "registry.example/a:1", "args": args}]}});
+    let (verdict, _) = judged(&set, &object);
+    assert!(matches!(verdict, Verdict::Admit(_)), "{verdict:?}");
+}
+
+#[test]
+fn threat_59_rows_that_holes_name_are_admitted_where_each_is_in_its_place() {
+    let count = 1_900;
+    let parameters = (0..count).fold("app: {type: string, pattern: '[a-z0-9]+'}\n".to_owned(), |mut text, at| {
+        let _ = writeln!(text, "v{at}: {{type: string}}");
+        text
+    });
+    let elements = (0..count).fold(String::new(), |mut text, at| {
+        let _ = writeln!(text, "    - name: \"${{app}}_{at}\"\n      value: \"${{v{at}}}\"");
+        text
+    });
+    let set = set(
+        &parameters,
+        &format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: p, labels: {{a: b}}}}\nspec:\n  restartPolicy: Never\n  containers:\n  - name: main\n    image: registry.example/a:1\n    env:\n{elements}"
+        ),
+    );
+    let env = (0..count).map(|at| json!({"name": format!("a_{at}"), "value": "v"})).collect();
+    let (verdict, _) = judged(&set, &pod(json!({"a": "b"}), env));
+    assert!(matches!(verdict, Verdict::Admit(_)), "{verdict:?}");
+}
+
+#[test]
+fn threat_59_each_element_is_held_against_many_alternatives_once() {
+    for (alternatives, count) in [(100, 3_000), (20, 12_000)] {
+        let all: Vec<String> = (0..alternatives)
+            .map(|at| {
+                format!("{{type: object, properties: {{name: {{type: string, pattern: 'N{at}_[a-z0-9]{{0,20}}'}}, value: {{type: string, pattern: '[a-z]*x{at}'}}}}}}")
+            })
+            .collect();
+        let set = set(
+            &format!("v: {{type: array, items: {{oneOf: [{}]}}}}\n", all.join(", ")),
+            "apiVersion: v1\nkind: Pod\nmetadata: {name: p, labels: {a: b}}\nspec:\n  restartPolicy: Never\n  containers:\n  - name: main\n    image: registry.example/a:1\n    env:\n    - ${v}\n",
+        );
+        let env = (0..count)
+            .map(|at| json!({"name": format!("N{}_{at}", at % alternatives), "value": format!("ax{}", at % alternatives)}))
+            .collect();
+        let (verdict, steps) = judged(&set, &pod(json!({"a": "b"}), env));
+        assert!(matches!(verdict, Verdict::Admit(_)), "{alternatives} {count}: {verdict:?} {steps}");
+    }
+}

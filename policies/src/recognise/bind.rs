@@ -3,7 +3,8 @@
 //! The walk proposes, it does not judge: it is lenient about everything that has no hole, and what it found is proven
 //! afterwards by rendering it and comparing ([`super::verify`]).
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use crate::tables::At;
 use base64::Engine as _;
@@ -109,6 +110,9 @@ pub(super) struct Binder<'a> {
     found: Found<'a>,
     /// What each parameter was first bound to exactly: an element that a hole names is found by it.
     known: Vec<Option<Value>>,
+    /// Which elements of lists the items of list holes accept as they are: each is asked for several times, and of many
+    /// alternatives it takes long to tell. By parameter and the element's address, which is in the object.
+    accepted: RefCell<HashMap<(usize, *const Value), bool>>,
     /// Lists with elements that holes name, left until all else is known.
     later: VecDeque<Later<'a>>,
 }
@@ -135,6 +139,7 @@ impl<'a> Binder<'a> {
             encoded: false,
             found: Found::default(),
             known: vec![None; parameters.all.len()],
+            accepted: RefCell::default(),
             later: VecDeque::new(),
         }
     }
@@ -165,6 +170,33 @@ impl<'a> Binder<'a> {
     /// What a hole of `schema` stands for where the object has `value`; nothing where there is no step left to tell.
     pub(super) fn fit(&self, schema: &Schema, value: &Value, shape: Shape<'_>) -> Option<(Value, Fit)> {
         fit(schema, value, shape, self.budget)
+    }
+
+    /// As [`Self::fit`], of an element of a list in the object, held against the items of a list hole.
+    pub(super) fn fit_item(&self, parameter: usize, value: &Value, shape: Shape<'_>) -> Option<(Value, Fit)> {
+        let items = self.parameters.all.get(parameter)?.schema.items()?;
+        if !items.is_one_of() {
+            return self.fit(items, value, shape);
+        }
+        let key = (parameter, std::ptr::from_ref(value));
+        let known = self.accepted.borrow().get(&key).copied();
+        let accepted = match known {
+            Some(accepted) => accepted,
+            None => {
+                let work = work::of_accepting(items, value);
+                if self.budget.is_some_and(|budget| budget.spend(work).is_err()) {
+                    return None;
+                }
+                let accepted = items.accepts(value).is_ok();
+                self.accepted.borrow_mut().insert(key, accepted);
+                accepted
+            }
+        };
+        let work = work::of_known(value);
+        if self.budget.is_some_and(|budget| budget.spend(work).is_err()) {
+            return None;
+        }
+        fitted(accepted, items, value, shape, self.budget)
     }
 
     /// What the holes of a text stand for where the object has `shown`.
@@ -368,11 +400,10 @@ impl<'a> Binder<'a> {
     fn take(&mut self, index: usize, values: impl Iterator<Item = &'a Value>, shape: Shape<'a>) {
         self.note_sensitive([index]);
         let Some(parameter) = self.parameters.all.get(index) else { return };
-        let items = parameter.schema.items();
         let mut exact = Fit::Exact;
         let mut taken = Vec::new();
         for value in values {
-            if let Some((value, fit)) = items.and_then(|items| self.fit(items, value, shape.element())) {
+            if let Some((value, fit)) = self.fit_item(index, value, shape.element()) {
                 taken.push(value);
                 if fit == Fit::Equivalent {
                     exact = fit;
@@ -446,13 +477,25 @@ pub(super) fn fit(schema: &Schema, value: &Value, shape: Shape<'_>, budget: Opti
     if budget.is_some_and(|budget| budget.spend(work).is_err()) {
         return None;
     }
-    if schema.accepts(value).is_ok() {
+    fitted(schema.accepts(value).is_ok(), schema, value, shape, budget)
+}
+
+/// As [`fit`], where it is known whether the schema accepts the value as it is.
+fn fitted(
+    accepted: bool,
+    schema: &Schema,
+    value: &Value,
+    shape: Shape<'_>,
+    budget: Option<&Budget>,
+) -> Option<(Value, Fit)> {
+    if accepted {
         let fit = if spelling::is_quantity(shape.scalar()) { Fit::Equivalent } else { Fit::Exact };
         return Some((value.clone(), fit));
     }
     // With what the server added taken off, and what it dropped put back, it may fit; the comparison tells whether
     // that was the server's doing.
-    if budget.is_some_and(|budget| budget.spend(work.saturating_mul(work::RESHAPING)).is_err()) {
+    let work = || work::of_accepting(schema, value).saturating_mul(work::RESHAPING);
+    if budget.is_some_and(|budget| budget.spend(work()).is_err()) {
         return None;
     }
     let reshaped = reshape(schema, value, shape)?;

@@ -6,12 +6,11 @@ use serde_json::Value;
 
 use super::bind::{Binder, droppable, plausible};
 use super::{joint, work};
-use crate::parameter::Schema;
 use crate::tables::{ListKind, Shape};
 use crate::template::{Element, Field, Hole, Pattern};
 
-/// Cells of the alignment table; beyond, a list is paired by position.
-const CELLS: usize = 1 << 20;
+/// Cells of the alignment table; beyond, a list is paired by position. Each takes a byte.
+const CELLS: usize = 1 << 22;
 
 /// What a pattern's element stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,10 +97,7 @@ impl List<'_> {
     fn could_be(&self, element: &Element, value: &Value) -> bool {
         match element {
             Element::One(pattern) => plausible(self.binder, pattern, value, self.shape.element()),
-            Element::Many(index) => {
-                let items = self.binder.parameters.all.get(*index).and_then(|parameter| parameter.schema.items());
-                items.is_some_and(|items| self.binder.fit(items, value, self.shape.element()).is_some())
-            }
+            Element::Many(index) => self.binder.fit_item(*index, value, self.shape.element()).is_some(),
         }
     }
 
@@ -115,6 +111,35 @@ impl List<'_> {
     /// The one way in which all values, in order, are all elements, in order. A pattern with two ways is refused when
     /// it is loaded ([`crate::template`]).
     fn aligned(&self) -> Option<Vec<Partner>> {
+        // What is no more and no less than one value at both ends has no choice.
+        let fixed = |element: &&Element| matches!(element, Element::One(_)) && !self.may_be_none(element);
+        let head = self.elements.iter().take_while(fixed).count();
+        let tail = self.elements[head..].iter().rev().take_while(fixed).count();
+        let between = self.values.len().checked_sub(head + tail)?;
+        let (elements, rest) = self.elements.split_at(head);
+        let (middle, last) = rest.split_at(rest.len() - tail);
+        let (values, others) = self.values.split_at(head);
+        let (taken, ends) = others.split_at(between);
+        if middle.is_empty() && between > 0 {
+            return None;
+        }
+        let mut pairs = elements.iter().zip(values).chain(last.iter().zip(ends));
+        if !pairs.all(|(element, value)| self.belongs(element, value)) {
+            return None;
+        }
+        let inner = List { binder: self.binder, elements: middle, values: taken, shape: self.shape };
+        let mut partners: Vec<Partner> = (0..head).map(Partner::One).collect();
+        partners.extend(inner.in_all_ways()?.into_iter().map(|partner| match partner {
+            Partner::None => Partner::None,
+            Partner::One(at) => Partner::One(head + at),
+            Partner::Many(taken) => Partner::Many(taken.into_iter().map(|at| head + at).collect()),
+        }));
+        partners.extend((head + between..self.values.len()).map(Partner::One));
+        Some(partners)
+    }
+
+    /// As [`Self::aligned`], of elements that may be more or less than one value.
+    fn in_all_ways(&self) -> Option<Vec<Partner>> {
         let (rows, columns) = (self.elements.len(), self.values.len());
         if rows.saturating_mul(columns) > CELLS || !self.binder.spend((rows + 1) * (columns + 16)) {
             return None;
@@ -397,14 +422,15 @@ impl List<'_> {
     fn keys_default(&self, element: &Element, value: &Value) -> bool {
         let Keys::Fields(keys) = keys(self.shape) else { return true };
         let all = |names: &dyn Fn(&str) -> bool| keys.iter().all(|key| names(key) || is_default(key, value));
-        let schema = |index: &usize| self.binder.parameters.all.get(*index).map(|parameter| &parameter.schema);
-        let schema = match element {
+        let fitted = match element {
             Element::One(Pattern::Map(entries)) => return all(&|key| entries.iter().any(|(name, _)| name == key)),
-            Element::One(Pattern::Hole(Hole::Declared(index))) => schema(index),
-            Element::Many(index) => schema(index).and_then(Schema::items),
+            Element::One(Pattern::Hole(Hole::Declared(index))) => {
+                let parameter = self.binder.parameters.all.get(*index);
+                parameter.and_then(|it| self.binder.fit(&it.schema, value, self.shape.element()))
+            }
+            Element::Many(index) => self.binder.fit_item(*index, value, self.shape.element()),
             Element::One(_) => return true,
         };
-        let fitted = schema.and_then(|schema| self.binder.fit(schema, value, self.shape.element()));
         fitted.is_none_or(|(fitted, _)| all(&|key| fitted.get(key).is_some()))
     }
 

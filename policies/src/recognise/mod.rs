@@ -11,6 +11,7 @@ mod bind;
 mod fill;
 mod joint;
 mod lists;
+mod literals;
 mod named;
 mod report;
 mod reshape;
@@ -35,6 +36,7 @@ use crate::template::{Element, Given, Hole, Pattern, Template};
 
 pub use crate::tables::Form;
 pub use fill::{fill, missing};
+pub use literals::differ_in_literals;
 pub(crate) use named::is_named_otherwise;
 pub use shortcut::{Marked, Miss, Shortcut, contrast, shortcut};
 pub use update::update;

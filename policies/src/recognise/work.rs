@@ -84,9 +84,15 @@ pub(super) fn of_text(text: &TextPattern, length: usize, parameters: &Parameters
     };
     let dearest = text.parts.iter().filter_map(declared).map(|parameter| price(&parameter.schema));
     let Price { each, once } = dearest.fold(Price::LEAST, Price::or);
-    // With several holes each byte may belong to any part.
+    // With several holes each byte may belong to any part. What one hole alone stands for is the rest, copied.
     let parts = if text.parts.len() < 3 { 1 } else { text.parts.len() as u64 };
-    LOOK as u64 * parts + once + (length as u64).saturating_mul(each.saturating_add(4 * parts))
+    let cutting = if text.declared().len() < 2 && parts == 1 { 0 } else { 4 * parts };
+    LOOK as u64 * parts + once + (length as u64).saturating_mul(each.saturating_add(cutting))
+}
+
+/// Finding what is known of a value, and copying it.
+pub(super) fn of_known(value: &Value) -> u64 {
+    2 * LOOK as u64 + size(value)
 }
 
 /// Telling whether a schema accepts a value.

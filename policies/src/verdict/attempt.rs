@@ -117,6 +117,13 @@ impl<'a> Attempts<'a> {
         recognise::is_named_otherwise(candidate.template, self.object, context)
     }
 
+    /// Whether the object differs for sure in what the template says without holes, and in more than the cluster may add.
+    pub(super) fn differs_in_literals(&self, candidate: &Candidate<'a>, context: &Context<'_>) -> bool {
+        let unaccepted = candidate.set.accepted.applying_to(candidate.template) == 0;
+        let form = || self.form(candidate, context);
+        unaccepted && recognise::differ_in_literals(candidate.template, &form().object, context)
+    }
+
     /// With the bindings that a quick look found, or the long way; then without what the ConfigMap accepts.
     pub(super) fn by(
         &self,

@@ -78,7 +78,7 @@ pub(crate) fn judge(request: &Request, situation: &Situation, budget: &Budget) -
             return admit(candidate, bindings, instructed, &form);
         }
     }
-    if let Some((candidate, bindings, instructed, form)) = search.the_long_way()? {
+    if let Some((candidate, bindings, instructed, form)) = search.the_long_way(false)? {
         return admit(candidate, bindings, instructed, &form);
     }
     let refusal = search.untold.unwrap_or_else(|| search.nearest.refuse(&attempts, &context));
@@ -106,7 +106,7 @@ impl<'a> Search<'a, '_> {
             Look::Other => self.nearest.set_aside(position, candidate),
             Look::Open => self.open.push((position, candidate)),
             Look::Same(bindings) => {
-                match self.the_long_way() {
+                match self.the_long_way(true) {
                     // What is proven needs no more work.
                     Err(refusal) if refusal.cause == Cause::TooLarge => self.untold = Some(refusal),
                     outcome => {
@@ -121,9 +121,16 @@ impl<'a> Search<'a, '_> {
         Ok(None)
     }
 
-    /// Those of which the long way tells, in their order.
-    fn the_long_way(&mut self) -> Result<Option<Admitting<'a>>, Refusal> {
-        for (position, candidate) in std::mem::take(&mut self.open) {
+    /// Those of which the long way tells, in their order; `among` others, of which one may admit the object.
+    fn the_long_way(&mut self, among: bool) -> Result<Option<Admitting<'a>>, Refusal> {
+        let open = std::mem::take(&mut self.open);
+        // The only one is told of in any case.
+        let several = open.len() > 1 || among;
+        for (position, candidate) in open {
+            if several && self.attempts.differs_in_literals(&candidate, self.context) {
+                self.nearest.set_aside(position, candidate);
+                continue;
+            }
             if self.context.is_exhausted() {
                 return Err(too_much(&candidate));
             }

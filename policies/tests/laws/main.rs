@@ -17,7 +17,7 @@ use policies::difference::Difference;
 use policies::parameter::Bindings;
 use policies::quantity::Quantity;
 use policies::recognise::{
-    Context, Form, Marked, Miss, Recognition, contrast, recognise, shortcut, the_long_way, update,
+    Context, Form, Marked, Miss, Recognition, contrast, differ_in_literals, recognise, shortcut, the_long_way, update,
 };
 use policies::render::render;
 use policies::tables::{Facts, compare, complete};
@@ -235,6 +235,10 @@ proptest! {
                     let long = the_long_way(&template, &object, &context);
                     if let Some(differences) = contrast(&template, &object, &context, Marked::No) {
                         prop_assert_eq!(Recognition::Differ(differences), long.clone(), "{} {:?}", object, template.pattern);
+                    }
+                    if differ_in_literals(&template, &object, &context) {
+                        let told = !matches!(long, Recognition::Match(_));
+                        prop_assert!(told, "literals of {object} {:?}: {long:?}", template.pattern);
                     }
                     match shortcut(&template, &object, &context, Marked::No) {
                         Ok(bindings) => prop_assert_eq!(Recognition::Match(bindings), long, "{}", object),

@@ -73,12 +73,13 @@ pub(super) fn contrast<'v>(
     {
         return None;
     }
-    let walk = Walk::new(template, context);
+    let mut walk = Walk::new(template, context);
+    walk.at_once = true;
     let mut contrast =
         Contrast { walk, shape, trail: Vec::new(), found: Vec::new(), misfits: Vec::new(), settled: true };
     contrast.root(entries, fields, plan, marked)?;
     let Contrast { walk, found, misfits, settled, .. } = contrast;
-    let bindings = walk.finish()?;
+    let bindings = walk.finish().ok()?;
     let extras = found.iter().filter(|unlike| matches!(unlike, Unlike::Extra(..))).count();
     let remembered = plan.memory.as_ref().is_some_and(|memory| {
         // With another value where injectors look they may say otherwise than before.
@@ -241,7 +242,7 @@ impl<'v> Contrast<'v> {
     }
 
     /// A text in the wrong form is told only outside lists, whose elements it might pair in another way.
-    fn hole(&mut self, place: &Place, value: &'v Value) -> Option<()> {
+    fn hole(&mut self, place: &'v Place, value: &'v Value) -> Option<()> {
         let Err(miss) = self.walk.hole(place, value) else { return Some(()) };
         let (Miss::Sure, Pattern::Text(text), Some(shown)) = (miss, &place.pattern, value.as_str()) else {
             return None;

@@ -15,7 +15,7 @@ use crate::recognise::{Context, Form, work};
 use crate::render::Renderer;
 use crate::tables::{self, Facts, ListKind, SERVER_OWNED, Scalar, Shape};
 use crate::template::{Given, Hole, Pattern, Placement, Template};
-use crate::text::{Part, TextMismatch};
+use crate::text::{Part, TextMismatch, TextPattern};
 
 /// Maps of metadata that may carry marks.
 const MARKED_MAPS: [&str; 2] = ["annotations", "labels"];
@@ -43,7 +43,7 @@ pub(super) fn walk<'a>(
         return Err(Miss::Unsure);
     }
     let extras = walk.extras;
-    let bindings = walk.finish().ok_or(Miss::Unsure)?;
+    let bindings = walk.finish()?;
     if extras > 0 && !plan.memory.as_ref().is_some_and(|memory| memory.holds(object, extras, context)) {
         let ask = |facts: &Facts| {
             let mut renderer = Renderer::new(&template.parameters, &bindings);
@@ -124,14 +124,20 @@ pub(super) struct Walk<'a> {
     budget: Option<&'a Budget>,
     /// Fields that were looked at.
     visited: usize,
+    /// Whether this is in a list, where what does not fit may fit elsewhere.
+    in_lists: bool,
+    /// Whether what is told of long texts is wanted at their place, so that none is left until later.
+    pub(super) at_once: bool,
 }
 
 /// Long values that holes stand for.
 enum Later<'a> {
     /// A list hole takes these.
     Taken(usize, &'a [Value], Shape<'static>),
-    /// A hole is this.
-    Whole(usize, &'a Value),
+    /// A hole is this, or the miss.
+    Whole(usize, &'a Value, Miss),
+    /// A text is this, or the miss.
+    Text(&'a TextPattern, &'a str, Miss),
     /// Variables, whose names must differ.
     Variables(&'a [Value]),
 }
@@ -152,23 +158,28 @@ impl<'a> Walk<'a> {
             later: Vec::new(),
             budget: context.budget,
             visited: 0,
+            in_lists: false,
+            at_once: false,
         }
     }
 
-    /// What was bound; none where a hole is absent in one place and not in another.
-    pub(super) fn finish(mut self) -> Option<Bindings> {
+    /// What was bound.
+    ///
+    /// # Errors
+    /// Where what was left until now is no match, or a hole is absent in one place and not in another.
+    pub(super) fn finish(mut self) -> Result<Bindings, Miss> {
         for later in std::mem::take(&mut self.later) {
             match later {
                 Later::Taken(parameter, values, shape) => self.bind_taken(parameter, values, shape),
-                Later::Whole(index, value) => self.bind_whole(index, value, Miss::Unsure),
+                Later::Whole(index, value, miss) => self.bind_whole(index, value, miss),
+                Later::Text(text, shown, miss) => self.bind_text(text, shown, miss),
                 Later::Variables(values) if differ(values, "name") => Ok(()),
                 Later::Variables(_) => Err(Miss::Unsure),
-            }
-            .ok()?;
+            }?;
         }
         let absent = |index: &usize| self.bound.get(*index).is_some_and(Option::is_none);
         let agree = self.absent.iter().all(absent);
-        agree.then(|| Bindings { declared: self.bound, given: self.given.clone() })
+        agree.then(|| Bindings { declared: self.bound, given: self.given.clone() }).ok_or(Miss::Unsure)
     }
 
     /// Takes the steps of what was looked at.
@@ -184,7 +195,7 @@ impl<'a> Walk<'a> {
         self.budget.map_or(Ok(()), |budget| budget.spend(steps)).map_err(|_| Miss::Unsure)
     }
 
-    fn metadata(&mut self, entries: &Entries, shown: &'a Map<String, Value>, marked: Marked) -> Result<(), Miss> {
+    fn metadata(&mut self, entries: &'a Entries, shown: &'a Map<String, Value>, marked: Marked) -> Result<(), Miss> {
         if names_differ(entries, shown, self.form) {
             return Err(Miss::Sure);
         }
@@ -206,7 +217,7 @@ impl<'a> Walk<'a> {
 
     fn map(
         &mut self,
-        entries: &Entries,
+        entries: &'a Entries,
         object: &'a Map<String, Value>,
         aside: impl Fn(&str) -> bool,
     ) -> Result<(), Miss> {
@@ -228,7 +239,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn node(&mut self, node: &Node, value: &'a Value) -> Result<(), Miss> {
+    fn node(&mut self, node: &'a Node, value: &'a Value) -> Result<(), Miss> {
         match (node, value) {
             (Node::Literal(literal), value) if literal.value == *value => Ok(()),
             (Node::Literal(literal), value) => Err(literal.miss(value)),
@@ -239,7 +250,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    pub(super) fn list(&mut self, list: &List, values: &'a [Value]) -> Result<(), Miss> {
+    pub(super) fn list(&mut self, list: &'a List, values: &'a [Value]) -> Result<(), Miss> {
         self.visited += list.elements.len();
         let spare = values.len().checked_sub(list.elements.len()).ok_or(Miss::Unsure)?;
         let (many, taken) = match list.many {
@@ -249,7 +260,10 @@ impl<'a> Walk<'a> {
         let (before, rest) = values.split_at_checked(many).ok_or(Miss::Unsure)?;
         let (middle, after) = rest.split_at_checked(taken).ok_or(Miss::Unsure)?;
         for (at, (node, value)) in list.elements.iter().zip(before.iter().chain(after)).enumerate() {
-            match self.node(node, value) {
+            let around = std::mem::replace(&mut self.in_lists, true);
+            let outcome = self.node(node, value);
+            self.in_lists = around;
+            match outcome {
                 Err(Miss::Sure) if !list.pairs(at, values) => return Err(Miss::Unsure),
                 outcome => outcome?,
             }
@@ -281,12 +295,12 @@ impl<'a> Walk<'a> {
     fn bind_taken(&mut self, parameter: usize, values: &[Value], shape: Shape<'static>) -> Result<(), Miss> {
         let declared = self.parameters.all.get(parameter).ok_or(Miss::Unsure)?;
         let taken = Value::Array(values.to_vec());
-        self.spend(work::of_accepting(&declared.schema, &taken).saturating_mul(TAKING))?;
+        self.spend(work::of_accepting(&declared.schema, &taken).saturating_add(TAKING * work::size(&taken)))?;
         let fit = values.iter().all(|value| tables::stays(shape, value)) && declared.schema.accepts(&taken).is_ok();
         if fit { self.bind(parameter, taken) } else { Err(Miss::Unsure) }
     }
 
-    pub(super) fn hole(&mut self, place: &Place, value: &'a Value) -> Result<(), Miss> {
+    pub(super) fn hole(&mut self, place: &'a Place, value: &'a Value) -> Result<(), Miss> {
         if !tables::stays(place.shape, value) || place.image && !value.as_str().is_some_and(tables::is_pulled_once) {
             return Err(Miss::Unsure);
         }
@@ -296,28 +310,46 @@ impl<'a> Walk<'a> {
         match &place.pattern {
             Pattern::Text(text) => {
                 let shown = value.as_str().ok_or(Miss::Unsure)?;
-                self.spend(work::of_text(text, shown.len(), self.parameters))?;
-                // Where all its holes are bound, a text is rendered sooner than cut.
-                if text.renders(&self.bound, self.given, shown) {
+                // How a long text begins is seen at once.
+                let begins = match text.parts.first() {
+                    Some(Part::Literal(literal)) => shown.starts_with(literal.as_str()),
+                    _ => true,
+                };
+                if !begins {
+                    return self.cut(text, shown, miss);
+                }
+                if shown.len() > LONG_TEXT && !self.at_once {
+                    let miss = if self.in_lists { Miss::Unsure } else { miss };
+                    self.later.push(Later::Text(text, shown, miss));
                     return Ok(());
                 }
-                let bound = text.bind(shown, self.given, self.parameters).map_err(|why| match why {
-                    TextMismatch::Unknown(_) => Miss::Unsure,
-                    TextMismatch::Form | TextMismatch::Parameter(_) => miss,
-                })?;
-                bound.into_iter().try_for_each(|(index, value)| self.bind(index, value))
+                self.bind_text(text, shown, miss)
             }
             Pattern::Hole(Hole::Given(given)) => match self.given.get(given) {
                 Some(text) if value == text => Ok(()),
                 _ => Err(Miss::Unsure),
             },
             Pattern::Hole(Hole::Declared(index)) if is_long(value) => {
-                self.later.push(Later::Whole(*index, value));
+                self.later.push(Later::Whole(*index, value, Miss::Unsure));
                 Ok(())
             }
             Pattern::Hole(Hole::Declared(index)) => self.bind_whole(*index, value, miss),
             Pattern::Literal(_) | Pattern::Map(_) | Pattern::List(_) => Err(Miss::Unsure),
         }
+    }
+
+    fn bind_text(&mut self, text: &TextPattern, shown: &str, miss: Miss) -> Result<(), Miss> {
+        self.spend(work::of_text(text, shown.len(), self.parameters))?;
+        // Where all its holes are bound, a text is rendered sooner than cut.
+        if text.renders(&self.bound, self.given, shown) { Ok(()) } else { self.cut(text, shown, miss) }
+    }
+
+    fn cut(&mut self, text: &TextPattern, shown: &str, miss: Miss) -> Result<(), Miss> {
+        let bound = text.bind(shown, self.given, self.parameters).map_err(|why| match why {
+            TextMismatch::Unknown(_) => Miss::Unsure,
+            TextMismatch::Form | TextMismatch::Parameter(_) => miss,
+        })?;
+        bound.into_iter().try_for_each(|(index, value)| self.bind(index, value))
     }
 
     fn bind_whole(&mut self, index: usize, value: &Value, miss: Miss) -> Result<(), Miss> {
@@ -358,7 +390,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// In times that a list is held against its schema: it is copied, and its names are compared.
+/// For each of [`work::size`] of a list that is held against its schema: it is copied, and its names are compared.
 const TAKING: u64 = 2;
 
 fn is_long(value: &Value) -> bool {
