@@ -397,3 +397,15 @@ fn an_unknown_caller_is_refused_with_the_fix() {
     leaving.caller.as_mut().unwrap().pod.terminating = true;
     refused(&create(Phase::Mutating, &job()), &leaving, Cause::Identity, &["being deleted"]);
 }
+
+#[test]
+fn threat_54_a_value_that_is_too_long_for_its_pattern_is_refused_with_that_limit() {
+    let mut object = job();
+    object["spec"]["template"]["spec"]["containers"][0]["args"][1] = "1".repeat(70_000).into();
+    refused(
+        &create(Phase::Mutating, &object),
+        &situation(),
+        Cause::Template,
+        &["spec.template.spec.containers", "[0-9]{8} as a whole, of at most 65536 bytes"],
+    );
+}
