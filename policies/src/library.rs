@@ -5,10 +5,12 @@ mod accounts;
 mod annotations;
 mod load;
 pub(crate) mod templates;
+mod work;
 
 pub(crate) use annotations::namespaced_names;
 pub(crate) use load::{MOST_STEPS, load, named};
 pub use templates::Templates;
+pub(crate) use work::gathered;
 
 #[cfg(test)]
 mod tests;
@@ -64,16 +66,14 @@ impl Compiling {
     /// Why it can't be used, and what to do, for people.
     pub fn reason(&self, config_map: &NamespacedName) -> String {
         let what_to_do = if self.slow {
-            "; that takes too long, and keeps no other ConfigMap waiting: its author should simplify it (fewer holes in \
-             one text, patterns that are never empty), retinue lint says where"
+            "; that takes too long, and keeps no other ConfigMap waiting: its author should simplify it (patterns with \
+             smaller counted repetitions, fewer holes in one text) or split it, and retinue lint warns where a large part \
+             of the work is"
         } else {
-            ": try again in a moment"
+            "; try again in a moment"
         };
         let since = self.since.strftime("%Y-%m-%dT%H:%M:%SZ");
-        format!(
-            "ConfigMap {config_map} is still being compiled, since {since}; until then its templates admit nothing\
-             {what_to_do}"
-        )
+        format!("ConfigMap {config_map} is still being compiled, since {since}{what_to_do}")
     }
 }
 

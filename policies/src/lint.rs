@@ -54,7 +54,7 @@ pub fn problems_in(text: &str, namespace: Option<&str>) -> Vec<Problem> {
             problems.push(Problem::error(None, Some(node.line), message));
         }
     }
-    problems.sort_by_key(|problem| (problem.severity, problem.line));
+    problems.sort_by_key(|problem| (problem.severity, problem.is_uncompiled(), problem.line));
     problems
 }
 
@@ -94,7 +94,9 @@ pub fn read_within(config_map: &Value, budget: &Budget) -> Linted {
                        allowed: split the ConfigMap";
         problems.push(Problem::warning(None, None, message));
     }
-    problems.sort_by(|one, other| (one.severity, &one.key, one.line).cmp(&(other.severity, &other.key, other.line)));
+    let mut problems = library::gathered(problems);
+    let order = |problem: &Problem| (problem.severity, problem.is_uncompiled());
+    problems.sort_by(|one, other| (order(one), &one.key, one.line).cmp(&(order(other), &other.key, other.line)));
     Linted { problems, needs }
 }
 

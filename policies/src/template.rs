@@ -3,6 +3,7 @@
 mod ambiguity;
 mod coincide;
 mod compile;
+mod costs;
 mod errors;
 mod holes;
 mod metadata;
@@ -16,6 +17,7 @@ mod tests;
 
 pub(crate) use compile::{Before, Shared, again, documents, read};
 pub use compile::{Compiled, compile};
+pub(crate) use costs::Dear;
 pub use errors::TemplateError;
 pub(crate) use holes::split;
 pub use holes::{Mention, mentions};

@@ -42,7 +42,12 @@ fn linted(what: &str, map: &Value) -> (TemplateSet, Vec<Problem>) {
     assert!(loaded < MOST_TIME && linted < MOST_TIME, "{what}: loaded in {loaded:?}, linted in {linted:?}");
     // What cannot be used is told: a key without any template has an error of its own, or all have one.
     let usable: HashSet<&str> = set.templates.all().filter_map(|template| template.key.split('#').next()).collect();
-    let wrong: HashSet<Option<&str>> = errors(&problems).iter().map(|problem| problem.key.as_deref()).collect();
+    let wrong: HashSet<Option<&str>> =
+        set.errors().chain(errors(&problems)).map(|problem| problem.key.as_deref()).collect();
+    assert!(
+        errors(&problems).iter().filter(|problem| problem.message.starts_with("not compiled")).count() < 2,
+        "{what}"
+    );
     let all_wrong = [None, Some("parameters"), Some("fledged.io/masters")].iter().any(|key| wrong.contains(key));
     for key in map["data"].as_object().unwrap().keys().filter(|key| *key != "parameters") {
         let told = all_wrong || wrong.contains(&Some(key.as_str()));
@@ -128,7 +133,17 @@ fn threat_54_what_takes_too_many_steps_is_an_error_that_names_what_to_simplify()
         &["takes more work than is allowed", "a literal name"],
     );
     let work = "takes more work than is allowed";
-    refused("large automata", &inputs::automata(1000), "pod.yaml", Some(1), &[work, "fewer and simpler manifests"]);
+    // The text at which the steps end, of many that are alike.
+    let map = inputs::automata(1000);
+    let (_, problems) = linted("large automata", &map);
+    let told = errors(&problems);
+    let [Problem { key: Some(key), line: Some(line), message, .. }] = *told else { panic!("{told:?}") };
+    let text = map["data"]["pod.yaml"].as_str().unwrap().lines().nth(line - 1).unwrap();
+    assert!(key == "pod.yaml" && text.contains("${q}"), "{line}: {text}");
+    for word in [work, "ends at this text", "smaller counted repetitions"] {
+        assert!(message.contains(word), "{message}");
+    }
+    assert!(!message.contains("manifests of this key"), "{message}");
     refused(
         "a text of holes alike",
         &inputs::alike_for_long(150, 150),
@@ -221,9 +236,71 @@ fn threat_54_what_comes_after_the_last_step_is_an_error_of_its_key() {
         assert_eq!(error.is_none(), usable.contains(name), "{name}: {error:?}");
         assert!(error.is_none_or(|error| error.message.contains("work")), "{error:?}");
     }
+    // Lint tells first where the steps end, and all keys after it at once.
+    let linted = lint::read_within(&map, &Budget::of(all / 2)).problems;
+    let told = errors(&linted);
+    let (end, first) = (names.get(usable.len()).unwrap(), names.get(usable.len() + 1).unwrap());
+    let [cause, rest] = *told else { panic!("{told:?}") };
+    assert_eq!((cause.key.as_ref(), rest.key.as_ref()), (Some(end), Some(first)), "{told:?}");
+    assert!(
+        cause.message.contains("ends at this list") && cause.message.contains("literal names"),
+        "{}",
+        cause.message
+    );
+    for word in [&format!("used up at {end} ("), "in order of their names", "k7.yaml"] {
+        assert!(rest.message.contains(word), "{}", rest.message);
+    }
     // What was accepted is read again, and makes what it made; before that it is known how much work that is.
     let whole = TemplateSet::load(&map);
     let kind = policies::object::Gvk::new("", "v1", "Pod");
     assert!(whole.templates.effort(&kind) > all / 2, "{} of {all}", whole.templates.effort(&kind));
     assert_eq!((whole.templates.all().count(), whole.templates.effort(&kind)), (8, 0));
+}
+
+#[test]
+fn threat_54_what_takes_much_of_the_work_is_a_warning_with_its_line() {
+    let warnings = |map: &Value, budget: u64| -> Vec<Problem> {
+        let set = TemplateSet::load_within(map, &Budget::of(budget));
+        assert_eq!(set.errors().next(), None);
+        set.problems
+            .into_iter()
+            .filter(|problem| problem.message.contains("of the work that one ConfigMap may"))
+            .collect()
+    };
+    let map = inputs::variables(500);
+    let all = steps(&map);
+    let told = warnings(&map, all * 2);
+    let [Problem { key: Some(key), line: Some(9), message, .. }] = told.as_slice() else { panic!("{told:?}") };
+    assert!(
+        key == "pod.yaml" && message.contains("the list on this line") && message.contains("literal names"),
+        "{message}"
+    );
+    assert_eq!(warnings(&map, all * 5), []);
+    // Of many keys none of which takes much.
+    let text = map["data"]["pod.yaml"].as_str().unwrap();
+    let names: Vec<_> = (0..8).map(|at| format!("k{at}.yaml")).collect();
+    let parameters = map["data"]["parameters"].as_str().unwrap();
+    let map = inputs::config_map(parameters, names.iter().map(|name| (name.as_str(), text.to_owned())));
+    let told = warnings(&map, steps(&map) * 4 / 3);
+    assert!(matches!(told.as_slice(), [Problem { key: None, .. }]), "{told:?}");
+}
+
+#[test]
+fn threat_54_a_parameter_that_is_too_large_inside_text_is_named() {
+    let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata:\n  a: \"${large}-${small}\"\n";
+    let values: Vec<_> = (0..30_000).map(|at| format!("v{at}x{}y", at * 7919 % 30_011)).collect();
+    for (large, words) in [
+        (
+            "pattern: \"(a|b)*a(a|b){16}\"".to_owned(),
+            ["the pattern of parameter large is too large", "smaller counted repetitions"],
+        ),
+        (
+            format!("enum: [{}]", values.join(", ")),
+            ["the enum of 30000 values of parameter large is too large", "list fewer values"],
+        ),
+    ] {
+        let parameters = format!("small: {{type: string, pattern: \"[a-z]+\"}}\nlarge: {{type: string, {large}}}\n");
+        let map = inputs::config_map(&parameters, [("cm.yaml", text.to_owned())]);
+        refused("a large parameter", &map, "cm.yaml", Some(5), &words);
+    }
 }

@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::accounts::Accounts;
 use super::annotations::{self, Settings};
+use super::work::Work;
 use super::{Problem, Severity, TemplateSet, Templates, alike};
 use crate::budget::{Budget, Exhausted};
 use crate::collectable::{self, Need};
@@ -15,7 +16,7 @@ use crate::keys;
 use crate::lifetime::Lifetime;
 use crate::object::NamespacedName;
 use crate::parameter::Parameters;
-use crate::template::{self, Before, Compiled, Hole, Pattern, Placement, Template};
+use crate::template::{self, Before, Hole, Pattern, Placement, Template};
 use crate::yaml::Node;
 
 /// The most steps of one ConfigMap: about a second of one core.
@@ -42,7 +43,9 @@ pub(crate) fn load(config_map: &Value, budget: &Budget, seen: Seen<'_>) -> Templ
     }
     let settings = annotations::read(annotations, &name.namespace, budget, &mut problems);
     let data = texts(config_map, &mut problems);
+    let (before, mut work) = (budget.left(), Work::of(budget));
     let parameters = parameters(&data, budget, &mut problems);
+    work.add(keys::PARAMETERS_KEY, before, None);
     let mut set = TemplateSet {
         name,
         uid: text("uid"),
@@ -60,7 +63,7 @@ pub(crate) fn load(config_map: &Value, budget: &Budget, seen: Seen<'_>) -> Templ
         problems,
     };
     if set.errors().next().is_none() {
-        let compiled = compile(&mut set, &settings, &data, &parameters, budget, seen);
+        let compiled = compile(&mut set, &settings, &data, &parameters, &mut work, seen);
         match places(&set, &compiled, budget) {
             Ok((namespaces, needs)) => (set.namespaces, set.needs) = (namespaces, needs),
             Err(Exhausted) => {
@@ -73,6 +76,9 @@ pub(crate) fn load(config_map: &Value, budget: &Budget, seen: Seen<'_>) -> Templ
         uncounted(&mut set, &compiled);
         untimely(&mut set, &compiled);
         unmet(&mut set);
+    }
+    if set.errors().next().is_none() {
+        set.problems.extend(work.warnings());
     }
     // Stable: what is wrong first, then what will be regretted, each in order of key and line.
     set.problems
@@ -239,18 +245,21 @@ fn compile(
     settings: &Settings,
     data: &BTreeMap<&str, &str>,
     parameters: &Arc<Parameters>,
-    budget: &Budget,
+    work: &mut Work<'_>,
     seen: Seen<'_>,
 ) -> Vec<Template> {
+    let budget = work.budget;
     let mut all = Vec::new();
     let accounts = Accounts::of(settings);
     let whole = template::Shared::of(budget);
+    let mut uncompiled = None;
     for (key, text) in data.iter().filter(|(key, _)| **key != keys::PARAMETERS_KEY) {
         if budget.is_used_up() {
-            let message = "not compiled, since what stands before it takes all the work that is allowed for one ConfigMap: \
-                           split the ConfigMap, or simplify what takes so much (longer lists of elements with holes, texts of \
-                           many holes, large patterns and enums)";
-            set.problems.push(Problem::error(Some(key), None, message));
+            set.problems.push(Problem::error(
+                Some(key),
+                None,
+                uncompiled.get_or_insert_with(|| work.uncompiled()).clone(),
+            ));
             continue;
         }
         let before = budget.left();
@@ -259,8 +268,9 @@ fn compile(
                 seen(key, &documents, parameters);
                 template::read(key, &documents, parameters, Before::Never, &whole.part(budget))
             }
-            Err(error) => Compiled { templates: Vec::new(), errors: vec![error] },
+            Err(error) => error.into(),
         });
+        work.add(key, before, compiled.dearest);
         set.problems.extend(
             compiled.errors.into_iter().map(|error| Problem::error(Some(key), Some(error.line), error.message)),
         );

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde_json::{Number, Value};
 
-use super::{Bound, Format, ListSchema, MapSchema, NumberSchema, Schema, SchemaNode, TextSchema};
+use super::{Bound, Format, ListSchema, MapSchema, NumberSchema, Schema, SchemaNode, TextSchema, pattern};
 use crate::budget::{Budget, Exhausted};
 use crate::difference::Path;
 use crate::lifetime;
@@ -46,7 +46,7 @@ impl Schema {
     }
 
     fn check(&self, value: &Value, path: &Path) -> Result<(), Mismatch> {
-        let expected = || Mismatch { path: path.clone(), expected: self.describe() };
+        let expected = || Mismatch { path: path.clone(), expected: self.describe_for(value) };
         if !self.allowed.is_empty() && !self.allowed.holds(value) {
             return Err(expected());
         }
@@ -106,6 +106,30 @@ impl Schema {
             SchemaNode::List(list) => list.accepts(value, budget),
             SchemaNode::Map(map) => map.accepts(value, budget),
             SchemaNode::OneOf(schemas) => one_of(schemas, value, budget),
+        }
+    }
+
+    /// What is expected instead of a value that is not accepted: of text that is too long to be held against a pattern,
+    /// that it is, since the pattern alone does not tell.
+    pub(crate) fn describe_for(&self, value: &Value) -> String {
+        let too_long = value.as_str().is_some_and(|text| text.len() > pattern::LONGEST_TEXT);
+        match self.describe() {
+            described if too_long && self.has_pattern() => {
+                format!(
+                    "{described}, of at most {} bytes: longer text is held against no pattern",
+                    pattern::LONGEST_TEXT
+                )
+            }
+            described => described,
+        }
+    }
+
+    /// Whether text is held against a pattern.
+    fn has_pattern(&self) -> bool {
+        match &self.node {
+            SchemaNode::Text(text) => text.pattern.is_some(),
+            SchemaNode::OneOf(schemas) => schemas.iter().any(Self::has_pattern),
+            _ => false,
         }
     }
 

@@ -17,8 +17,8 @@ const MOST_COMPILED: usize = 128 << 10;
 /// take a kilobyte or two.
 const MOST_TABLE: usize = 16 << 10;
 const MOST_MAKING: usize = 128 << 10;
-/// The longest text that is held against a pattern: with the most states, a second's work at the very worst.
-const LONGEST_TEXT: usize = 64 << 10;
+/// The longest text that is held against a pattern, in bytes: with the most states, a second's work at the very worst.
+pub(crate) const LONGEST_TEXT: usize = 64 << 10;
 
 /// A compiled pattern. Equal patterns share one compilation.
 #[derive(Clone)]

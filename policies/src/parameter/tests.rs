@@ -280,3 +280,21 @@ fn schemas_nest_only_so_deep() {
     let deep = format!("a: {}{{type: string}}{}", "{type: array, items: ".repeat(30), "}".repeat(30));
     assert!(Parameters::parse(&deep).unwrap_err()[0].message.contains("16 deep"));
 }
+
+#[test]
+fn threat_54_text_that_is_too_long_for_a_pattern_is_told_how_long_it_may_be() {
+    let (most, more) = (json!("a".repeat(65_536)), json!("a".repeat(65_537)));
+    let schema_ = schema("{type: string, pattern: '.*'}");
+    assert_eq!(schema_.accepts(&most), Ok(()));
+    let limit = "text that matches .* as a whole, of at most 65536 bytes: longer text is held against no pattern";
+    assert_eq!(schema_.accepts(&more).unwrap_err().expected, limit);
+    let list = schema("{type: array, items: {type: string, pattern: '.*'}}");
+    assert_eq!(list.accepts(&json!(["a", more])).unwrap_err().expected, limit);
+    let one_of = schema("{oneOf: [{type: string, pattern: '.*'}, {type: integer}]}");
+    assert!(one_of.accepts(&more).unwrap_err().expected.contains("at most 65536 bytes"));
+    // Where no length is what is wrong, none is told.
+    for (text, value) in [("{type: string, pattern: '[0-9]*'}", json!("x")), ("{type: integer}", more.clone())] {
+        assert!(!schema(text).accepts(&value).unwrap_err().expected.contains("65536"), "{text}");
+    }
+    assert_eq!(schema("{type: string}").accepts(&more), Ok(()));
+}

@@ -193,5 +193,5 @@ pub fn bind_instruction(
     fits &= work::rendered(pattern, bindings) <= MOST_INSTRUCTED + 16 * text.len() as u64;
     let rendered = if fits { crate::render::render_pattern(template, pattern, bindings).ok().flatten() } else { None };
     fits &= rendered.is_some_and(|rendered| crate::parameter::text_of_value(&rendered).as_deref() == Some(text));
-    if fits { Ok(()) } else { Err(report::describe(pattern, None, &template.parameters)) }
+    if fits { Ok(()) } else { Err(report::describe(pattern, None, &text.into(), &template.parameters)) }
 }

@@ -14,9 +14,9 @@ pub(super) const MOST: usize = 20;
 /// What stands for an expected value that must not be shown.
 const UNSHOWN: &str = "another value, which is not shown";
 
-/// What a pattern with holes admits, for people; `refused` is the parameter that refused the value.
-pub(super) fn describe(pattern: &Pattern, refused: Option<usize>, parameters: &Parameters) -> String {
-    let schema_of = |index: usize| parameters.all.get(index).map_or_else(String::new, described);
+/// What a pattern with holes admits, for people; `refused` is the parameter that refused the value, which is `got`.
+pub(super) fn describe(pattern: &Pattern, refused: Option<usize>, got: &Value, parameters: &Parameters) -> String {
+    let schema_of = |index: usize| parameters.all.get(index).map_or_else(String::new, |known| described(known, got));
     match pattern {
         Pattern::Hole(Hole::Declared(index)) => schema_of(*index),
         Pattern::Hole(Hole::Given(given)) => format!("the value of ${{{}}}", given.name()),
@@ -31,7 +31,7 @@ pub(super) fn describe(pattern: &Pattern, refused: Option<usize>, parameters: &P
             };
             let described = holes.into_iter().filter_map(|index| {
                 let parameter = parameters.all.get(index)?;
-                Some(format!("${{{}}} is {}", parameter.name, described(parameter)))
+                Some(format!("${{{}}} is {}", parameter.name, described(parameter, got)))
             });
             let described: Vec<_> = described.collect();
             if described.is_empty() { source } else { format!("{source}, where {}", described.join(" and ")) }
@@ -42,10 +42,10 @@ pub(super) fn describe(pattern: &Pattern, refused: Option<usize>, parameters: &P
     }
 }
 
-fn described(parameter: &Parameter) -> String {
+fn described(parameter: &Parameter, got: &Value) -> String {
     match &parameter.generated {
         Some(generated) => format!("a generated text of {} characters", generated.length),
-        None => parameter.schema.describe(),
+        None => parameter.schema.describe_for(got),
     }
 }
 
@@ -70,7 +70,11 @@ pub(super) fn finish(
     differences.truncate(MOST);
     for difference in &mut differences {
         if let Some((parameter, items)) = items_of(difference) {
-            let described = format!("elements of ${{{}}}: {}", parameter.name, items.describe());
+            let got = match &difference.got {
+                Got::Value(value) => value,
+                _ => &Value::Null,
+            };
+            let described = format!("elements of ${{{}}}: {}", parameter.name, items.describe_for(got));
             difference.expected = Expected::Described(described);
         }
     }

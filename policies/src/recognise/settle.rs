@@ -78,7 +78,7 @@ impl Settled {
             return;
         }
         let described = if self.failures.len() < report::MOST {
-            report::describe(absence.pattern, None, parameters)
+            report::describe(absence.pattern, None, &Value::Null, parameters)
         } else {
             "a value".into()
         };
@@ -210,7 +210,7 @@ fn of_misfit(misfit: &Misfit<'_>, parameters: &Parameters, told: bool) -> Differ
     }
     Difference {
         path: misfit.path.clone(),
-        expected: Expected::Described(report::describe(misfit.pattern, misfit.parameter, parameters)),
+        expected: Expected::Described(report::describe(misfit.pattern, misfit.parameter, &misfit.got, parameters)),
         got: got(&misfit.got),
     }
 }

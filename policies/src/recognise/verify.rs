@@ -233,9 +233,13 @@ fn unaccepted(template: &Template, bindings: &Bindings) -> Vec<Difference> {
     let wrong = parameters
         .filter(|(parameter, value)| value.as_ref().is_some_and(|value| parameter.schema.accepts(value).is_err()));
     wrong
-        .map(|(parameter, _)| Difference {
+        .map(|(parameter, value)| Difference {
             path: Path::root(),
-            expected: Expected::Described(format!("${{{}}} to be {}", parameter.name, parameter.schema.describe())),
+            expected: Expected::Described(format!(
+                "${{{}}} to be {}",
+                parameter.name,
+                parameter.schema.describe_for(value.as_ref().unwrap_or(&Value::Null))
+            )),
             got: Got::Hidden,
         })
         .collect()

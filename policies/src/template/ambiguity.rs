@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::costs::{Costs, Piece};
 use super::errors::{Errors, Lines};
 use super::way::Way;
 use super::{Element, Hole, Pattern, coincide};
@@ -18,11 +19,11 @@ pub(super) fn check(
     pattern: &Pattern,
     parameters: &Parameters,
     lines: &Lines<'_>,
-    budget: &Budget,
+    (budget, costs): (&Budget, &Costs),
     errors: &mut Errors,
 ) {
     let facts = Facts::default();
-    let mut walk = Walk { parameters, lines, budget, errors };
+    let mut walk = Walk { parameters, lines, budget, costs, errors };
     walk.pattern(pattern, &Way::ROOT, tables::shape_of(kind, &facts));
 }
 
@@ -30,6 +31,7 @@ struct Walk<'a> {
     parameters: &'a Parameters,
     lines: &'a Lines<'a>,
     budget: &'a Budget,
+    costs: &'a Costs,
     errors: &'a mut Errors,
 }
 
@@ -42,11 +44,13 @@ impl Walk<'_> {
                 }
             }
             Pattern::List(elements) => {
-                let Self { parameters, budget, .. } = *self;
-                let found = of_list(elements, parameters, budget)
-                    .or_else(|| coincide::of_list(elements, shape, parameters, budget));
+                let Self { parameters, lines, budget, costs, .. } = *self;
+                let look = || {
+                    of_list(elements, parameters, budget)
+                        .or_else(|| coincide::of_list(elements, shape, parameters, budget))
+                };
+                let found = costs.measure(budget, Piece::List, || lines.line(&way.path()), look);
                 if let Some((index, message)) = found {
-                    let lines = self.lines;
                     self.errors.tell(|| lines.line(&way.index(index).path()), message);
                 }
                 for (index, element) in elements.iter().enumerate() {

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::costs::{Costs, Dear, Piece};
 use super::errors::{Errors, Lines};
 use super::way::Way;
 use super::{Element, Field, Hole, Pattern, Template, TemplateError, ambiguity, holes, metadata, rules, sidecars};
@@ -22,6 +23,8 @@ const MOST_STEPS: u64 = 200_000_000;
 const STEPS_PER_NODE: u64 = 64;
 /// Steps for a byte of a text or a key.
 const STEPS_PER_BYTE: u64 = 2;
+/// What takes more than this part of a key's steps is told beside that at which they end.
+const PART_OF_DEAREST: u64 = 10;
 /// How high what is kept once may be; the highest that people write is half of it.
 const MOST_HEIGHT_KEPT: usize = 32;
 /// The most templates of one key.
@@ -34,6 +37,14 @@ pub struct Compiled {
     pub templates: Vec<Template>,
     /// What is wrong with the others.
     pub errors: Vec<TemplateError>,
+    /// What took most of the work, where one text or list took much of it.
+    pub(crate) dearest: Option<Dear>,
+}
+
+impl From<TemplateError> for Compiled {
+    fn from(error: TemplateError) -> Self {
+        Self { errors: vec![error], ..Self::default() }
+    }
 }
 
 /// Whether a text was compiled before.
@@ -52,17 +63,19 @@ pub(crate) struct Shared<'b> {
     budget: &'b Budget,
     /// What was found of texts.
     searched: Rc<Searched>,
+    /// What took how much of them.
+    costs: Costs,
 }
 
 impl<'b> Shared<'b> {
     /// With so many steps.
     pub(crate) fn of(budget: &'b Budget) -> Self {
-        Self { budget, searched: Rc::default() }
+        Self { budget, searched: Rc::default(), costs: Costs::default() }
     }
 
     /// For one key, with steps of its own.
     pub(crate) fn part<'p>(&self, budget: &'p Budget) -> Shared<'p> {
-        Shared { budget, searched: Rc::clone(&self.searched) }
+        Shared { budget, searched: Rc::clone(&self.searched), costs: Costs::default() }
     }
 }
 
@@ -71,7 +84,7 @@ pub fn compile(key: &str, text: &str, parameters: &Arc<Parameters>) -> Compiled 
     let budget = Budget::of(MOST_STEPS);
     match documents(text, &budget) {
         Ok(documents) => read(key, &documents, parameters, Before::Never, &Shared::of(&budget)),
-        Err(error) => Compiled { templates: Vec::new(), errors: vec![error] },
+        Err(error) => error.into(),
     }
 }
 
@@ -117,20 +130,39 @@ pub(crate) fn read(
         let name = if position == 0 { key.to_owned() } else { format!("{key}#{}", position + 1) };
         match template(name, manifest, parameters, before, shared) {
             _ if shared.budget.is_used_up() => {
-                let message = format!(
-                    "compiling this takes more work than is allowed, so {} of the {} manifests of this key cannot be \
-                     used: write fewer and simpler manifests under one key, and more keys or ConfigMaps",
-                    manifests.len() - position,
-                    manifests.len()
-                );
-                errors.tell(|| manifest.line, message);
+                let (line, message) = exhausted(shared, manifest.line, manifests.len(), position);
+                errors.tell(|| line, message);
                 break;
             }
             Ok(template) => templates.push(template),
             Err(others) => errors.append(others),
         }
     }
-    Compiled { templates, errors: errors.told() }
+    Compiled { templates, errors: errors.told(), dearest: shared.costs.dearest() }
+}
+
+/// Where the steps of a key ended, and what to simplify: what took most, or else that at which they ended. `usable` of its
+/// manifests were compiled before.
+fn exhausted(shared: &Shared<'_>, manifest: usize, manifests: usize, usable: usize) -> (usize, String) {
+    let end = shared.costs.end().unwrap_or(Dear { piece: Piece::Manifest, line: manifest, steps: 0 });
+    let mut message =
+        format!("compiling this key takes more work than is allowed, which ends at this {}", end.piece.name());
+    let dearest = shared.costs.dearest().filter(|dear| dear.steps > shared.budget.given() / PART_OF_DEAREST);
+    match dearest {
+        Some(dear) if dear.line != end.line => {
+            let (percent, name) = (dear.steps * 100 / shared.budget.given().max(1), dear.piece.name());
+            message.push_str(&format!("; the {name} on line {} took {percent} % of it", dear.line));
+        }
+        Some(_) => {}
+        None if end.piece == Piece::Manifest => {}
+        None => message
+            .push_str(&format!(", after many others of which each took little: write fewer {}s", end.piece.name())),
+    }
+    message.push_str(&format!(": {}", dearest.unwrap_or(end).piece.advice()));
+    if manifests > 1 {
+        message.push_str(&format!(". {} of the {manifests} manifests of this key cannot be used", manifests - usable));
+    }
+    (end.line, message)
 }
 
 /// The items of a `kind: List` of `v1`, as `kubectl get -o yaml` prints several objects.
@@ -158,14 +190,14 @@ fn template(
     // A template that fell short then is not among those that are taken now.
     if before == Before::Never {
         rules::check(&kind, &parts.pattern, parameters, &lines, budget, &mut errors);
-        ambiguity::check(&kind, &parts.pattern, parameters, &lines, budget, &mut errors);
+        ambiguity::check(&kind, &parts.pattern, parameters, &lines, (budget, &shared.costs), &mut errors);
     }
     let moves = parts.native_sidecars && errors.is_empty();
     let moved = moves.then(|| sidecars::moved(&kind, &parts.pattern, &lines, &mut errors)).flatten();
     let (pattern, sidecars) = match moved {
         Some((pattern, sidecars)) => {
             if before == Before::Never {
-                ambiguity::check(&kind, &pattern, parameters, &lines, budget, &mut errors);
+                ambiguity::check(&kind, &pattern, parameters, &lines, (budget, &shared.costs), &mut errors);
             }
             (pattern, Some(Box::new(sidecars)))
         }
@@ -346,8 +378,9 @@ impl Compiler<'_> {
         }
         let text = TextPattern::new(parts);
         if self.before == Before::Never {
-            let Shared { budget, searched } = self.shared;
-            if let Some(message) = text.ambiguity_within(self.parameters, searched, budget) {
+            let Shared { budget, searched, costs } = self.shared;
+            let ambiguity = || text.ambiguity_within(self.parameters, searched, budget);
+            if let Some(message) = costs.measure(budget, Piece::Text, || line, ambiguity) {
                 return self.error(line, message);
             }
         }

@@ -3,10 +3,13 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
+use super::automaton::Unfit;
+use super::cut::UnfitPart;
 use super::search::Ambiguity;
-use super::{Part, TextPattern, cut, part_source};
+use super::{Part, TextPattern, cut, hole_name, part_source};
 use crate::budget::{Budget, Exhausted};
 use crate::parameter::Parameters;
+use crate::template::Hole;
 
 /// The most steps of the search for a text that could be read in two ways: what people write takes some thousands.
 const MOST_STEPS: u64 = 20_000_000;
@@ -92,11 +95,33 @@ impl Searched {
         }
         let found = budget.part(MOST_STEPS, |budget| {
             let machines = cut::Machines::compile(core, parameters, &parameters.pieces, budget);
-            let machines = machines.map_err(|reason| reason.to_string())?;
+            let machines = machines.map_err(|unfit| unfit_part(unfit, parameters))?;
             machines.ambiguity(budget).map_err(|Exhausted| TOO_MUCH.to_owned())
         });
         self.0.borrow_mut().insert(core.into(), found.clone());
         found
+    }
+}
+
+/// Which parameter has no automaton, why, and what to do.
+fn unfit_part(UnfitPart { hole, reason }: UnfitPart, parameters: &Parameters) -> String {
+    let Some(hole) = hole else { return TOO_MUCH.to_owned() };
+    let name = hole_name(hole, parameters);
+    let schema = match hole {
+        Hole::Declared(position) => parameters.all.get(position).map(|parameter| &parameter.schema),
+        Hole::Given(_) => None,
+    };
+    let values = schema.map_or(0, |schema| schema.allowed.len());
+    match (reason, values) {
+        (Unfit::Large, 0) => format!(
+            "the pattern of parameter {name} is too large inside text; simplify it: repeat less, in smaller counted \
+             repetitions"
+        ),
+        (Unfit::Large, values) => {
+            format!("the enum of {values} values of parameter {name} is too large inside text; list fewer values")
+        }
+        (Unfit::Unsupported, _) => format!("the pattern of parameter {name} is not supported inside text; simplify it"),
+        (Unfit::NoText, _) => format!("parameter {name} is a list or a map, which has no text"),
     }
 }
 

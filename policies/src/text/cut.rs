@@ -10,8 +10,9 @@ use std::sync::Arc;
 use super::Part;
 use super::automaton::{Automaton, DEAD, Range, START, Unfit};
 use super::pieces::Pieces;
-use crate::budget::Budget;
+use crate::budget::{Budget, Exhausted};
 use crate::parameter::Parameters;
+use crate::template::Hole;
 
 /// With so many places or fewer it is quicker to look through them than to hash.
 const FEW: usize = 8;
@@ -93,6 +94,19 @@ impl Machine {
     }
 }
 
+/// Why a text has no automata, and of which hole.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct UnfitPart {
+    pub(super) hole: Option<Hole>,
+    pub(super) reason: Unfit,
+}
+
+impl From<Exhausted> for UnfitPart {
+    fn from(exhausted: Exhausted) -> Self {
+        Self { hole: None, reason: exhausted.into() }
+    }
+}
+
 /// The part that consumed a byte, and its state after it.
 pub(super) type Inside = (usize, u32);
 
@@ -103,10 +117,13 @@ impl Machines {
         parameters: &Parameters,
         pieces: &Pieces,
         budget: &Budget,
-    ) -> Result<Self, Unfit> {
+    ) -> Result<Self, UnfitPart> {
         let machine = |part: &Part| match part {
             Part::Literal(text) => Ok(Machine::Literal(text.as_bytes().into())),
-            Part::Hole(hole) => pieces.automaton(*hole, parameters, budget).map(Machine::Hole),
+            Part::Hole(hole) => {
+                let automaton = pieces.automaton(*hole, parameters, budget);
+                automaton.map(Machine::Hole).map_err(|reason| UnfitPart { hole: Some(*hole), reason })
+            }
         };
         let parts = parts.iter().map(machine).collect::<Result<Vec<_>, _>>()?;
         let mut reach: Vec<usize> = Vec::with_capacity(parts.len());

@@ -81,8 +81,12 @@ pub(crate) fn judge(request: &Request, situation: &Situation, budget: &Budget) -
     if let Some((candidate, bindings, instructed, form)) = search.the_long_way(false)? {
         return admit(candidate, bindings, instructed, &form);
     }
-    let refusal = search.untold.unwrap_or_else(|| search.nearest.refuse(&attempts, &context));
-    Err(grant::while_compiling(refusal, situation, caller))
+    let undecided = grant::undecided(situation, caller);
+    Err(match (search.untold, undecided) {
+        (Some(untold), None) => untold,
+        (Some(untold), Some(undecided)) => untold.undecided(&undecided),
+        (None, undecided) => search.nearest.refuse(&attempts, &context, undecided.as_deref()),
+    })
 }
 
 /// The first candidate, in their order, that admits an object.

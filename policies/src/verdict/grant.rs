@@ -113,17 +113,16 @@ pub(crate) fn candidates<'a>(
     }
     let kinds: BTreeSet<_> = sets().flat_map(|set| set.templates.kinds()).map(ToString::to_string).collect();
     let mut obstacles = Vec::new();
-    let mut cause = if kinds.is_empty() { Cause::Consent } else { Cause::Template };
+    let cause = if kinds.is_empty() { Cause::Consent } else { Cause::Template };
     for set in consented {
         match set {
             Ok(set) => obstacles.extend(broken(set)),
             Err(NoConsent::Withheld(reason)) => obstacles.push(reason),
-            Err(NoConsent::Compiling(reason)) => {
-                cause = Cause::Compiling;
-                obstacles.push(reason);
-            }
+            // Told first, below.
+            Err(NoConsent::Compiling(_)) => {}
         }
     }
+    let nothing_compiled = kinds.is_empty() && obstacles.is_empty();
     let mut reason = if kinds.is_empty() {
         format!("none of the templates that pod {} asks for can be used", caller.pod.name)
     } else {
@@ -137,19 +136,24 @@ pub(crate) fn candidates<'a>(
         reason.push_str("\n  ");
         reason.push_str(&obstacle);
     }
-    Err(Refusal::new(cause, reason))
+    Err(match undecided(situation, caller) {
+        Some(undecided) if nothing_compiled => Refusal::new(Cause::Compiling, undecided),
+        Some(undecided) => Refusal::new(cause, reason).undecided(&undecided),
+        None => Refusal::new(cause, reason),
+    })
 }
 
-/// A refusal by the templates that are known, where others that the pod asks for may admit the object once they are
-/// compiled: it names those.
-pub(crate) fn while_compiling(mut refusal: Refusal, situation: &Situation, caller: &Caller) -> Refusal {
-    for name in &caller.wish.manifests {
-        if let Some(compiling) = situation.library.compiling.get(name) {
-            refusal.cause = Cause::Compiling;
-            refusal = refusal.advise(&format!("{}.", compiling.reason(name)));
-        }
-    }
-    refusal
+/// Why nothing can be decided yet of what no compiled template admits: the ConfigMaps that the pod asks for and that are
+/// still being compiled may admit it. None where all are compiled.
+pub(crate) fn undecided(situation: &Situation, caller: &Caller) -> Option<String> {
+    let compiling = &situation.library.compiling;
+    let reasons: Vec<_> = caller
+        .wish
+        .manifests
+        .iter()
+        .filter_map(|name| Some(format!("{}.", compiling.get(name)?.reason(name))))
+        .collect();
+    (!reasons.is_empty()).then(|| format!("it can't be decided yet: {}", reasons.join("\n")))
 }
 
 /// What of a ConfigMap is unusable.

@@ -60,8 +60,9 @@ impl<'a> Nearest<'a> {
         self.aside.push((position, candidate));
     }
 
-    /// Compares those that seem nearest, as many as may be, and words the refusal.
-    pub(super) fn refuse(mut self, attempts: &Attempts<'a>, context: &Context<'_>) -> Refusal {
+    /// Compares those that seem nearest, as many as may be, and words the refusal; `undecided` says what is still being
+    /// compiled.
+    pub(super) fn refuse(mut self, attempts: &Attempts<'a>, context: &Context<'_>, undecided: Option<&str>) -> Refusal {
         let mut aside = std::mem::take(&mut self.aside);
         let attempts_context = context;
         let most = context.budget.map_or(TELLING, |budget| TELLING.min(budget.given()));
@@ -92,10 +93,12 @@ impl<'a> Nearest<'a> {
             attempts_context.spend(u64::MAX);
         }
         let first = aside.first().map(|(_, candidate)| *candidate);
-        match (self.best, first) {
-            (Some(near), _) => refused_by(near, left),
-            (None, Some(candidate)) => untold(&candidate, left),
-            (None, None) => Refusal::new(
+        match (self.best, first, undecided) {
+            (Some(near), _, None) => refused_by(near, left),
+            (Some(near), _, Some(undecided)) => undecided_beside(undecided, near, left),
+            (None, Some(candidate), None) => untold(&candidate, left),
+            (None, _, Some(undecided)) => Refusal::new(Cause::Compiling, undecided),
+            (None, None, None) => Refusal::new(
                 Cause::Stamp,
                 "its stamp names a template that this pod may not use; only the mutating webhook writes stamps",
             ),
@@ -104,17 +107,11 @@ impl<'a> Nearest<'a> {
 }
 
 /// The refusal by the nearest template.
-fn refused_by(Near { candidate, differences, form, .. }: Near<'_>, left: usize) -> Refusal {
-    let (name, key) = (candidate.set.name.clone(), candidate.template.key.as_str());
-    let reason = format!("no template admits it. The nearest is {key} of ConfigMap {name}:");
-    let row = added(candidate.template, &differences);
-    let differences = as_sent(candidate.template, form.moved(), differences);
-    let mut refusal = Refusal::new(Cause::Template, reason).by_template(name.clone(), key, differences);
-    if left > 0 {
-        refusal = refusal.advise(&format!("… and {} of this kind, not compared in full.", more(left)));
-    }
-    let refusal =
-        refusal.advise(&format!("Send what the template describes, or ask the admin of {name} to describe this."));
+fn refused_by(near: Near<'_>, left: usize) -> Refusal {
+    let (name, row) = (&near.candidate.set.name, added(near.candidate.template, &near.differences));
+    let reason = "no template admits it. The nearest is";
+    let refusal = differing(Cause::Template, reason, &near, left)
+        .advise(&format!("Send what the template describes, or ask the admin of {name} to describe this."));
     match row {
         None => refusal,
         Some(row) => refusal.advise(&format!(
@@ -124,6 +121,25 @@ fn refused_by(Near { candidate, differences, form, .. }: Near<'_>, left: usize) 
             keys::ACCEPT,
             row.line()
         )),
+    }
+}
+
+/// The refusal of what no compiled template admits, and one that is still being compiled may admit. What differs may be
+/// right by that one, so it advises no change.
+fn undecided_beside(undecided: &str, near: Near<'_>, left: usize) -> Refusal {
+    let reason = format!("{undecided}\nOf what is compiled, the nearest is");
+    differing(Cause::Compiling, &reason, &near, left)
+}
+
+/// A reason that ends in the nearest template's name, and its differences.
+fn differing(cause: Cause, reason: &str, near: &Near<'_>, left: usize) -> Refusal {
+    let (name, key) = (&near.candidate.set.name, near.candidate.template.key.as_str());
+    let differences = as_sent(near.candidate.template, near.form.moved(), near.differences.clone());
+    let reason = format!("{reason} {key} of ConfigMap {name}:");
+    let refusal = Refusal::new(cause, reason).by_template(name.clone(), key, differences);
+    match left {
+        0 => refusal,
+        _ => refusal.advise(&format!("… and {} of this kind, not compared in full.", more(left))),
     }
 }
 

@@ -162,6 +162,15 @@ impl Refusal {
         self
     }
 
+    /// It is not known yet, since others that are still being compiled may admit it: that comes first, and then what is
+    /// known of those that are compiled.
+    #[must_use]
+    pub(super) fn undecided(mut self, undecided: &str) -> Self {
+        self.cause = Cause::Compiling;
+        self.message = format!("{undecided}\nOf what is compiled: {}", self.message);
+        self
+    }
+
     /// One more line: what to do.
     #[must_use]
     pub fn advise(mut self, line: &str) -> Self {

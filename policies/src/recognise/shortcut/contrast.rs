@@ -255,7 +255,7 @@ impl<'v> Contrast<'v> {
             Err(TextMismatch::Form) => None,
             Ok(_) | Err(TextMismatch::Unknown(_)) => return None,
         };
-        let expected = Expected::Described(report::describe(&place.pattern, refused, self.walk.parameters));
+        let expected = Expected::Described(report::describe(&place.pattern, refused, value, self.walk.parameters));
         self.misfits.push(Difference { path: path(&self.trail), expected, got: Got::Value(value.clone()) });
         Some(())
     }

@@ -167,6 +167,23 @@ fn threat_54_a_config_map_that_is_being_compiled_refuses_with_that_reason_and_th
     let words = ["spec.parallelism", "ConfigMap trading/slow is still being compiled"];
     refused(&create(Phase::Mutating, &wrong), &both, Cause::Compiling, &words);
     refused(&create(Phase::Mutating, &wrong), &situation(), Cause::Template, &words[..1]);
+    // What is not known yet comes first, and nobody is advised to change what may be right.
+    let Verdict::Refuse(refusal) = decide(&create(Phase::Mutating, &wrong), &both) else { panic!("admitted") };
+    let begin = "retinue refuses to create Job trading/post-trade-20261120: it can't be decided yet: ConfigMap trading/slow is \
+                 still being compiled, since 2026-11-20T10:00:00Z; try again in a moment.\n\
+                 Of what is compiled, the nearest is job.yaml of ConfigMap trading/post-trade:\n  spec.parallelism";
+    assert!(refusal.message.starts_with(begin), "{}", refusal.message);
+    assert!(
+        !refusal.message.contains("admin") && !refusal.message.contains("no template admits"),
+        "{}",
+        refusal.message
+    );
+    // So it is where no compiled template is of the kind.
+    let mut service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x", "namespace": "trading"}});
+    service["spec"] = json!({"ports": [{"port": 80}]});
+    let Verdict::Refuse(refusal) = decide(&create(Phase::Mutating, &service), &both) else { panic!("admitted") };
+    let begin = "retinue refuses to create Service trading/x: it can't be decided yet: ConfigMap trading/slow is still";
+    assert!(refusal.cause == Cause::Compiling && refusal.message.starts_with(begin), "{}", refusal.message);
 }
 
 #[test]
@@ -379,4 +396,16 @@ fn an_unknown_caller_is_refused_with_the_fix() {
     let mut leaving = self::situation();
     leaving.caller.as_mut().unwrap().pod.terminating = true;
     refused(&create(Phase::Mutating, &job()), &leaving, Cause::Identity, &["being deleted"]);
+}
+
+#[test]
+fn threat_54_a_value_that_is_too_long_for_its_pattern_is_refused_with_that_limit() {
+    let mut object = job();
+    object["spec"]["template"]["spec"]["containers"][0]["args"][1] = "1".repeat(70_000).into();
+    refused(
+        &create(Phase::Mutating, &object),
+        &situation(),
+        Cause::Template,
+        &["spec.template.spec.containers", "[0-9]{8} as a whole, of at most 65536 bytes"],
+    );
 }
