@@ -20,6 +20,9 @@ Examples:
   retinue install --client-ca ./apiserver/client-ca.crt --ca-bundle ./certs/ca.crt | kubectl apply --server-side -f -
   retinue install --callers auto --ca-bundle ./certs/ca.crt | kubectl apply --server-side -f -
 
+Each prints all of it. What an option of an earlier install put there and this one leaves out is taken away when it is
+applied: give every option again.
+
 Who may call the webhook: without --client-ca and --callers, whoever reaches its port in the cluster. Run retinue doctor
 after either of them: it proves that the API server still arrives.";
 
@@ -99,6 +102,11 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         client_ca,
     };
     let mut values = values.checked()?;
+    if values.ca_bundle.is_none() {
+        say("without --ca-bundle what is printed has no caBundle, and when it is applied takes away the one that an earlier \
+             install put there. Every master is then refused, unless something else fills caBundle in (cert-manager), or \
+             the API server's machine trusts the webhook's certificate");
+    }
     if args.callers.iter().any(|caller| caller == AUTO) {
         for proposed in callers::proposed(&args.cluster.source())? {
             say(&format!("--callers {} ({})", proposed.range, proposed.of));

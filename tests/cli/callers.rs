@@ -14,6 +14,18 @@ fn threat_58_what_the_api_server_needs_is_written_and_the_key_goes_nowhere_else(
     let made = retinue(&["certs", "--client", "--out", &out, "-n", "guard", "--at", "/srv/retinue/"]);
     assert_eq!(made.code, 0, "{}", made.err);
     assert!(made.out.contains("retinue-webhook.guard.svc:443") && made.out.contains("admission.yaml"), "{}", made.out);
+    // The command after it is one that can be followed: without the other options it would take retinue down.
+    let command = |authority: &str| {
+        format!(
+            "retinue install -n guard --ca-bundle FILE --image IMAGE --client-ca {authority} ... | kubectl apply \
+             --server-side -f -"
+        )
+    };
+    let admission = std::fs::read_to_string(folder.join("admission.yaml")).unwrap();
+    for (text, authority) in [(&made.out, &*format!("{out}/client-ca.crt")), (&admission, "client-ca.crt")] {
+        assert!(text.contains("Only then, with every option of your first install (what you leave out"), "{text}");
+        assert!(text.contains(&command(authority)), "{text}");
+    }
     let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
     let mode = |name: &str| folder.join(name).metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("client.key"), mode("client.crt"), mode("client-ca.crt")), (0o600, 0o644, 0o644));
@@ -54,6 +66,21 @@ fn threat_58_what_the_api_server_needs_is_written_and_the_key_goes_nowhere_else(
     // Two authorities side by side, one of them from standard input.
     let both = with_input(&["install", "--client-ca", &authority, "--client-ca", "-"], &read("client-ca.crt"));
     assert_eq!(both.out.matches("BEGIN CERTIFICATE").count(), 2, "{}", both.err);
+}
+
+#[test]
+fn without_a_ca_bundle_what_follows_is_told() {
+    let scratch = scratch();
+    let certs = scratch.path().display().to_string();
+    assert_eq!(retinue(&["certs", "--out", &certs]).code, 0);
+    let bare = retinue(&["install"]);
+    assert_eq!(bare.code, 0, "{}", bare.err);
+    for words in ["without --ca-bundle", "takes away the one that an earlier install put there", "master is then refused"]
+    {
+        assert!(bare.err.contains(words), "{words}: {}", bare.err);
+    }
+    let whole = retinue(&["install", "--ca-bundle", &format!("{certs}/ca.crt")]);
+    assert_eq!((whole.code, whole.err.as_str()), (0, ""));
 }
 
 #[test]
