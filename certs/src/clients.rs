@@ -129,6 +129,16 @@ impl Authorities {
         self.certificates.iter().filter_map(|one| source::validity(one).ok()).collect()
     }
 
+    /// The common name of each; empty where one has none.
+    pub fn common_names(&self) -> Vec<String> {
+        let name = |certificate| {
+            let parsed = parsed(certificate).ok()?;
+            let common = parsed.subject().iter_common_name().next()?.as_str().ok()?;
+            Some(common.to_owned())
+        };
+        self.certificates.iter().map(|certificate| name(certificate).unwrap_or_default()).collect()
+    }
+
     /// Whether one of `others` is among them.
     pub fn share(&self, others: &Self) -> bool {
         self.certificates.iter().any(|one| others.certificates.contains(one))

@@ -28,6 +28,8 @@ Examples:
 Without --dns and --ip the names are those of the Service in front of the webhook. The authority's key is thrown away:
 new certificates come with a new authority, which the webhook configurations must be told (retinue install --ca-bundle).";
 
+/// The common name of the authority of serving certificates.
+pub(super) const SERVING_AUTHORITY: &str = "retinue development authority";
 /// Certificates begin a bit before they are made, for clocks that are behind.
 const CLOCKS: SignedDuration = SignedDuration::from_mins(5);
 
@@ -79,7 +81,7 @@ pub struct Issued {
 /// # Errors
 /// For names that no certificate can carry.
 pub fn issue(names: &Names, now: Timestamp, days: u16) -> Result<Issued, IssueError> {
-    let (authority, validity) = authority("retinue development authority", now, days)?;
+    let (authority, validity) = authority(SERVING_AUTHORITY, now, days)?;
     let leaf = issue::leaf(&authority, names, validity)?;
     Ok(Issued { authority: authority.certificate, leaf })
 }

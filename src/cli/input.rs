@@ -123,7 +123,8 @@ pub fn text(path: &Path) -> Result<Text, InputError> {
     }
 }
 
-fn is_stdin(path: &Path) -> bool {
+/// Whether this is `-`.
+pub fn is_stdin(path: &Path) -> bool {
     path == Path::new("-")
 }
 

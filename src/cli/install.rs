@@ -10,6 +10,7 @@ use crate::deploy::{self, ClientCa, FailurePolicy, Floor, Reach, Values, ValuesE
 use crate::role::clients::BadAuthorities;
 use crate::role::controller::ClusterArgs;
 
+use super::certs::SERVING_AUTHORITY;
 use super::output::{self, Manifests};
 use super::{Exit, Failure, callers, input, say};
 
@@ -19,6 +20,9 @@ Examples:
   retinue install --url https://127.0.0.1:8443 --ca-bundle ./certs/ca.crt | kubectl apply --server-side -f -
   retinue install --client-ca ./apiserver/client-ca.crt --ca-bundle ./certs/ca.crt | kubectl apply --server-side -f -
   retinue install --callers auto --ca-bundle ./certs/ca.crt | kubectl apply --server-side -f -
+
+Each prints all of it. What an option of an earlier install put there and this one leaves out is taken away when it is
+applied: give every option again.
 
 Who may call the webhook: without --client-ca and --callers, whoever reaches its port in the cluster. Run retinue doctor
 after either of them: it proves that the API server still arrives.";
@@ -81,9 +85,10 @@ pub struct Args {
 /// # Errors
 /// For values that cannot be installed.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
-    if args.url.is_some() && args.callers.iter().any(|caller| caller == AUTO) {
-        return Err(ValuesError::Outside("--callers auto").into());
+    if args.url.is_some() && !args.callers.is_empty() {
+        return Err(ValuesError::OutsideCallers.into());
     }
+    args.only_one_standard_input()?;
     let client_ca = client_ca(args)?;
     let ca_bundle = args.ca_bundle.as_deref().map(input::text).transpose()?.map(|read| read.text);
     let values = Values {
@@ -99,6 +104,13 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         client_ca,
     };
     let mut values = values.checked()?;
+    if values.ca_bundle.is_none() {
+        say(
+            "without --ca-bundle what is printed has no caBundle, and when it is applied takes away the one that an earlier \
+             install put there. Every master is then refused, unless something else fills caBundle in (cert-manager), or \
+             the API server's machine trusts the webhook's certificate",
+        );
+    }
     if args.callers.iter().any(|caller| caller == AUTO) {
         for proposed in callers::proposed(&args.cluster.source())? {
             say(&format!("--callers {} ({})", proposed.range, proposed.of));
@@ -108,7 +120,15 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
             }
         }
     }
+    if !values.callers.is_empty() {
+        say(&format!(
+            "an API server that calls from an address outside of {} will not reach the webhook, and every master that it \
+             answers is refused. Afterwards: retinue doctor, which proves that calls arrive",
+            values.callers.join(", ")
+        ));
+    }
     if let Some(clients) = &values.client_ca {
+        warn_of_shared(clients, values.ca_bundle.as_deref());
         say(&format!(
             "the webhook will serve nobody but holders of a certificate of --client-ca for {}. Every API server must show \
              one first, or every master is refused (retinue certs --client makes it, with what the API server is to be \
@@ -120,13 +140,50 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     Ok(Exit::Fine)
 }
 
+/// Why options do not go together.
+#[derive(Debug, thiserror::Error)]
+enum InstallError {
+    /// Standard input is read once.
+    #[error("--ca-bundle - and --client-ca -: only one of them can be standard input; expected a file for the others")]
+    StandardInput,
+    /// The authority that `retinue certs` makes for the webhook's own certificate.
+    #[error(
+        "--client-ca {0}: is the authority of a webhook's serving certificate (retinue certs), whose key is thrown away. No API \
+         server can have a certificate of it, so that every master would be refused; expected client-ca.crt, which retinue \
+         certs --client makes"
+    )]
+    SignsNoClient(String),
+}
+
+impl Args {
+    fn only_one_standard_input(&self) -> Result<(), InstallError> {
+        let files = self.ca_bundle.iter().chain(&self.client_ca);
+        if files.filter(|file| input::is_stdin(file)).count() > 1 { Err(InstallError::StandardInput) } else { Ok(()) }
+    }
+}
+
+/// An authority of both sides is right where it signs for API servers too, and cuts them off where it does not.
+fn warn_of_shared(clients: &ClientCa, ca_bundle: Option<&str>) {
+    let read = |pem: &str| Authorities::from_pem(pem.as_bytes()).ok();
+    let both = read(&clients.bundle).zip(ca_bundle.and_then(read));
+    if both.is_some_and(|(clients, servers)| clients.share(&servers)) {
+        say(
+            "--client-ca and --ca-bundle name the same authority. Unless it signed the API server's client certificate too, \
+             every master will be refused",
+        );
+    }
+}
+
 /// The authorities of clients, each file checked: what is no authority is told here, and not by a pod that does not start.
 fn client_ca(args: &Args) -> Result<Option<ClientCa>, Failure> {
     let mut bundle = String::new();
     for file in &args.client_ca {
         let read = input::text(file)?;
         let bad = |source: AuthoritiesError| BadAuthorities { file: read.file.clone(), source };
-        Authorities::from_pem(read.text.as_bytes()).map_err(bad)?;
+        let authorities = Authorities::from_pem(read.text.as_bytes()).map_err(bad)?;
+        if authorities.common_names().iter().all(|name| name == SERVING_AUTHORITY) {
+            return Err(InstallError::SignsNoClient(read.file).into());
+        }
         bundle.push_str(read.text.trim_end());
         bundle.push('\n');
     }

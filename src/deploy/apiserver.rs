@@ -9,7 +9,7 @@
 use serde_json::{Value, json};
 
 use super::WEBHOOK;
-use super::values::Reach;
+use super::values::{NAMESPACE, Reach, Values};
 use crate::emit;
 
 /// The common name of the API server's client certificate, unless another is chosen.
@@ -68,8 +68,29 @@ pub fn kubeconfig(user: &str, folder: &str) -> String {
     )
 }
 
-/// The AdmissionConfiguration, with what is to be done with it.
-pub fn admission(folder: &str) -> String {
+/// What is run once every API server shows its certificate, which has this common name. `authority` is the file with the
+/// authority of that certificate.
+pub fn next(values: &Values, name: &str, authority: &str) -> String {
+    match values.reach {
+        Reach::Service => {
+            let namespace =
+                if values.namespace == NAMESPACE { String::new() } else { format!(" -n {}", values.namespace) };
+            let name = if name == CLIENT { String::new() } else { format!(" --client-name {name}") };
+            format!(
+                "Only then, with every option of your first install (what you leave out is taken away):\n  \
+                 retinue install{namespace} --ca-bundle FILE --image IMAGE --client-ca {authority}{name} ... | \
+                 kubectl apply --server-side -f -"
+            )
+        }
+        Reach::Url(_) => format!(
+            "Only then, with the other options that the webhook runs with (retinue dev takes both too):\n  \
+             retinue webhook --client-ca {authority} --client-name {name} ..."
+        ),
+    }
+}
+
+/// The AdmissionConfiguration, with what is to be done with it, and what is run afterwards (see [`next`]).
+pub fn admission(folder: &str, next: &str) -> String {
     let plugins: Vec<Value> = PLUGINS
         .iter()
         .map(|name| {
@@ -88,7 +109,8 @@ pub fn admission(folder: &str) -> String {
         "kind": "AdmissionConfiguration",
         "plugins": plugins,
     });
-    let text = include_str!("apiserver.txt").replace("FOLDER", folder);
+    let next = next.replace('\n', "\n   ");
+    let text = include_str!("apiserver.txt").replace("FOLDER", folder).replace("NEXT", &next);
     let comment: String = text.lines().map(|line| format!("# {line}").trim_end().to_owned() + "\n").collect();
     format!("{comment}{}", emit::to_yaml(&configuration))
 }
@@ -111,7 +133,7 @@ mod tests {
 
     #[test]
     fn the_fragment_is_yaml_for_both_plugins_and_says_where_it_goes() {
-        let text = admission("/srv/retinue");
+        let text = admission("/srv/retinue", "Only then:\n  this");
         let value = policies::yaml::value(&text).expect("YAML");
         for (index, name) in PLUGINS.iter().enumerate() {
             let plugin = &value["plugins"][index];
@@ -121,7 +143,8 @@ mod tests {
         for word in ["kubeadm", "k3s", "kind", "PodSecurity", "/srv/retinue/admission.yaml", "retinue doctor"] {
             assert!(text.contains(word), "{word}");
         }
-        assert!(!text.contains("FOLDER"));
+        assert!(text.contains("\n# 4. Only then:\n#      this\n"), "{text}");
+        assert!(!text.contains("FOLDER") && !text.contains("NEXT"));
         let value = policies::yaml::value(&kubeconfig("a.b.svc:443", "/srv/retinue")).expect("YAML");
         assert_eq!(value["users"][0]["name"], "a.b.svc:443");
         assert_eq!(value["users"][0]["user"]["client-key"], "/srv/retinue/client.key");

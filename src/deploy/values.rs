@@ -112,12 +112,34 @@ pub enum ValuesError {
         /// What may have been meant.
         example: String,
     },
-    /// Nothing is run in the cluster that could be told.
+    /// A range within which an address is named.
     #[error(
-        "--url: nothing runs in the cluster whose callers {0} could choose; {0} belongs to a webhook that is installed, \
-         without --url (retinue webhook has --client-ca too)"
+        "--callers {given}: host bits are set, so that it is not clear whether one address or its network is meant; expected \
+         {network} or {address}"
     )]
-    Outside(&'static str),
+    HostBits {
+        /// As given.
+        given: String,
+        /// The network that the address is in.
+        network: Range,
+        /// The address alone.
+        address: Range,
+    },
+    /// Several in one.
+    #[error("--callers {0}: one range at a time; give --callers several times, once for each")]
+    SeveralCallers(String),
+    /// The webhook that is told is not in the cluster.
+    #[error(
+        "--url: the webhook runs outside the cluster, so that what is installed cannot tell it --client-ca; give it to the \
+         webhook itself: retinue webhook --client-ca FILE --client-name NAME (retinue dev takes both too)"
+    )]
+    OutsideClientCa,
+    /// There are no pods that a NetworkPolicy could hold for.
+    #[error(
+        "--url: the webhook runs outside the cluster, where no NetworkPolicy holds, so that --callers would do nothing; expected \
+         a firewall on its machine, or a certificate of the API server (retinue webhook --client-ca)"
+    )]
+    OutsideCallers,
 }
 
 impl Values {
@@ -149,21 +171,32 @@ impl Values {
         if !(1..=30).contains(&self.timeout_seconds) {
             return Err(ValuesError::Timeout(self.timeout_seconds));
         }
-        if let Some(bad) = self.callers.iter().find(|caller| Range::parse(caller).is_none()) {
-            let range = bad.parse().map_or_else(|_| "10.0.0.4/32".to_owned(), |address| Range::of(address).to_string());
-            let (given, example) = (bad.clone(), range);
-            return Err(ValuesError::Caller { given, example });
+        self.callers.iter().try_for_each(|caller| range(caller))?;
+        match self.reach {
+            Reach::Url(_) if self.client_ca.is_some() => Err(ValuesError::OutsideClientCa),
+            Reach::Url(_) if !self.callers.is_empty() => Err(ValuesError::OutsideCallers),
+            Reach::Url(_) | Reach::Service => Ok(self),
         }
-        if matches!(self.reach, Reach::Url(_)) && self.client_ca.is_some() {
-            return Err(ValuesError::Outside("--client-ca"));
-        }
-        Ok(self)
     }
 
     /// Username of an account of retinue's own.
     pub(super) fn user(&self, account: &str) -> String {
         format!("system:serviceaccount:{}:{account}", self.namespace)
     }
+}
+
+/// Checks one range of addresses.
+fn range(given: &str) -> Result<(), ValuesError> {
+    let one = |address: &str| Some(Range::of(address.trim().parse().ok()?));
+    if given.contains(',') {
+        return Err(ValuesError::SeveralCallers(given.into()));
+    }
+    let Some(range) = Range::parse(given) else {
+        let example = one(given).map_or_else(|| "10.0.0.4/32".to_owned(), |range| range.to_string());
+        return Err(ValuesError::Caller { given: given.into(), example });
+    };
+    let (network, address) = (range.network(), Range::of(range.address()));
+    if range == network { Ok(()) } else { Err(ValuesError::HostBits { given: given.into(), network, address }) }
 }
 
 #[cfg(test)]
@@ -194,7 +227,20 @@ mod tests {
         }
         let client_ca = Some(ClientCa { bundle: String::new(), name: String::new() });
         let values = Values { client_ca, reach: Reach::Url("https://a".into()), ..Values::default() };
-        assert_eq!(values.checked(), Err(ValuesError::Outside("--client-ca")));
+        assert_eq!(values.checked(), Err(ValuesError::OutsideClientCa));
+        let callers = vec!["10.0.0.0/8".to_owned()];
+        let values = Values { callers, reach: Reach::Url("https://a".into()), ..Values::default() };
+        assert_eq!(values.checked(), Err(ValuesError::OutsideCallers));
+        for (bad, network, address) in
+            [("10.0.0.1/16", "10.0.0.0/16", "10.0.0.1/32"), ("fd00::4/64", "fd00::/64", "fd00::4/128")]
+        {
+            let [network, address] = [network, address].map(|text| Range::parse(text).unwrap());
+            let values = Values { callers: vec![bad.into()], ..Values::default() };
+            assert_eq!(values.checked(), Err(ValuesError::HostBits { given: bad.into(), network, address }));
+        }
+        for good in ["0.0.0.0/0", "::/0", "10.0.0.1/32", "fd00::4/128"] {
+            Values { callers: vec![good.into()], ..Values::default() }.checked().unwrap();
+        }
         let values = Values { timeout_seconds: 0, ..Values::default() };
         assert_eq!(values.checked(), Err(ValuesError::Timeout(0)));
     }

@@ -10,17 +10,18 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::Parts;
+use crate::deploy::apiserver::CLIENT;
 
 /// Who is served.
-#[derive(Clone, Debug, Default, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct ClientArgs {
     /// Serve only clients with a certificate of these authorities (PEM), such as the API server's; the file is read again
     /// when it changes
     #[arg(long, value_name = "FILE")]
     pub client_ca: Option<PathBuf>,
     /// Of those, serve only clients whose certificate has this common name or DNS name
-    #[arg(long, value_name = "NAME", requires = "client_ca")]
-    pub client_name: Option<String>,
+    #[arg(long, value_name = "NAME", default_value = CLIENT, requires = "client_ca")]
+    pub client_name: String,
 }
 
 /// A file of authorities that is none.
@@ -52,8 +53,8 @@ impl ClientArgs {
     }
 }
 
-fn read(file: &Path, name: Option<String>) -> Result<Clients, BadAuthorities> {
-    let clients = Authorities::read(file).and_then(|authorities| Clients::new(authorities, name));
+fn read(file: &Path, name: String) -> Result<Clients, BadAuthorities> {
+    let clients = Authorities::read(file).and_then(|authorities| Clients::new(authorities, Some(name)));
     clients.map_err(|source| BadAuthorities { file: file.display().to_string(), source })
 }
 

@@ -14,6 +14,18 @@ fn threat_58_what_the_api_server_needs_is_written_and_the_key_goes_nowhere_else(
     let made = retinue(&["certs", "--client", "--out", &out, "-n", "guard", "--at", "/srv/retinue/"]);
     assert_eq!(made.code, 0, "{}", made.err);
     assert!(made.out.contains("retinue-webhook.guard.svc:443") && made.out.contains("admission.yaml"), "{}", made.out);
+    // The command after it is one that can be followed: without the other options it would take retinue down.
+    let command = |authority: &str| {
+        format!(
+            "retinue install -n guard --ca-bundle FILE --image IMAGE --client-ca {authority} ... | kubectl apply \
+             --server-side -f -"
+        )
+    };
+    let admission = std::fs::read_to_string(folder.join("admission.yaml")).unwrap();
+    for (text, authority) in [(&made.out, &*format!("{out}/client-ca.crt")), (&admission, "client-ca.crt")] {
+        assert!(text.contains("Only then, with every option of your first install (what you leave out"), "{text}");
+        assert!(text.contains(&command(authority)), "{text}");
+    }
     let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
     let mode = |name: &str| folder.join(name).metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("client.key"), mode("client.crt"), mode("client-ca.crt")), (0o600, 0o644, 0o644));
@@ -57,12 +69,66 @@ fn threat_58_what_the_api_server_needs_is_written_and_the_key_goes_nowhere_else(
 }
 
 #[test]
+fn without_a_ca_bundle_what_follows_is_told() {
+    let scratch = scratch();
+    let certs = scratch.path().display().to_string();
+    assert_eq!(retinue(&["certs", "--out", &certs]).code, 0);
+    let bare = retinue(&["install"]);
+    assert_eq!(bare.code, 0, "{}", bare.err);
+    for words in
+        ["without --ca-bundle", "takes away the one that an earlier install put there", "master is then refused"]
+    {
+        assert!(bare.err.contains(words), "{words}: {}", bare.err);
+    }
+    let whole = retinue(&["install", "--ca-bundle", &format!("{certs}/ca.crt")]);
+    assert_eq!((whole.code, whole.err.as_str()), (0, ""));
+}
+
+#[test]
+fn where_the_webhook_runs_outside_it_is_told_of_the_authority_and_not_the_installation() {
+    let scratch = scratch();
+    let out = scratch.path().display().to_string();
+    let url = "https://127.0.0.1:8443";
+    let made = retinue(&["certs", "--client", "--out", &out, "--url", url, "--client-name", "api"]);
+    let admission = std::fs::read_to_string(scratch.path().join("admission.yaml")).unwrap();
+    for (text, authority) in [(&made.out, &*format!("{out}/client-ca.crt")), (&admission, "client-ca.crt")] {
+        assert!(text.contains(&format!("retinue webhook --client-ca {authority} --client-name api")), "{text}");
+        assert!(!text.contains("retinue install"), "{text}");
+    }
+    // What it is told by default fits what certs --client makes by default.
+    for command in ["webhook", "dev", "install"] {
+        let help = retinue(&[command, "--help"]).out;
+        let (_, name) = help.split_once("--client-name <NAME>").unwrap();
+        assert!(name.contains("[default: kube-apiserver]"), "{help}");
+    }
+}
+
+#[test]
+fn threat_58_what_may_cut_every_master_off_is_told_where_it_is_installed() {
+    let scratch = scratch();
+    let out = scratch.path().display().to_string();
+    assert_eq!(retinue(&["certs", "--client", "--out", &out]).code, 0);
+    let authority = format!("{out}/client-ca.crt");
+    let flags = ["--callers", "10.0.0.4/32", "--callers", "fd00::/8", "--ca-bundle", &authority];
+    let installed = retinue(&[&["install"][..], &flags].concat());
+    assert_eq!(installed.code, 0, "{}", installed.err);
+    let words = ["outside of 10.0.0.4/32, fd00::/8 will not reach the webhook", "retinue doctor, which proves"];
+    assert!(words.iter().all(|words| installed.err.contains(words)), "{}", installed.err);
+    // One authority on both sides is right for whoever signs for API servers with it.
+    let same = retinue(&["install", "--client-ca", &authority, "--ca-bundle", &authority]);
+    assert!(same.code == 0 && same.err.contains("name the same authority"), "{} {}", same.code, same.err);
+}
+
+#[test]
 fn what_is_no_authority_no_folder_and_no_address_is_told() {
     let scratch = scratch();
     let out = scratch.path().display().to_string();
     let at = |name: &str| scratch.path().join(name).display().to_string();
     assert_eq!(retinue(&["certs", "--client", "--out", &out]).code, 0);
     std::fs::write(at("empty"), "nothing\n").unwrap();
+    let certs = at("serving");
+    assert_eq!(retinue(&["certs", "--out", &certs]).code, 0);
+    let serving = format!("{certs}/ca.crt");
     let (authority, certificate, key, empty) = (at("client-ca.crt"), at("client.crt"), at("client.key"), at("empty"));
     for (args, words) in [
         (&["install", "--client-ca", &key][..], &["--client-ca", "client.key", "private key", "nowhere else"][..]),
@@ -73,8 +139,26 @@ fn what_is_no_authority_no_folder_and_no_address_is_told() {
         (&["install", "--client-ca", &empty], &["empty", "no PEM block CERTIFICATE"]),
         (&["install", "--client-ca", "/nowhere/ca.crt"], &["/nowhere/ca.crt", "No such file"]),
         (&["install", "--client-name", "a"], &["--client-ca <FILE>"]),
-        (&["install", "--url", "https://127.0.0.1:1", "--client-ca", &authority], &["--url", "--client-ca"]),
-        (&["install", "--url", "https://127.0.0.1:1", "--callers", "auto"], &["--url", "--callers auto"]),
+        (
+            &["install", "--url", "https://127.0.0.1:1", "--client-ca", &authority],
+            &["--url", "--client-ca", "retinue webhook --client-ca FILE --client-name NAME"],
+        ),
+        (
+            &["install", "--url", "https://127.0.0.1:1", "--callers", "auto"],
+            &["--url", "--callers", "no NetworkPolicy"],
+        ),
+        (
+            &["install", "--url", "https://127.0.0.1:1", "--callers", "10.0.0.0/8"],
+            &["--url", "--callers", "no NetworkPolicy"],
+        ),
+        (&["install", "--callers", "10.0.0.1/16"], &["host bits are set", "10.0.0.0/16 or 10.0.0.1/32"]),
+        (
+            &["install", "--callers", "10.0.0.4/32,10.0.0.5/32"],
+            &["one range at a time", "give --callers several times"],
+        ),
+        (&["install", "--ca-bundle", "-", "--client-ca", "-"], &["only one of them can be standard input"]),
+        (&["install", "--client-ca", "-", "--client-ca", "-"], &["only one of them can be standard input"]),
+        (&["install", "--client-ca", &serving], &["ca.crt", "whose key is thrown away", "expected client-ca.crt"]),
         (&["install", "--callers", "10.0.0.4"], &["--callers 10.0.0.4", "a CIDR such as 10.0.0.4/32"]),
         (&["install", "--callers", "auto", "--kubeconfig", "/nowhere"], &["/nowhere"]),
         (&["certs", "--client"], &["--out <DIR>"]),
@@ -91,8 +175,6 @@ fn what_is_no_authority_no_folder_and_no_address_is_told() {
         }
     }
     // Servers tell it in their log, and end with 1.
-    let certs = at("serving");
-    assert_eq!(retinue(&["certs", "--out", &certs]).code, 0);
     let ran = retinue(&["webhook", "--certs", &certs, "--client-ca", &key]);
     assert!(ran.code == 1 && ran.err.contains("private key"), "{} {}", ran.code, ran.err);
 }

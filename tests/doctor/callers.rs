@@ -303,6 +303,9 @@ fn threat_58_callers_are_proposed_where_the_cluster_shows_them_and_nowhere_else(
         "warning",
         &["[callers]", "NetworkPolicy retinue/retinue-webhook", "shuts out 10.0.0.5", "--callers auto"],
     );
+    // It was installed without an authority, behind its Service.
+    let empty = ["[certificates]", "caBundle of MutatingWebhookConfiguration retinue", "every master is refused"];
+    told.says("problem", &[&empty[..], &["retinue install --ca-bundle FILE ..."]].concat());
     // Nothing runs, so that nothing is proven: it is never "ok".
     assert_ne!(told.result("callers"), "ok", "{}", told.out);
     let (code, out, err) = install(&cluster, &auto);

@@ -34,20 +34,44 @@ impl Range {
         (prefix <= width(address)).then_some(Self { address, prefix })
     }
 
+    /// The address that it is written with.
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// The same addresses, written with the first of them: of `10.0.0.1/16` this is `10.0.0.0/16`.
+    #[must_use]
+    pub fn network(&self) -> Self {
+        let first = bits(self.address) & self.kept();
+        let address = match self.address {
+            IpAddr::V4(_) => IpAddr::V4(std::net::Ipv4Addr::from_bits(u32::try_from(first >> 96).unwrap_or_default())),
+            IpAddr::V6(_) => IpAddr::V6(first.into()),
+        };
+        Self { address, prefix: self.prefix }
+    }
+
     /// Whether an address is in it.
     pub fn contains(&self, address: IpAddr) -> bool {
-        let bits = |address: IpAddr| match address {
-            IpAddr::V4(four) => u128::from(four.to_bits()) << 96,
-            IpAddr::V6(six) => six.to_bits(),
-        };
-        let kept = u128::MAX.checked_shl(128 - u32::from(self.prefix)).unwrap_or(0);
-        self.address.is_ipv4() == address.is_ipv4() && (bits(self.address) ^ bits(address)) & kept == 0
+        self.address.is_ipv4() == address.is_ipv4() && (bits(self.address) ^ bits(address)) & self.kept() == 0
+    }
+
+    /// The bits that all of its addresses have in common.
+    fn kept(&self) -> u128 {
+        u128::MAX.checked_shl(128 - u32::from(self.prefix)).unwrap_or(0)
     }
 }
 
 impl fmt::Display for Range {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.address, self.prefix)
+    }
+}
+
+/// An address from the highest bit on.
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(four) => u128::from(four.to_bits()) << 96,
+        IpAddr::V6(six) => six.to_bits(),
     }
 }
 

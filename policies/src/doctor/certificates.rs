@@ -55,6 +55,21 @@ pub fn judge_bundle(about: &str, authorities: &[Validity], now: Timestamp, fix: 
     }
 }
 
+/// Judges webhook configurations without an authority. `by_service` says that the webhook is installed behind its Service,
+/// and `answered` that it answered the API server all the same, which then trusts it by the authorities of its machine.
+pub fn judge_no_bundle(about: &str, by_service: bool, answered: bool, fix: &str) -> Finding {
+    let (severity, message) = if by_service && !answered {
+        (
+            Severity::Problem,
+            "is empty, and no authority that machines trust signs for the name of a Service: the API server does not trust \
+             the webhook, and every master is refused",
+        )
+    } else {
+        (Severity::Warning, "is empty: the API server trusts the webhook by the authorities of its own machine")
+    };
+    Finding::new(severity, Area::Certificates, about, message, fix)
+}
+
 /// `12 days`, `5 hours`, `3 minutes`.
 pub fn span(duration: SignedDuration) -> String {
     let minutes = duration.as_mins().max(0);
@@ -96,6 +111,13 @@ mod tests {
             assert_eq!(finding.as_ref().map(|(severity, _)| *severity), severity, "day {day}");
             assert!(finding.is_none_or(|(_, message)| message.contains(word)), "day {day}");
         }
+    }
+
+    #[test]
+    fn without_an_authority_a_webhook_behind_a_service_is_not_trusted() {
+        let told = |by_service, answered| judge_no_bundle("caBundle", by_service, answered, "apply").severity;
+        assert_eq!(told(true, false), Severity::Problem);
+        assert_eq!([told(true, true), told(false, false), told(false, true)], [Severity::Warning; 3]);
     }
 
     #[test]

@@ -54,20 +54,20 @@ impl ClientArgs {
         let values = Values { namespace: self.namespace.clone(), reach, ..Values::default() }.checked()?;
         let user = apiserver::user(&values.reach, &values.namespace);
         let issued = issue(&self.client_name, now, days)?;
+        let next = |authority: &str| apiserver::next(&values, &self.client_name, authority);
         let texts = [
             (files::AUTHORITY, issued.authority, 0o644),
             (files::KEY, issued.leaf.key, 0o600),
             (files::CERTIFICATE, issued.leaf.certificate, 0o644),
             (files::KUBECONFIG, apiserver::kubeconfig(&user, at), 0o644),
-            (files::ADMISSION, apiserver::admission(at), 0o644),
+            (files::ADMISSION, apiserver::admission(at, &next(files::AUTHORITY)), 0o644),
         ];
         write(directory, &texts, force)?;
         let shown = directory.display();
         output::print(&format!(
-            "The API server shows {user} this certificate once {shown}/{} is done, which says how.\n\
-             Only then: retinue install --client-ca {shown}/{}\n",
+            "The API server shows {user} this certificate once {shown}/{} is done, which says how.\n{}\n",
             files::ADMISSION,
-            files::AUTHORITY
+            next(&format!("{shown}/{}", files::AUTHORITY))
         ))?;
         Ok(())
     }

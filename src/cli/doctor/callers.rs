@@ -4,6 +4,8 @@
 //! proven: `/lint` and `/validate` by the area `answers`, whose dry run goes through the validating one; `/mutate` by a
 //! create with dry run in the name of a master, which the webhook refuses, since no pod stands behind it.
 
+mod choice;
+
 use std::collections::BTreeSet;
 
 use certs::clients::Authorities;
@@ -14,6 +16,7 @@ use policies::doctor::{Area, Finding, Severity};
 use policies::object::{Gvk, NamespacedName};
 use serde_json::{Value, json};
 
+use self::choice::{Choice, Serves, unauthenticated, unreached};
 use super::ask::{Asker, NoAnswer};
 use super::certificates::{metric, of_pod, running_pods};
 use super::cluster::Cluster;
@@ -34,29 +37,6 @@ const MUTATE: &str = "mutate.retinue.fledged.io";
 const NEW_CERTIFICATE: &str = "retinue certs --client --out DIR, and put client.crt and client.key onto the machines of API servers (deploy/README.md)";
 const AS_ADMIN: &str = "run the doctor as an admin";
 
-/// Who gets an answer.
-#[derive(Debug, PartialEq, Eq)]
-enum Serves {
-    /// Whoever reaches the port.
-    Anybody,
-    /// Holders of a certificate.
-    Holders,
-}
-
-/// What is chosen about callers, as it is in the cluster.
-struct Choice {
-    serves: Option<Serves>,
-    /// The ranges of the NetworkPolicy; empty: from anywhere.
-    ranges: Vec<Range>,
-}
-
-impl Choice {
-    /// Whether somebody is shut out, who must not be the API server.
-    fn restricts(&self) -> bool {
-        self.serves == Some(Serves::Holders) || !self.ranges.is_empty()
-    }
-}
-
 /// What was seen and what is wrong.
 pub(super) async fn look(
     asker: &Asker,
@@ -72,7 +52,9 @@ pub(super) async fn look(
     };
     let serves = serves.map_err(|why| findings.push(not_seen(&why))).ok();
     let policy = installation.found("NetworkPolicy", WEBHOOK);
-    let choice = Choice { serves, ranges: policy.map(ranges).unwrap_or_default() };
+    let deployment = installation.found("Deployment", WEBHOOK);
+    let installed = deployment.is_some_and(says_client_ca);
+    let choice = Choice { serves, installed, ranges: policy.map(ranges).unwrap_or_default() };
     let mut seen = vec![match choice.serves {
         Some(Serves::Holders) => "holders of a client certificate are served, and nobody else",
         Some(Serves::Anybody) => "whoever reaches the port is served",
@@ -116,41 +98,6 @@ fn not_seen(why: &str) -> Finding {
         "who is served",
         format!("could not be looked at: {why}"),
         "run the doctor where the webhook can be reached, as who may get pods/proxy in its namespace",
-    )
-}
-
-fn unauthenticated(choice: &Choice) -> Option<Finding> {
-    if choice.serves != Some(Serves::Anybody) {
-        return None;
-    }
-    let from =
-        if choice.ranges.is_empty() { "whoever reaches its port" } else { "whoever may call by its NetworkPolicy" };
-    Some(Finding::new(
-        Severity::Note,
-        Area::Callers,
-        "reviews are not authenticated",
-        format!(
-            "{from} gets an answer, and learns from refusals what templates say. Nothing is created or written by that: an \
-             answer counts only for the API server"
-        ),
-        "where the API server's flags are yours: retinue certs --client, then retinue install --client-ca; on a managed \
-         control plane there is nothing to do (deploy/README.md, \"Who may call the webhook\")",
-    ))
-}
-
-fn unreached(message: &str, choice: &Choice) -> Finding {
-    let fix = if choice.restricts() {
-        "both plugins of the AdmissionConfiguration need the kubeconfig, on every API server (retinue certs --client writes \
-         what they need), and its addresses must be among --callers; until then install without --client-ca and --callers"
-    } else {
-        "look at the pods of retinue-webhook and their logs, and at the areas webhooks and certificates"
-    };
-    Finding::new(
-        Severity::Problem,
-        Area::Callers,
-        format!("MutatingWebhookConfiguration {CONFIGURATION}"),
-        format!("the API server's reviews of creates do not arrive, so that every master is refused: {message}"),
-        fix,
     )
 }
 
@@ -221,7 +168,7 @@ async fn network(asker: &Asker, installation: &Installation, policy: &Value, ran
                  answers are refused",
                 out.join(", ")
             ),
-            "retinue install --callers auto ... | kubectl apply --server-side -f -",
+            "with every option of your first install: retinue install --callers auto ... | kubectl apply --server-side -f -",
         )),
         Err(error) => findings.push(told(
             Severity::Unknown,
@@ -255,6 +202,13 @@ async fn network(asker: &Asker, installation: &Installation, policy: &Value, ran
 fn changed(object: &Value) -> Option<Timestamp> {
     let fields = object["metadata"]["managedFields"].as_array()?;
     fields.iter().filter_map(|entry| entry["time"].as_str()?.parse().ok()).max()
+}
+
+/// Whether the Deployment of the webhook has a client CA.
+fn says_client_ca(deployment: &Value) -> bool {
+    let containers = deployment["spec"]["template"]["spec"]["containers"].as_array().into_iter().flatten();
+    let mut args = containers.filter_map(|container| container["args"].as_array()).flatten();
+    args.any(|arg| arg.as_str().is_some_and(|arg| arg.split('=').next() == Some("--client-ca")))
 }
 
 /// The ranges that a NetworkPolicy lets in to the port of reviews; none: anywhere.
@@ -311,6 +265,14 @@ mod tests {
         assert_eq!(ranges(&rule(json!({"ports": [{"port": "https"}]}))), []);
         let policy = rule(json!({"from": [{"ipBlock": {"cidr": "10.0.0.4/32"}}, {"podSelector": {}}]}));
         assert_eq!(ranges(&policy), [Range::parse("10.0.0.4/32").expect("a range")]);
+    }
+
+    #[test]
+    fn the_deployment_says_whether_there_is_a_client_ca() {
+        let deployment = |args: Value| json!({"spec": {"template": {"spec": {"containers": [{"args": args}]}}}});
+        assert!(says_client_ca(&deployment(json!(["webhook", "--client-ca", "/client-ca/ca.crt"]))));
+        assert!(says_client_ca(&deployment(json!(["webhook", "--client-ca=/client-ca/ca.crt"]))));
+        assert!(!says_client_ca(&deployment(json!(["webhook"]))) && !says_client_ca(&json!({})));
     }
 
     #[test]

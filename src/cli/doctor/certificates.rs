@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use certs::{presented, trust};
 use jiff::{SignedDuration, Timestamp};
-use policies::doctor::certificates::{Validity, judge, judge_bundle, span};
+use policies::doctor::certificates::{Validity, judge, judge_bundle, judge_no_bundle, span};
 use policies::doctor::{Area, Finding, Severity};
 use serde_json::Value;
 
@@ -16,26 +16,27 @@ use crate::deploy::{Reach, WEBHOOK};
 
 /// The webhook's metric of its certificate's last instant.
 const EXPIRY: &str = "retinue_serving_certificate_expiry_timestamp_seconds ";
-const NEW_BUNDLE: &str = "retinue install --ca-bundle FILE ... | kubectl apply --server-side -f -";
+const NEW_BUNDLE: &str =
+    "with every option of your first install: retinue install --ca-bundle FILE ... | kubectl apply --server-side -f -";
 const NEW_PAIR: &str =
     "put a new pair into the Secret retinue-webhook-tls (or the folder of --certs): it is taken up by itself";
 
-/// What was seen and what is wrong.
-pub(super) async fn look(asker: &Asker, installation: &Installation, now: Timestamp) -> (String, Vec<Finding>) {
+/// What was seen and what is wrong. `answered` says that the webhook answered the API server.
+pub(super) async fn look(
+    asker: &Asker,
+    installation: &Installation,
+    answered: bool,
+    now: Timestamp,
+) -> (String, Vec<Finding>) {
     let mut findings = Vec::new();
     let mut seen = Vec::new();
     let mut bundles = BTreeSet::new();
+    let mut empty = Vec::new();
     for (kind, name) in CONFIGURATIONS {
         let Some(configuration) = installation.configuration(kind, name) else { continue };
         let about = format!("caBundle of {kind} {name}");
         match configuration["webhooks"][0]["clientConfig"]["caBundle"].as_str() {
-            None => findings.push(Finding::new(
-                Severity::Warning,
-                Area::Certificates,
-                about,
-                "is empty: the API server trusts the webhook by the authorities of its own machine",
-                NEW_BUNDLE,
-            )),
+            None => empty.push(format!("{kind} {name}")),
             Some(text) => {
                 let pem = STANDARD.decode(text).unwrap_or_default();
                 let authorities: Vec<Validity> = presented::validities(&pem).into_iter().map(validity).collect();
@@ -47,6 +48,11 @@ pub(super) async fn look(asker: &Asker, installation: &Installation, now: Timest
                 bundles.insert(pem);
             }
         }
+    }
+    if !empty.is_empty() {
+        let about = format!("caBundle of {}", empty.join(", "));
+        let by_service = installation.values.reach == Reach::Service;
+        findings.push(judge_no_bundle(&about, by_service, answered, NEW_BUNDLE));
     }
     if let Reach::Url(url) = &installation.values.reach {
         match at_url(url, bundles, now).await {

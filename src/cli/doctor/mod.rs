@@ -108,9 +108,10 @@ async fn examine(args: &Args) -> Result<Exit, Failure> {
             String::new()
         }
     };
+    let answered = !seen.is_empty();
     printer.area(Area::Answers, &seen, findings)?;
 
-    let (seen, findings) = certificates::look(&asker, &installation, now).await;
+    let (seen, findings) = certificates::look(&asker, &installation, answered, now).await;
     printer.area(Area::Certificates, &seen, findings)?;
 
     let (number, mut findings) = installation.examine(Area::Floor);

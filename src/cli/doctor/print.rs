@@ -5,12 +5,15 @@ use std::io;
 use policies::doctor::{Area, Finding, Severity};
 use serde_json::{Value, json};
 
+use super::cluster::counted;
 use crate::cli::Exit;
 use crate::cli::output::{self, Answers};
 
 /// Where an area's name and result stand.
 const NAME: usize = 14;
 const RESULT: usize = 9;
+/// Before what to do.
+const FIX: &str = "    fix: ";
 /// The width where there is no terminal to ask.
 const WIDTH: usize = 110;
 
@@ -64,7 +67,8 @@ impl Printer {
                     Exit::Unknown => "not known".to_owned(),
                     _ => output::coloured("not sound", false),
                 };
-                output::print(&format!("\n{told}: {problems} problems, {unknown} unknown, {warnings} warnings\n"))?;
+                let (problems, warnings) = (counted(problems, "problem"), counted(warnings, "warning"));
+                output::print(&format!("\n{told}: {problems}, {unknown} unknown, {warnings}\n"))?;
             }
         }
         Ok(exit)
@@ -101,24 +105,52 @@ fn text(area: Area, result: &str, seen: &str, findings: &[Finding], width: usize
         for (index, line) in wrapped(&told, width.saturating_sub(6)).into_iter().enumerate() {
             text.push_str(&format!("{:1$}{line}\n", "", if index == 0 { 2 } else { 4 }));
         }
-        // What is to be typed is left whole.
-        if !finding.fix.is_empty() {
+        if finding.fix.contains('\n') {
+            // A manifest.
             text.push_str(&format!("    fix: {}\n", finding.fix));
+            continue;
+        }
+        let fix = in_lines(units(&finding.fix).into_iter(), width.saturating_sub(FIX.len()));
+        for (index, line) in fix.into_iter().enumerate() {
+            let before = if index == 0 { FIX } else { "" };
+            text.push_str(&format!("{before:0$}{line}\n", FIX.len()));
         }
     }
     text
 }
 
+/// Words, but commands whole, since they are to be typed.
+fn units(fix: &str) -> Vec<String> {
+    let mut units: Vec<String> = Vec::new();
+    let mut typed = false;
+    for word in fix.split_whitespace() {
+        match units.last_mut() {
+            Some(command) if typed => {
+                command.push(' ');
+                command.push_str(word);
+            }
+            _ => units.push(word.to_owned()),
+        }
+        let begins = matches!(word.trim_start_matches('('), "retinue" | "kubectl");
+        typed = (typed || begins) && !word.ends_with([',', ';', ':', ')']);
+    }
+    units
+}
+
 /// Words in lines of at most so many characters; a longer word has a line of its own.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
+    in_lines(text.split_whitespace().map(str::to_owned), width)
+}
+
+fn in_lines(words: impl Iterator<Item = String>, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
+    for word in words {
         match lines.last_mut() {
             Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
                 line.push(' ');
-                line.push_str(word);
+                line.push_str(&word);
             }
-            _ => lines.push(word.to_owned()),
+            _ => lines.push(word),
         }
     }
     lines
@@ -137,5 +169,24 @@ mod tests {
         assert!(told.lines().all(|line| line.len() <= 60 || line == format!("    fix: {fix}")), "{told}");
         assert!(!told.contains("14 objects"), "{told}");
         assert_eq!(text(Area::Floor, "ok", "14 objects", &[], 60), "floor         ok       14 objects\n");
+    }
+
+    #[test]
+    fn what_to_do_is_broken_between_words_and_never_within_a_command() {
+        let fix = "where the flags of the API server are yours: retinue certs --client, then retinue install --client-ca FILE; \
+                   where they are not there is nothing to do";
+        let finding = Finding::new(Severity::Note, Area::Callers, "reviews", "are not authenticated", fix);
+        let told = text(Area::Callers, "ok", "", &[finding], 60);
+        let lines: Vec<&str> = told.lines().skip(2).collect();
+        let expected = [
+            "    fix: where the flags of the API server are yours:",
+            "         retinue certs --client, then",
+            "         retinue install --client-ca FILE; where they are",
+            "         not there is nothing to do",
+        ];
+        assert_eq!(lines, expected, "{told}");
+        let manifest = "kubectl apply -f - of\nkind: ClusterRole\n  name: a";
+        let finding = Finding::new(Severity::Note, Area::Collector, "a", "b", manifest);
+        assert!(text(Area::Collector, "ok", "", &[finding], 20).ends_with(&format!("    fix: {manifest}\n")));
     }
 }
