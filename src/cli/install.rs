@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use certs::clients::{Authorities, AuthoritiesError};
 
-use crate::deploy::apiserver::CLIENT;
+use crate::deploy::apiserver::{CLIENT, client_name};
 use crate::deploy::values::{IMAGE, NAMESPACE};
 use crate::deploy::{self, ClientCa, FailurePolicy, Floor, Reach, Values, ValuesError};
 use crate::role::clients::BadAuthorities;
@@ -71,7 +71,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     client_ca: Vec<PathBuf>,
     /// The common name, or a DNS name, of the API server's client certificate; others of these authorities are not served
-    #[arg(long, value_name = "NAME", default_value = CLIENT, requires = "client_ca")]
+    #[arg(long, value_name = "NAME", default_value = CLIENT, value_parser = client_name, requires = "client_ca")]
     client_name: String,
     #[command(flatten, next_help_heading = "With --callers auto")]
     cluster: ClusterArgs,

@@ -33,6 +33,18 @@ pub mod files {
     pub const AUTHORITY: &str = "client-ca.crt";
 }
 
+/// Reads the name of a client certificate (`--client-name`): 1 to 64 printable characters of ASCII without spaces. X.509
+/// allows no longer common name (RFC 5280, `ub-common-name`).
+///
+/// # Errors
+/// When it is none.
+pub fn client_name(text: &str) -> Result<String, String> {
+    let is_name = (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    is_name.then(|| text.to_owned()).ok_or_else(|| {
+        "a client certificate has a name of 1 to 64 printable ASCII characters without spaces, such as kube-apiserver".into()
+    })
+}
+
 /// The name in `users` of a kubeconfig that an API server looks for when it calls the webhook. With the port, which is
 /// looked for before any name with a star.
 pub fn user(reach: &Reach, namespace: &str) -> String {

@@ -10,7 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::Parts;
-use crate::deploy::apiserver::CLIENT;
+use crate::deploy::apiserver::{CLIENT, client_name};
 
 /// Who is served.
 #[derive(Clone, Debug, clap::Args)]
@@ -20,7 +20,7 @@ pub struct ClientArgs {
     #[arg(long, value_name = "FILE")]
     pub client_ca: Option<PathBuf>,
     /// Of those, serve only clients whose certificate has this common name or DNS name
-    #[arg(long, value_name = "NAME", default_value = CLIENT, requires = "client_ca")]
+    #[arg(long, value_name = "NAME", default_value = CLIENT, value_parser = client_name, requires = "client_ca")]
     pub client_name: String,
 }
 

@@ -139,6 +139,9 @@ fn what_is_no_authority_no_folder_and_no_address_is_told() {
         (&["install", "--client-ca", &empty], &["empty", "no PEM block CERTIFICATE"]),
         (&["install", "--client-ca", "/nowhere/ca.crt"], &["/nowhere/ca.crt", "No such file"]),
         (&["install", "--client-name", "a"], &["--client-ca <FILE>"]),
+        (&["install", "--client-ca", "x", "--client-name", ""], &["--client-name", "1 to 64 printable"]),
+        (&["certs", "--client", "--out", "x", "--client-name", "a b"], &["--client-name", "1 to 64 printable"]),
+        (&["webhook", "--client-ca", "x", "--client-name", "a\nb"], &["--client-name", "1 to 64 printable"]),
         (
             &["install", "--url", "https://127.0.0.1:1", "--client-ca", &authority],
             &["--url", "--client-ca", "retinue webhook --client-ca FILE --client-name NAME"],

@@ -33,6 +33,11 @@ const CONNECTION_WINDOW: u32 = 256 * STREAM_WINDOW;
 /// Longer than the 90 s after which the API server drops an idle connection: who closes first must not be us, in the
 /// moment in which a review is sent.
 const KEEP_ALIVE: Duration = Duration::from_secs(120);
+/// How long a TLS handshake may take. An API server's takes milliseconds.
+const HANDSHAKE: Duration = Duration::from_secs(1);
+/// Handshakes that a thread has under way at once; beyond it nobody is accepted until one has ended. Connections that send
+/// nothing end after [`HANDSHAKE`], so that it takes so many new ones a second to keep others out. Each takes some KB.
+const HANDSHAKES: usize = 8_192;
 
 /// How to serve.
 #[derive(Clone, Debug)]
@@ -199,6 +204,8 @@ pub fn bind<A: Asking, L: Linting>(
     .workers(config.workers.max(1))
     // Nagle's algorithm holds the second segment of an answer with a patch back for 40 ms.
     .tcp_nodelay(true)
+    .tls_handshake_timeout(HANDSHAKE)
+    .max_connection_rate(HANDSHAKES)
     .keep_alive(KEEP_ALIVE)
     .h2_initial_window_size(STREAM_WINDOW)
     .h2_initial_connection_window_size(CONNECTION_WINDOW)

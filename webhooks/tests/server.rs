@@ -369,3 +369,19 @@ async fn an_answer_with_a_patch_does_not_wait_for_nagle() {
     assert!(fastest < Duration::from_millis(200), "{fastest:?} for ten rounds of four answers");
     server.stop().await;
 }
+
+/// As many as a thread had under way at once before it accepted nobody else for three seconds, and more.
+#[tokio::test(flavor = "multi_thread")]
+async fn threat_58_connections_that_send_nothing_keep_nobody_from_connecting() {
+    let server = start(Setup { change: |config| config.workers = 1, ..Setup::default() });
+    let mut idle = Vec::new();
+    for _ in 0..400 {
+        idle.push(tokio::net::TcpStream::connect(server.address).await.unwrap());
+    }
+    let started = Instant::now();
+    let client = server.client().await;
+    assert_eq!(client.ask("/mutate", &small()).await["allowed"], true);
+    let took = started.elapsed();
+    assert!(took < Duration::from_secs(2), "{took:?} beside {} connections", idle.len());
+    server.stop().await;
+}

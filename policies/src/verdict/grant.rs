@@ -56,14 +56,23 @@ pub(crate) fn consent<'a>(
     caller: &Caller,
     name: &NamespacedName,
 ) -> Result<&'a Arc<TemplateSet>, NoConsent> {
-    let withheld = |reason: String| Err(NoConsent::Withheld(reason));
     if !caller.wish.manifests.contains(name) {
-        return withheld(format!(
+        return Err(NoConsent::Withheld(format!(
             "pod {} does not ask for ConfigMap {name}; its deployer names it in the annotation {}",
             caller.pod.name,
             keys::MANIFESTS
-        ));
+        )));
     }
+    admitting(situation, caller, name)
+}
+
+/// The template ConfigMap `name`, for which the pod asks, if it admits the account.
+fn admitting<'a>(
+    situation: &'a Situation,
+    caller: &Caller,
+    name: &NamespacedName,
+) -> Result<&'a Arc<TemplateSet>, NoConsent> {
+    let withheld = |reason: String| Err(NoConsent::Withheld(reason));
     let Some(set) = situation.library.sets.get(name) else {
         if let Some(compiling) = situation.library.compiling.get(name) {
             return Err(NoConsent::Compiling(compiling.reason(name)));
@@ -103,7 +112,7 @@ pub(crate) fn candidates<'a>(
             ),
         ));
     }
-    let consented: Vec<_> = caller.wish.manifests.iter().map(|name| consent(situation, caller, name)).collect();
+    let consented: Vec<_> = caller.wish.manifests.iter().map(|name| admitting(situation, caller, name)).collect();
     let sets = || consented.iter().filter_map(|set| set.as_ref().ok().copied());
     let of_kind =
         |set: &'a Arc<TemplateSet>| set.templates.of_kind(kind).map(move |template| Candidate { set, template });

@@ -21,7 +21,7 @@ pub(super) struct ClientArgs {
     #[arg(long, requires = "out", conflicts_with_all = ["secret", "dns", "ip"])]
     client: bool,
     /// With --client: the common name of the API server's certificate
-    #[arg(long, value_name = "NAME", default_value = apiserver::CLIENT, requires = "client")]
+    #[arg(long, value_name = "NAME", default_value = apiserver::CLIENT, value_parser = apiserver::client_name, requires = "client")]
     client_name: String,
     /// With --client: the namespace of retinue itself
     #[arg(short, long, value_name = "NAMESPACE", default_value = NAMESPACE, requires = "client")]

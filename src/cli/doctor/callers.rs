@@ -32,6 +32,10 @@ const TRIES: usize = 12;
 const EXPIRY: &str = "retinue_client_certificate_expiry_timestamp_seconds ";
 /// The alert that a server sends to who shows no certificate, as the API server tells it.
 const REFUSAL: &str = "tls: certificate required";
+/// What it may say instead, where the alert came while it set up HTTP/2 (golang.org/x/net/http2).
+const NO_CONNECTION: &str = "http2: client conn could not be established";
+/// How often a pod is asked until the API server says why there is no answer.
+const ASKED: u32 = 10;
 /// The webhook that is asked first about a create.
 const MUTATE: &str = "mutate.retinue.fledged.io";
 const NEW_CERTIFICATE: &str = "retinue certs --client --out DIR, and put client.crt and client.key onto the machines of API servers (deploy/README.md)";
@@ -119,7 +123,7 @@ async fn of_pods(
 ) -> Result<Serves, String> {
     let mut all = Serves::Holders;
     for pod in running_pods(asker, namespace).await? {
-        match asker.text(&of_pod(&pod, "https", "https", "/healthz")).await {
+        match asked_as_a_stranger(asker, &pod).await {
             Ok(_) => all = Serves::Anybody,
             Err(NoAnswer { message, .. }) if message.contains(REFUSAL) => {}
             Err(NoAnswer { message, .. }) => return Err(message),
@@ -132,6 +136,19 @@ async fn of_pods(
         findings.extend(finding.map(|finding| Finding { area: Area::Callers, ..finding }));
     }
     Ok(all)
+}
+
+/// Asks a pod without a certificate. Where the pod refuses the handshake, the API server's proxy mostly says so, and
+/// sometimes only that its connection did not come about: then it is asked again.
+async fn asked_as_a_stranger(asker: &Asker, pod: &Value) -> Result<String, NoAnswer> {
+    let mut left = ASKED;
+    loop {
+        left -= 1;
+        match asker.text(&of_pod(pod, "https", "https", "/healthz")).await {
+            Err(NoAnswer { message, .. }) if left > 0 && message.contains(NO_CONNECTION) => {}
+            answer => return answer,
+        }
+    }
 }
 
 /// Authorities that sign for others too: the cluster's own, which every kubelet has a certificate of.
