@@ -290,3 +290,36 @@ fn a_name_that_can_be_no_namespace_is_refused_where_it_is_written() {
         assert!(told.code == 2 && told.err.contains("expected the name of a namespace"), "{flag}: {}", told.err);
     }
 }
+
+#[test]
+fn a_config_map_without_namespace_is_said_to_be_taken_as_one_of_default() {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(POST_TRADE)).unwrap();
+    assert!(text.contains("  namespace: trading\n"));
+    let folder = scratch();
+    let file = folder.path().join("templates.yaml");
+    std::fs::write(&file, text.replace("  namespace: trading\n", "")).unwrap();
+    let check = |more: &[&str]| {
+        let mut args = vec!["check", "--manifests", file.to_str().unwrap(), "-f", JOB];
+        args.extend(more);
+        retinue(&args)
+    };
+    let note = "ConfigMap post-trade names no namespace and is taken as one of default: -n or --as says another";
+    assert!(check(&[]).err.contains(note), "{}", check(&[]).err);
+    for more in [["-n", "trading"], ["--as", "trading/eod"]] {
+        let told = check(&more);
+        assert!(!told.err.contains("names no namespace"), "{more:?}: {}", told.err);
+    }
+}
+
+#[test]
+fn what_is_no_name_of_a_namespace_is_refused_as_one() {
+    for args in [
+        vec!["lint", "-n", "Tr_ading", POST_TRADE],
+        vec!["check", "-n", "Tr_ading", "--manifests", POST_TRADE, "-f", JOB],
+        vec!["render", "-n", "Tr_ading", "--manifests", POST_TRADE],
+    ] {
+        let told = retinue(&args);
+        assert_eq!(told.code, 2, "{args:?}: {}", told.err);
+        assert!(told.err.contains("Tr_ading") && told.err.contains("the name of a namespace"), "{}", told.err);
+    }
+}

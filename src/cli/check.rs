@@ -80,7 +80,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE", conflicts_with = "account")]
     caller: Option<PathBuf>,
     /// The namespace of objects and ConfigMaps that name none; else the master's
-    #[arg(short, long, value_name = "NAMESPACE")]
+    #[arg(short, long, value_name = "NAMESPACE", value_parser = input::namespace)]
     namespace: Option<String>,
     /// Judge as of this instant, such as 2026-11-20T15:30:00Z; else now
     #[arg(long, value_name = "TIME")]
@@ -125,7 +125,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     let verified = args.caller.as_deref().map(caller::from_file).transpose()?;
     let known = verified.as_ref().map(|caller| &caller.account).or(args.account.as_ref());
     let home = args.namespace.as_deref().or(known.map(|account| account.namespace.as_str()));
-    let sets = templates::load(&args.manifests, home.unwrap_or("default"))?;
+    let sets = templates::load(&args.manifests, home)?;
     let facts: Vec<Value> = match args.facts.as_slice() {
         [] => Vec::new(),
         files => input::objects(files)?.into_iter().map(|object| object.value).collect(),

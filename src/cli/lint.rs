@@ -24,7 +24,7 @@ pub struct Args {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The namespace of ConfigMaps that name none
-    #[arg(short, long, value_name = "NAMESPACE")]
+    #[arg(short, long, value_name = "NAMESPACE", value_parser = input::namespace)]
     namespace: Option<String>,
     /// How to print the problems
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]

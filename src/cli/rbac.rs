@@ -44,7 +44,7 @@ pub struct Args {
 /// # Errors
 /// For bad input, with its message.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
-    let sets = templates::load(&args.manifests, &args.master.namespace)?;
+    let sets = templates::load(&args.manifests, Some(&args.master.namespace))?;
     let mut facts = Facts::default();
     for object in input::objects(&args.with)? {
         facts.apply(&object.value);

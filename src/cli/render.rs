@@ -34,7 +34,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE", conflicts_with = "account")]
     caller: Option<PathBuf>,
     /// The namespace of ConfigMaps that name none
-    #[arg(short, long, value_name = "NAMESPACE", default_value = "default")]
+    #[arg(short, long, value_name = "NAMESPACE", default_value = "default", value_parser = input::namespace)]
     namespace: String,
     /// How to print
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
@@ -47,7 +47,7 @@ pub struct Args {
 /// For bad input, with its message.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let namespace = args.account.as_ref().map_or(args.namespace.as_str(), |account| &account.namespace);
-    let sets = templates::load(&args.manifests, namespace)?;
+    let sets = templates::load(&args.manifests, Some(namespace))?;
     let chosen = args.chosen.of(&sets)?;
     let arguments = args.chosen.arguments()?;
     let given = given(args)?;

@@ -44,11 +44,12 @@ pub enum TemplatesError {
 }
 
 /// The template ConfigMaps of files, in order. Other kinds beside them are passed over, since people keep a ConfigMap
-/// and its Role in one file. One without namespace counts as of `namespace`.
+/// and its Role in one file. One without namespace counts as of `namespace`; where nobody says one, as of `default`, and a
+/// note on standard error says so.
 ///
 /// # Errors
 /// When a file cannot be read, holds none, or holds one that is unusable as a whole.
-pub fn load(paths: &[PathBuf], namespace: &str) -> Result<Vec<Arc<TemplateSet>>, TemplatesError> {
+pub fn load(paths: &[PathBuf], namespace: Option<&str>) -> Result<Vec<Arc<TemplateSet>>, TemplatesError> {
     let mut sets: Vec<Arc<TemplateSet>> = Vec::new();
     for path in paths {
         let before = sets.len();
@@ -57,7 +58,13 @@ pub fn load(paths: &[PathBuf], namespace: &str) -> Result<Vec<Arc<TemplateSet>>,
                 continue;
             }
             if object.namespace().is_none() {
-                object.value["metadata"]["namespace"] = namespace.into();
+                if namespace.is_none() {
+                    super::say(&format!(
+                        "ConfigMap {} names no namespace and is taken as one of default: -n or --as says another",
+                        object.name()
+                    ));
+                }
+                object.value["metadata"]["namespace"] = namespace.unwrap_or("default").into();
             }
             let set = TemplateSet::load(&object.value);
             if sets.iter().any(|other| other.name == set.name) {

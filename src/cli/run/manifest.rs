@@ -81,7 +81,7 @@ pub(super) fn asked(args: &Args, random: u64) -> Result<Asked, Failure> {
         return Ok(Asked::PodsTemplate);
     }
     let namespace = args.namespace.as_deref().unwrap_or("default");
-    Ok(Asked::Template(templates::load(&args.manifests, namespace)?))
+    Ok(Asked::Template(templates::load(&args.manifests, Some(namespace))?))
 }
 
 fn of_file(file: &PathBuf) -> Result<Value, Failure> {
