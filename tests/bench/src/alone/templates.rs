@@ -50,7 +50,7 @@ impl Variant {
         let Self { number, pattern, .. } = self;
         format!(
             "run: {{type: string, pattern: \"[0-9]{{8}}\", description: trading day}}\n\
-             shard: {{type: integer, minimum: 0, maximum: 9999}}\n\
+             shard: {{type: integer, minimum: 0, maximum: 99999999}}\n\
              input-{number:04}: {{type: string, pattern: \"{pattern}\", maxLength: 200}}\n"
         )
     }
