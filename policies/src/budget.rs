@@ -57,12 +57,16 @@ impl Budget {
     /// Does a piece of work by a budget of its own: at most `most` steps of what is left. What it takes is taken from here,
     /// so that one piece's trouble is its own until the whole is used up.
     pub fn part<T>(&self, most: u64, work: impl FnOnce(&Self) -> T) -> T {
-        let given = most.min(self.left());
-        let part = Self::of(given);
+        let part = Self::of(most.min(self.left()));
         let done = work(&part);
-        self.left.set(self.left().saturating_sub(given - part.left()));
-        self.fell_short.set(self.fell_short.get() || part.fell_short());
+        self.charge(&part);
         done
+    }
+
+    /// Takes from here what was taken from `part`, and remembers whether that fell short.
+    pub fn charge(&self, part: &Self) {
+        self.left.set(self.left().saturating_sub(part.given - part.left()));
+        self.fell_short.set(self.fell_short.get() || part.fell_short());
     }
 
     /// Whether nothing is left.

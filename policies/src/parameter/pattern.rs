@@ -171,8 +171,8 @@ impl Pattern {
 
     /// Steps of [`Pattern::matches`] with a text of so many bytes.
     pub(crate) fn steps(&self, length: usize) -> u64 {
-        let states = if self.compiled.table().is_some() { 1 } else { self.compiled.machine.get_nfa().states().len() };
-        16 + (length.min(LONGEST_TEXT) * states) as u64
+        let (states, _) = self.states();
+        16 + length.min(LONGEST_TEXT) as u64 * states
     }
 
     /// How many states a text may be in at once, of those that [`Pattern::matches`] goes through byte by byte; and how many

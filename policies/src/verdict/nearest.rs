@@ -88,9 +88,8 @@ impl<'a> Nearest<'a> {
             }
         }
         // It counts as the review's all the same.
-        attempts_context.spend(most - telling.left());
-        if telling.fell_short() {
-            attempts_context.spend(u64::MAX);
+        if let Some(budget) = attempts_context.budget {
+            budget.charge(&telling);
         }
         let first = aside.first().map(|(_, candidate)| *candidate);
         match (self.best, first, undecided) {
