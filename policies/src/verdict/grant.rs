@@ -17,7 +17,7 @@ use crate::recognise;
 use crate::render;
 use crate::template::{Pattern, Template};
 
-use super::{Cause, Refusal, Situation};
+use super::{Cause, Identity, Refusal, Situation};
 
 /// A template that both sides consent to.
 #[derive(Clone, Copy, Debug)]
@@ -77,8 +77,13 @@ fn admitting<'a>(
         if let Some(compiling) = situation.library.compiling.get(name) {
             return Err(NoConsent::Compiling(compiling.reason(name)));
         }
+        // Of no watch it can be known that it is fresher than a second.
+        let news = match situation.identity {
+            Identity::Verified => "; one that was applied within the last second may not be known yet: try again",
+            Identity::Assumed => "",
+        };
         return withheld(format!(
-            "ConfigMap {name} is absent, or does not carry the label {}=\"true\"",
+            "ConfigMap {name} is absent, or does not carry the label {}=\"true\"{news}",
             keys::TEMPLATES
         ));
     };

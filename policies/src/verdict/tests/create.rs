@@ -198,7 +198,7 @@ fn consent_has_two_sides() {
         &create(Phase::Mutating, &job()),
         &absent,
         Cause::Consent,
-        &["trading/nothing is absent", "fledged.io/templates"],
+        &["trading/nothing is absent", "fledged.io/templates", "applied within the last second", "try again"],
     );
 
     let mut stranger = situation();
