@@ -15,9 +15,10 @@ use crate::object::{Gvk, NamespacedName};
 use crate::parameter::{Bindings, text_of_value};
 use crate::recognise;
 use crate::render;
+use crate::tables::Completeness;
 use crate::template::{Pattern, Template};
 
-use super::{Cause, Identity, Refusal, Situation};
+use super::{Cause, Refusal, Situation};
 
 /// A template that both sides consent to.
 #[derive(Clone, Copy, Debug)]
@@ -78,9 +79,9 @@ fn admitting<'a>(
             return Err(NoConsent::Compiling(compiling.reason(name)));
         }
         // Of no watch it can be known that it is fresher than a second.
-        let news = match situation.identity {
-            Identity::Verified => "; one that was applied within the last second may not be known yet: try again",
-            Identity::Assumed => "",
+        let news = match situation.facts.completeness() {
+            Completeness::Cluster => "; one that was applied within the last second may not be known yet: try again",
+            Completeness::Told => "",
         };
         return withheld(format!(
             "ConfigMap {name} is absent, or does not carry the label {}=\"true\"{news}",
