@@ -6,8 +6,9 @@ use std::io::{self, IsTerminal};
 
 use tracing_subscriber::filter::{EnvFilter, ParseError};
 
-/// What is logged unless somebody says otherwise, as in `RUST_LOG`.
-pub const DEFAULT_FILTER: &str = "info,actix_server=warn";
+/// What is logged unless somebody says otherwise, as in `RUST_LOG`. Without the lines of kube's client about answers of 5xx
+/// and connections that fail: whoever asked says that, with what it means.
+pub const DEFAULT_FILTER: &str = "info,actix_server=warn,kube_client::client::builder=off";
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

@@ -317,9 +317,53 @@ fn what_is_no_name_of_a_namespace_is_refused_as_one() {
         vec!["lint", "-n", "Tr_ading", POST_TRADE],
         vec!["check", "-n", "Tr_ading", "--manifests", POST_TRADE, "-f", JOB],
         vec!["render", "-n", "Tr_ading", "--manifests", POST_TRADE],
+        vec!["rbac", "-n", "Tr_ading", "--manifests", POST_TRADE, "--master", "trading/eod"],
+        vec!["run", "-n", "Tr_ading", "--image", "a"],
+        vec!["install", "-n", "Tr_ading"],
+        vec!["certs", "-n", "Tr_ading", "--client", "--out", "certs"],
+        vec!["doctor", "-n", "Tr_ading"],
     ] {
         let told = retinue(&args);
         assert_eq!(told.code, 2, "{args:?}: {}", told.err);
         assert!(told.err.contains("Tr_ading") && told.err.contains("the name of a namespace"), "{}", told.err);
     }
+}
+
+#[test]
+fn every_command_asks_for_a_namespace_in_the_same_words() {
+    for (sentence, commands) in [
+        ("The namespace of manifests that name none", &["check", "render", "lint", "rbac", "run"][..]),
+        ("The namespace of retinue itself", &["install", "certs", "doctor"]),
+    ] {
+        for command in commands {
+            let help = retinue(&[command, "--help"]).out;
+            let found = help.contains(&format!("  -n, --namespace <NAMESPACE>\n          {sentence}"));
+            assert!(found && help.matches("--namespace <").count() == 1, "{command}: {help}");
+        }
+    }
+}
+
+#[test]
+fn a_namespace_that_is_said_counts_before_the_masters() {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(POST_TRADE)).unwrap();
+    let bare = text.replacen("  namespace: trading\n", "", 1).replacen("masters: \"eod\"", "masters: a/eod", 1);
+    assert!(bare.contains("a/eod") && !bare.contains("namespace: trading"), "{bare}");
+    let roles =
+        |more: &[&str]| with_input(&[&["rbac", "--manifests", "-", "--master", "a/eod"][..], more].concat(), &bare);
+    let (told, other) = (roles(&[]), roles(&["-n", "b"]));
+    assert_eq!((told.code, other.code), (0, 0), "{}{}", told.err, other.err);
+    assert!(!told.out.contains("namespace: b") && told.out.contains("namespace: a"), "{}", told.out);
+    let checked = |more: &[&str]| {
+        let folder = scratch();
+        let file = folder.path().join("templates.yaml");
+        std::fs::write(&file, &bare).unwrap();
+        let manifests = file.to_str().unwrap().to_owned();
+        let args = ["check", "--manifests", &manifests, "-f", JOB, "--as", "a/eod"];
+        retinue(&[&args[..], more].concat()).out
+    };
+    assert!(checked(&["-n", "b"]).contains("b/post-trade"), "{}", checked(&["-n", "b"]));
+    assert!(checked(&[]).contains("a/post-trade"), "{}", checked(&[]));
+    let set = ["--set", "run=20261120", "--as", "a/eod"];
+    let rendered = with_input(&[&["render", "--manifests", "-", "-n", "b"][..], &set].concat(), &bare);
+    assert_eq!((rendered.code, rendered.err.as_str()), (0, ""));
 }

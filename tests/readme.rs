@@ -44,3 +44,39 @@ fn the_readmes_templates_are_the_examples() {
     let read = |text: &str| policies::yaml::value(text).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(read(&format!("{shown}\n")), read(&example));
 }
+
+/// Every option that a document gives to a command is one that the command takes.
+#[test]
+fn every_option_that_is_quoted_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let run = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_retinue")).args(args).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let global = run(&["--help"]);
+    let mut options = 0;
+    for name in ["README.md", "DESIGN.md", "deploy/README.md", "deploy/metrics.md"] {
+        let text = std::fs::read_to_string(root.join(name)).unwrap();
+        for line in text.lines() {
+            // Between backquotes, or as a line of a block.
+            for quoted in line.split('`') {
+                let Some(command) = quoted.split("retinue ").nth(1) else { continue };
+                let mut words = command.split([' ', '|', '#', ',']);
+                let subcommand = words.next().unwrap_or_default();
+                if !global.contains(&format!("\n  {subcommand} ")) {
+                    continue;
+                }
+                let help = run(&[subcommand, "--help"]);
+                for word in words.take_while(|word| *word != "kubectl") {
+                    let option = word.split('=').next().unwrap_or_default();
+                    if option.starts_with("--") && option.len() > 2 {
+                        let known = help.split([' ', ',', '\n']).any(|known| known == option);
+                        assert!(known, "{name}: retinue {subcommand} takes no {option}: {line}");
+                        options += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(options > 25, "{options} options");
+}

@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 
 use super::input::{self, Object};
 use super::output::{self, Answers};
-use super::{Exit, Failure, caller, templates};
+use super::templates::{self, Home};
+use super::{Exit, Failure, caller};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -79,9 +80,8 @@ pub struct Args {
     /// The master's pod and what owns it, for ${pod.uid} and sent ownerReferences
     #[arg(long, value_name = "FILE", conflicts_with = "account")]
     caller: Option<PathBuf>,
-    /// The namespace of objects and ConfigMaps that name none; else the master's
-    #[arg(short, long, value_name = "NAMESPACE", value_parser = input::namespace)]
-    namespace: Option<String>,
+    #[command(flatten)]
+    home: Home,
     /// Judge as of this instant, such as 2026-11-20T15:30:00Z; else now
     #[arg(long, value_name = "TIME")]
     now: Option<Timestamp>,
@@ -124,8 +124,7 @@ impl Judged {
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let verified = args.caller.as_deref().map(caller::from_file).transpose()?;
     let known = verified.as_ref().map(|caller| &caller.account).or(args.account.as_ref());
-    let home = args.namespace.as_deref().or(known.map(|account| account.namespace.as_str()));
-    let sets = templates::load(&args.manifests, home)?;
+    let sets = templates::load(&args.manifests, args.home.of(known))?;
     let facts: Vec<Value> = match args.facts.as_slice() {
         [] => Vec::new(),
         files => input::objects(files)?.into_iter().map(|object| object.value).collect(),
@@ -198,7 +197,7 @@ fn request(
             return Err(CheckError::UnknownKind { place: object.place.clone(), kind: object.kind.to_string() });
         }
     };
-    let home = args.namespace.as_deref().unwrap_or(&caller.account.namespace);
+    let home = args.home.of(Some(&caller.account)).unwrap_or_default();
     let namespace = |object: &Object| namespaced.then(|| object.namespace().unwrap_or(home).to_owned());
     let placed = |object: &Object| {
         let mut value = object.value.clone();

@@ -190,8 +190,12 @@ pub fn namespaced_name(text: &str) -> Result<NamespacedName, String> {
 /// For what cannot be one.
 pub fn namespace(text: &str) -> Result<String, String> {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if text.is_empty() || text.len() > 63 || !text.bytes().all(fits) {
-        return Err("expected the name of a namespace: lower-case letters, digits and -".into());
+    if text.is_empty() || text.len() > 63 || !text.bytes().all(fits) || text.starts_with('-') || text.ends_with('-') {
+        return Err(
+            "expected the name of a namespace: 1 to 63 of a-z, 0-9 and -, beginning and ending with a letter or \
+                    digit"
+                .into(),
+        );
     }
     Ok(text.to_owned())
 }

@@ -35,7 +35,7 @@ const AUTO: &str = "auto";
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The namespace of retinue itself
-    #[arg(short, long, value_name = "NAMESPACE", default_value = NAMESPACE)]
+    #[arg(short, long, value_name = "NAMESPACE", default_value = NAMESPACE, value_parser = input::namespace)]
     namespace: String,
     /// The image of the webhook and the controller
     #[arg(long, value_name = "IMAGE", default_value = IMAGE)]

@@ -23,7 +23,7 @@ pub struct Args {
     /// Files with template ConfigMaps; - is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The namespace of ConfigMaps that name none
+    /// The namespace of manifests that name none; without it such a ConfigMap is an error
     #[arg(short, long, value_name = "NAMESPACE", value_parser = input::namespace)]
     namespace: Option<String>,
     /// How to print the problems

@@ -7,7 +7,8 @@ use policies::rbac::{self, Beside};
 use policies::tables::Facts;
 
 use super::output::{self, Manifests};
-use super::{Exit, Failure, input, templates};
+use super::templates::{self, Home};
+use super::{Exit, Failure, input};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,6 +29,8 @@ pub struct Args {
     /// The master's account
     #[arg(long, value_name = "NS/NAME", value_parser = input::namespaced_name)]
     master: NamespacedName,
+    #[command(flatten)]
+    home: Home,
     /// Files with the CustomResourceDefinitions of custom kinds
     #[arg(long, num_args = 1.., value_name = "FILE")]
     with: Vec<PathBuf>,
@@ -44,7 +47,7 @@ pub struct Args {
 /// # Errors
 /// For bad input, with its message.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
-    let sets = templates::load(&args.manifests, Some(&args.master.namespace))?;
+    let sets = templates::load(&args.manifests, args.home.of(Some(&args.master)))?;
     let mut facts = Facts::default();
     for object in input::objects(&args.with)? {
         facts.apply(&object.value);

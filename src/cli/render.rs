@@ -7,7 +7,7 @@ use policies::object::NamespacedName;
 use policies::template::Given;
 
 use super::output::{self, Manifests};
-use super::templates::{self, Chosen};
+use super::templates::{self, Chosen, Home};
 use super::{Exit, Failure, caller, input};
 
 const EXAMPLES: &str = "\
@@ -33,9 +33,8 @@ pub struct Args {
     /// The master's pod and what owns it, for ${pod.name}, ${master.uid} and the like
     #[arg(long, value_name = "FILE", conflicts_with = "account")]
     caller: Option<PathBuf>,
-    /// The namespace of ConfigMaps that name none
-    #[arg(short, long, value_name = "NAMESPACE", default_value = "default", value_parser = input::namespace)]
-    namespace: String,
+    #[command(flatten)]
+    home: Home,
     /// How to print
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
     output: Manifests,
@@ -46,11 +45,12 @@ pub struct Args {
 /// # Errors
 /// For bad input, with its message.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
-    let namespace = args.account.as_ref().map_or(args.namespace.as_str(), |account| &account.namespace);
-    let sets = templates::load(&args.manifests, Some(namespace))?;
+    let verified = args.caller.as_deref().map(caller::from_file).transpose()?;
+    let known = verified.as_ref().map(|caller| &caller.account).or(args.account.as_ref());
+    let sets = templates::load(&args.manifests, args.home.of(known))?;
     let chosen = args.chosen.of(&sets)?;
     let arguments = args.chosen.arguments()?;
-    let given = given(args)?;
+    let given = verified.as_ref().map_or_else(|| of_account(args.account.as_ref()), caller::given);
     let mut manifests = Vec::new();
     for template in chosen {
         manifests.push(templates::as_sent(template, &arguments, &given)?);
@@ -59,11 +59,9 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     Ok(Exit::Fine)
 }
 
-fn given(args: &Args) -> Result<BTreeMap<Given, String>, Failure> {
-    if let Some(file) = &args.caller {
-        return Ok(caller::given(&caller::from_file(file)?));
-    }
-    Ok(args.account.as_ref().map_or_else(BTreeMap::new, |account| {
+/// What is known of a master by its account alone.
+fn of_account(account: Option<&NamespacedName>) -> BTreeMap<Given, String> {
+    account.map_or_else(BTreeMap::new, |account| {
         BTreeMap::from([(Given::MasterName, account.name.clone()), (Given::MasterNamespace, account.namespace.clone())])
-    }))
+    })
 }

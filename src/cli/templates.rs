@@ -101,6 +101,21 @@ pub fn library(sets: &[Arc<TemplateSet>]) -> Library {
     sets.iter().map(Arc::clone).collect()
 }
 
+/// Where manifests in files belong that do not say it.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Home {
+    /// The namespace of manifests that name none; else the master's, else default
+    #[arg(short, long, value_name = "NAMESPACE", value_parser = input::namespace)]
+    pub namespace: Option<String>,
+}
+
+impl Home {
+    /// That namespace, for a master of this account; none where nobody says one.
+    pub fn of<'a>(&'a self, master: Option<&'a NamespacedName>) -> Option<&'a str> {
+        self.namespace.as_deref().or(master.map(|account| account.namespace.as_str()))
+    }
+}
+
 /// Which template, and its parameters.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Chosen {

@@ -1,18 +1,15 @@
 //! Who may call the webhook, against a real API server: with a client CA the API server and nobody else, `/lint` included;
 //! which addresses are proposed; and what the doctor says of each.
 
-use std::io::{self, Read as _, Write as _};
-use std::net::TcpStream;
+use std::io;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 
 use controlplane::ControlPlane;
 use policies::yaml;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use serde_json::{Value, json};
-use story::{Installation, manifests};
+use story::stranger::{self, Stranger};
+use story::{AdmissionFile, Installation, manifests};
 
 use super::{RETINUE, doctor};
 
@@ -22,86 +19,21 @@ type Pair<'a> = Option<&'a Path>;
 /// Sends a review to the webhook on this port as a client of that pair, or as one of none. `authority` is the webhook's, and
 /// `name` its own. Gives the first line of the answer.
 fn ask(port: u16, (authority, name): (&str, &'static str), path: &str, pair: Pair<'_>) -> io::Result<String> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots);
-    let config = match pair {
-        None => builder.with_no_client_auth(),
-        Some(folder) => {
-            let certificate = CertificateDer::from_pem_file(folder.join("client.crt")).unwrap();
-            let key = PrivateKeyDer::from_pem_file(folder.join("client.key")).unwrap();
-            builder.with_client_auth_cert(vec![certificate], key).unwrap()
-        }
-    };
-    let name = ServerName::try_from(name).unwrap();
-    let mut connection = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    let mut tls = rustls::Stream::new(&mut connection, &mut stream);
-    let body = review().to_string();
-    let length = body.len();
-    let head =
-        format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nconnection: close\r\n");
-    tls.write_all(format!("{head}content-length: {length}\r\n\r\n{body}").as_bytes())?;
-    let mut answer = [0; 64];
-    let read = tls.read(&mut answer)?;
-    let answer = String::from_utf8_lossy(&answer[..read]);
-    Ok(answer.lines().next().unwrap_or_default().to_owned())
-}
-
-/// A review of a create, such as a stranger would send.
-fn review() -> Value {
     let template = json!({
         "apiVersion": "v1", "kind": "ConfigMap", "data": {"a.yaml": "kind: ["},
         "metadata": {"name": "t", "namespace": "default", "labels": {"fledged.io/templates": "true"}},
     });
-    json!({
-        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
-        "request": {
-            "uid": "8c1b6a52-9a5e-4a83-8b9c-1f1c8ba3f0d1", "operation": "CREATE", "name": "t", "namespace": "default",
-            "kind": {"group": "", "version": "v1", "kind": "ConfigMap"},
-            "resource": {"group": "", "version": "v1", "resource": "configmaps"},
-            "userInfo": {"username": "system:serviceaccount:trading:eod"}, "object": template,
-        },
-    })
-}
-
-/// Writes the AdmissionConfiguration that the API server starts with next: what it had, and these plugins of the fragment.
-fn configure(file: &Path, fragment: &Path, plugins: &[&str]) {
-    let fragment = yaml::value(&std::fs::read_to_string(fragment).unwrap()).unwrap();
-    let mut configuration = pod_security();
-    let all = configuration["plugins"].as_array_mut().unwrap();
-    let wanted = |plugin: &&Value| plugins.contains(&plugin["name"].as_str().unwrap());
-    all.extend(fragment["plugins"].as_array().unwrap().iter().filter(wanted).cloned());
-    assert_eq!(all.len(), 1 + plugins.len());
-    std::fs::write(file, configuration.to_string()).unwrap();
-}
-
-/// What stands in it already.
-fn pod_security() -> Value {
-    json!({
-        "apiVersion": "apiserver.config.k8s.io/v1", "kind": "AdmissionConfiguration",
-        "plugins": [{
-            "name": "PodSecurity",
-            "configuration": {
-                "apiVersion": "pod-security.admission.config.k8s.io/v1", "kind": "PodSecurityConfiguration",
-                "defaults": {"enforce": "baseline", "enforce-version": "latest"},
-            },
-        }],
-    })
+    let stranger = Stranger::new(port, authority, name, pair).unwrap();
+    stranger.post(path, &stranger::review(&template).to_string()).unwrap()
 }
 
 #[test]
 fn threats_27_and_58_with_a_client_ca_the_api_server_is_served_and_nobody_else() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    let (file, api, other) = (at("admission.yaml"), at("apiserver"), at("other"));
-    std::fs::write(&file, pod_security().to_string()).unwrap();
-    let flag = format!("--admission-control-config-file={}", file.display());
-    let cluster = controlplane::Options::new().apiserver_flag(flag).start().unwrap();
+    let (api, other) = (at("apiserver"), at("other"));
+    let file = AdmissionFile::new(folder.path()).unwrap();
+    let cluster = controlplane::Options::new().apiserver_flag(file.flag()).start().unwrap();
     let installed = Installation::installed(cluster, Path::new(RETINUE), &[]).unwrap();
     let cluster = &installed.cluster;
     installed.collects(&[("", &["secrets"])]).unwrap();
@@ -119,7 +51,7 @@ fn threats_27_and_58_with_a_client_ca_the_api_server_is_served_and_nobody_else()
 
     // With one plugin of two, the masters' creates still do not arrive, which a look at the other phase does not show.
     let fragment = api.join("admission.yaml");
-    configure(&file, &fragment, &["ValidatingAdmissionWebhook"]);
+    file.merge(&fragment, &["ValidatingAdmissionWebhook"]).unwrap();
     cluster.start_apiserver().unwrap();
     installed.master("trading").unwrap();
     let told = doctor(cluster);
@@ -129,7 +61,7 @@ fn threats_27_and_58_with_a_client_ca_the_api_server_is_served_and_nobody_else()
         &["[callers]", "reviews of creates do not arrive", "mutate.retinue.fledged.io", "both plugins"],
     );
 
-    configure(&file, &fragment, &["MutatingAdmissionWebhook", "ValidatingAdmissionWebhook"]);
+    file.merge(&fragment, &["MutatingAdmissionWebhook", "ValidatingAdmissionWebhook"]).unwrap();
     cluster.start_apiserver().unwrap();
     let told = doctor(cluster);
     for area in ["answers", "certificates", "callers"] {

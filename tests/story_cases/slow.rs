@@ -1,10 +1,10 @@
 //! A template ConfigMap that takes minutes to compile: its own trouble, and nobody else's.
 
-use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use controlplane::{Options, Reply};
-use serde_json::{Value, json};
+use serde_json::json;
+use story::heavy::EmptyHoles;
 use story::{Installation, Master, manifests};
 
 use crate::house::{Cases, Way, binary, object, send, until};
@@ -14,28 +14,6 @@ use crate::house::{Cases, Way, binary, object, send, until};
 const SLOWEST_START: Duration = Duration::from_secs(15);
 /// The longest that a create, or a change of another template, may take meanwhile.
 const SLOWEST: Duration = Duration::from_secs(5);
-
-/// One text of `holes` holes, each of which may be empty, no two of which can be mistaken for each other, `texts` times:
-/// the search for a text that can be read in two ways goes through all of them, byte by byte. Without a bound on its work
-/// it takes minutes for 150, 150 and 8.
-fn endless(namespace: &str, holes: usize, length: usize, texts: usize) -> Value {
-    const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-    let (mut parameters, mut text, mut data) = (String::new(), String::new(), String::new());
-    for hole in 0..holes {
-        let (one, other) = (char::from(LETTERS[hole / 32]), char::from(LETTERS[hole % 32]));
-        writeln!(parameters, "p{hole}: {{type: string, pattern: \"({one}{other}[0-9]{{0,{length}}})?\"}}").unwrap();
-        write!(text, "${{p{hole}}}").unwrap();
-    }
-    for number in 0..texts {
-        writeln!(data, "  a{number}: \"{number}{text}\"").unwrap();
-    }
-    let manifest = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: x}}\ndata:\n{data}");
-    json!({
-        "apiVersion": "v1", "kind": "ConfigMap",
-        "metadata": {"name": "slow", "namespace": namespace, "labels": {"fledged.io/templates": "true"}},
-        "data": {"parameters": parameters, "cm.yaml": manifest},
-    })
-}
 
 /// A user who may write template ConfigMaps in `namespace`, and nothing else.
 fn author(installation: &Installation, namespace: &str) -> controlplane::Asker {
@@ -134,7 +112,8 @@ impl World {
 fn threat_54_a_template_that_takes_minutes_to_compile_stops_nobody_not_even_a_restart() {
     let mut world = World::start();
     let applied = Instant::now();
-    let stored = world.author.post("/api/v1/namespaces/authors/configmaps", &endless("authors", 150, 150, 8)).unwrap();
+    let endless = EmptyHoles { holes: 150, length: 150 }.in_one_manifest("authors", "slow", 8);
+    let stored = world.author.post("/api/v1/namespaces/authors/configmaps", &endless).unwrap();
     assert!(stored.success(), "{}", stored.message());
     // Known once its own master is told of it: until then the ConfigMap is absent.
     until("the ConfigMap is known", || {

@@ -18,10 +18,54 @@ const SLOWEST: Duration = Duration::from_secs(3);
 fn threat_37_the_story_of_the_demo_answers_as_it_should_through_an_outage_to_its_end() {
     let installation = Installation::start(binary()).unwrap();
     let master = installation.master("trading").unwrap();
-    let mut stage = Stage::new(&installation, "trading", &master, |_| {});
+    let mut printed = Vec::new();
+    let mut stage = Stage::new(&installation, "trading", &master, |line| printed.push(line.to_owned()));
     play::play(&mut stage).unwrap();
     assert!(stage.checks() > 35);
     assert_eq!(stage.wrong(), [] as [String; 0], "{}", installation.logs());
+    drop(stage);
+    let printed = comparable(&printed.join("\n"));
+    for (command, answer) in quoted() {
+        for line in answer.lines().map(comparable) {
+            assert!(printed.contains(&line), "the README shows of {command:?} what the demo does not print: {line}");
+        }
+    }
+}
+
+/// The commands that the README shows from the demo, and their answers. Not of `retinue run`, whose reports are as many as
+/// the machine is slow.
+fn quoted() -> Vec<(String, String)> {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let is_command = |line: &str| line.starts_with("admin$ ") || line.starts_with("master$ ");
+    let mut quoted: Vec<(String, String)> = Vec::new();
+    for block in readme.split("```\n").filter(|block| is_command(block)) {
+        for line in block.lines() {
+            match quoted.last_mut() {
+                _ if is_command(line) => quoted.push((line.to_owned(), String::new())),
+                Some((_, answer)) => *answer += &format!("{line}\n"),
+                None => {}
+            }
+        }
+    }
+    quoted.retain(|(command, _)| !command.contains("retinue run"));
+    assert!(quoted.len() >= 5, "{quoted:?}");
+    quoted
+}
+
+/// Words, without what differs from run to run: numbers and uids.
+fn comparable(text: &str) -> String {
+    let without_uids: Vec<&str> =
+        text.split("\"uid\":\"").map(|piece| piece.split_once("\"}").map_or(piece, |(_, rest)| rest)).collect();
+    let mut comparable = String::new();
+    for word in without_uids.join("").split_whitespace() {
+        comparable.push(' ');
+        for character in word.chars().map(|character| if character.is_ascii_digit() { '#' } else { character }) {
+            if character != '#' || !comparable.ends_with('#') {
+                comparable.push(character);
+            }
+        }
+    }
+    comparable
 }
 
 /// What one request found.

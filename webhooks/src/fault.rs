@@ -56,7 +56,7 @@ impl Fault {
             Self::Crowded => "crowded",
             Self::BrokenOff(_) => "broken-off",
             Self::Gather(_) => "gather",
-            Self::Deadline(_) => "deadline",
+            Self::Deadline(_) => "timeout",
             Self::Panicked => "panicked",
         }
     }

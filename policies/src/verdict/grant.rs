@@ -15,6 +15,7 @@ use crate::object::{Gvk, NamespacedName};
 use crate::parameter::{Bindings, text_of_value};
 use crate::recognise;
 use crate::render;
+use crate::tables::Completeness;
 use crate::template::{Pattern, Template};
 
 use super::{Cause, Refusal, Situation};
@@ -77,8 +78,13 @@ fn admitting<'a>(
         if let Some(compiling) = situation.library.compiling.get(name) {
             return Err(NoConsent::Compiling(compiling.reason(name)));
         }
+        // Of no watch it can be known that it is fresher than a second.
+        let news = match situation.facts.completeness() {
+            Completeness::Cluster => "; one that was applied within the last second may not be known yet: try again",
+            Completeness::Told => "",
+        };
         return withheld(format!(
-            "ConfigMap {name} is absent, or does not carry the label {}=\"true\"",
+            "ConfigMap {name} is absent, or does not carry the label {}=\"true\"{news}",
             keys::TEMPLATES
         ));
     };

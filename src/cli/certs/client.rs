@@ -8,7 +8,7 @@ use certs::issue::{self, IssueError, Pair};
 use jiff::Timestamp;
 
 use super::{Issued, authority, write};
-use crate::cli::{Failure, output};
+use crate::cli::{Failure, input, output};
 use crate::deploy::Reach;
 use crate::deploy::apiserver::{self, files};
 use crate::deploy::values::{NAMESPACE, Values};
@@ -23,8 +23,8 @@ pub(super) struct ClientArgs {
     /// With --client: the common name of the API server's certificate
     #[arg(long, value_name = "NAME", default_value = apiserver::CLIENT, value_parser = apiserver::client_name, requires = "client")]
     client_name: String,
-    /// With --client: the namespace of retinue itself
-    #[arg(short, long, value_name = "NAMESPACE", default_value = NAMESPACE, requires = "client")]
+    /// The namespace of retinue itself, with --client
+    #[arg(short, long, value_name = "NAMESPACE", default_value = NAMESPACE, value_parser = input::namespace, requires = "client")]
     namespace: String,
     /// With --client: where the API server reaches a webhook that runs outside the cluster
     #[arg(long, value_name = "URL", requires = "client")]

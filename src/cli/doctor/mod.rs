@@ -60,7 +60,7 @@ Exit codes: 0 sound (there may be warnings), 1 problems, 2 something could not b
 pub struct Args {
     #[command(flatten)]
     cluster: ClusterArgs,
-    /// The namespace of retinue itself; else where its webhook configuration says it is
+    /// The namespace of retinue itself; else the one that its webhook configuration says
     #[arg(short, long, value_name = "NAMESPACE", value_parser = input::namespace)]
     namespace: Option<String>,
     /// It is installed without the floor

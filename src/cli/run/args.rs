@@ -50,7 +50,7 @@ Exit codes:
 pub struct Args {
     #[command(flatten)]
     pub(super) cluster: ClusterArgs,
-    /// The Job's namespace; else the manifest's, else the context's or the pod's own
+    /// The namespace of manifests that name none; else the context's, or the pod's own
     #[arg(short, long, value_name = "NAMESPACE", value_parser = input::namespace)]
     pub(super) namespace: Option<String>,
     /// Run this image, in one pod that is not started again

@@ -3,7 +3,7 @@
 //!
 //! They are written off the hot path: what is to be written goes into a bounded queue; a full queue drops it, and counts
 //! it. What repeats becomes a series of one Event, whose count is written now and then; a master that has much to tell
-//! is told about by kind and template, no longer by object. Dry runs are never told.
+//! is told about by cause, kind and template, no longer by object. Dry runs are never told.
 //!
 //! Whoever reaches the webhook may send a review that it refuses. So an Event of a refusal claims only that, refusals
 //! have bounds of their own for each workload and in all ([`series`]), which are kept before the queue, and what was
@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use kube::Client;
 use policies::object::ObjectRef;
+use policies::verdict::Cause;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -46,7 +47,9 @@ pub struct Note {
     pub namespace: String,
     /// What happened.
     pub happened: Happened,
-    /// Kind and template: notes that agree in them may be told together.
+    /// Why it was refused; none for what was admitted. Notes of different causes are never told together.
+    pub cause: Option<Cause>,
+    /// Operation, kind and template, for people: notes that agree in them may be told together.
     pub about: String,
     /// The object's name, or what stands for it.
     pub object: String,

@@ -3,18 +3,23 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use policies::verdict::Cause;
 use sha2::{Digest, Sha256};
 
+use super::note::{LIMIT, shortened};
 use super::{Happened, Note};
 
 /// A series without a note for this long is over; the next note begins another.
 const OVER: Duration = Duration::from_secs(360);
 /// How long until the count of a series is written again.
 const REWRITE: Duration = Duration::from_secs(30);
-/// Events of its own that one workload gets per [`WINDOW`]; further notes are told together, by kind and template, and
-/// beyond [`TOGETHER`] such Events all in one: what a note is about may be anybody's words.
+/// Events of its own that one workload gets per [`WINDOW`]; further notes are told together, by cause, kind and template,
+/// and beyond [`TOGETHER`] such Events by cause alone, of which there is a closed set: what a note is about may be anybody's
+/// words.
 const OWN: u32 = 20;
 const TOGETHER: u32 = 4;
+/// How much of an Event that tells together may say what its notes are about, in bytes.
+const ABOUT: usize = 300;
 const WINDOW: Duration = Duration::from_secs(60);
 /// Events that are begun per [`WINDOW`] for all together, and how many series are remembered.
 const ALL: u32 = 300;
@@ -46,7 +51,9 @@ pub(crate) enum Write {
 struct Key {
     workload: String,
     happened: Happened,
-    about: String,
+    cause: Option<Cause>,
+    /// None where notes of one cause are told together, whatever they are about.
+    about: Option<String>,
     /// None where notes are told together.
     object: Option<String>,
 }
@@ -81,11 +88,12 @@ pub(crate) struct Book {
 
 impl Book {
     /// Takes a note in; what it returns is to be written now.
-    pub(crate) fn take(&mut self, note: Note, now: Instant) -> Option<Write> {
+    pub(crate) fn take(&mut self, mut note: Note, now: Instant) -> Option<Write> {
         let mut key = Key {
             workload: note.workload.uid.clone(),
             happened: note.happened,
-            about: note.about.clone(),
+            cause: note.cause,
+            about: Some(note.about.clone()),
             object: Some(note.object.clone()),
         };
         if self.repeats(&key, now) {
@@ -97,7 +105,7 @@ impl Book {
                 return None;
             }
             if self.together.entry(key.workload.clone()).or_insert(Begun::at(now)).one_more(now) > TOGETHER {
-                key.about = String::new();
+                key.about = None;
                 if self.repeats(&key, now) {
                     return None;
                 }
@@ -117,6 +125,9 @@ impl Book {
             written: now,
             told: 1,
         };
+        if key.object.is_none() {
+            note.text = told_together(&key, &note);
+        }
         self.series.insert(key, series);
         Some(Write::First { name, note })
     }
@@ -164,6 +175,20 @@ impl Begun {
     }
 }
 
+/// What the Event says that counts further notes: what they have in common, and which was the first.
+fn told_together(key: &Key, first: &Note) -> String {
+    let what = match key.happened {
+        Happened::Admitted => "admissions",
+        Happened::Refused => "refusals",
+    };
+    let cause = key.cause.map(|cause| format!(" of cause {}", cause.as_str())).unwrap_or_default();
+    let about = key.about.as_deref().map_or_else(
+        || "whatever they are about".to_owned(),
+        |about| format!("whichever object they are about: {}", shortened(about, ABOUT)),
+    );
+    shortened(&format!("further {what}{cause} are counted here, {about}. The first of them: {}", first.text), LIMIT)
+}
+
 /// A name that no other Event has: the workload's, and a hash of what makes this one.
 fn event_name(note: &Note, number: u64) -> String {
     let Note { workload, happened, object, .. } = note;
@@ -189,9 +214,10 @@ mod tests {
             },
             namespace: "trading".into(),
             happened: Happened::Refused,
-            about: "create jobs.batch/".into(),
+            cause: Some(Cause::Template),
+            about: "create jobs.batch".into(),
             object: object.into(),
-            text: "no".into(),
+            text: format!("no {object}"),
         }
     }
 
@@ -227,6 +253,63 @@ mod tests {
         let written = (0..10_000).filter(|number| book.take(note("eod", &number.to_string()), now).is_some()).count();
         assert_eq!(written, 21, "twenty of its own, and one for all the others");
         assert!(book.take(note("quiet", "a"), now).is_some());
+    }
+
+    #[test]
+    fn refusals_of_different_causes_are_never_one_series() {
+        let mut book = Book::default();
+        let now = Instant::now();
+        let of = |cause: Cause, object: &str| Note { cause: Some(cause), ..note("eod", object) };
+        assert!(book.take(of(Cause::Compiling, "a"), now).is_some());
+        assert!(book.take(of(Cause::Template, "a"), now).is_some(), "another cause is an Event of its own");
+        assert_eq!(book.take(of(Cause::Compiling, "a"), now), None, "the same cause is counted");
+        // Neither where they are told together, by what they are about, and whatever that is.
+        let written = |book: &mut Book, cause: Cause, about: &str| {
+            let notes =
+                (0..100).map(|number| Note { about: about.to_owned(), ..of(cause, &format!("{about}{number}")) });
+            notes.filter_map(|note| book.take(note, now)).count()
+        };
+        assert_eq!(written(&mut book, Cause::Compiling, "x"), 18 + 1);
+        assert_eq!(written(&mut book, Cause::Template, "x"), 1);
+        assert_eq!(["y", "z"].map(|about| written(&mut book, Cause::Template, about)), [1, 1]);
+        for cause in [Cause::Compiling, Cause::Template, Cause::Quota] {
+            let told = ["p", "q", "r"].map(|about| written(&mut book, cause, about));
+            assert_eq!(told, [1, 0, 0], "{cause:?}");
+        }
+    }
+
+    #[test]
+    fn an_event_that_counts_several_objects_says_so() {
+        let mut book = Book::default();
+        let now = Instant::now();
+        let about = |kind: usize, object: usize| Note {
+            about: format!("create kind-{kind}{}", "x".repeat(2_000 * usize::from(kind == 3))),
+            ..note("eod", &object.to_string())
+        };
+        let notes = (0..20).map(|number| about(0, number)).chain((0..8).map(|kind| about(kind, 100 + kind)));
+        let texts: Vec<String> = notes
+            .filter_map(|note| match book.take(note, now)? {
+                Write::First { note, .. } => Some(note.text),
+                Write::Repeated { .. } => None,
+            })
+            .collect();
+        assert_eq!((texts.len(), texts[19].as_str()), (25, "no 19"), "{texts:?}");
+        assert_eq!(
+            texts[20],
+            "further refusals of cause template are counted here, whichever object they are about: create kind-0. The first of \
+             them: no 100"
+        );
+        let (long, any) = (&texts[23], &texts[24]);
+        assert!(long.len() <= LIMIT && long.ends_with("The first of them: no 103"), "{long}");
+        assert_eq!(
+            any,
+            "further refusals of cause template are counted here, whatever they are about. The first of them: no 104"
+        );
+        let mut admitted = Book::default();
+        let note = |number: u32| Note { happened: Happened::Admitted, cause: None, ..note("eod", &number.to_string()) };
+        let last = (0..=OWN).filter_map(|number| admitted.take(note(number), now)).last();
+        let Some(Write::First { note, .. }) = last else { unreachable!("{last:?}") };
+        assert!(note.text.starts_with("further admissions are counted here, whichever object they are about: create "));
     }
 
     #[test]

@@ -18,18 +18,20 @@ pub fn refused(request: &Request, situation: &Situation, verdict: &Verdict) -> O
     }
     let caller = situation.caller.as_ref().ok()?;
     let template = refusal.config_map.as_ref().map(|name| template_text(name, refusal.key.as_deref()));
+    let by = template.map(|template| format!(" by template {template}")).unwrap_or_default();
     let operation = match request.operation {
         Operation::Create => "create",
         Operation::Update => "update",
         Operation::Delete => "delete",
         Operation::Connect => "connect",
     };
-    let subresource = request.subresource.as_deref().unwrap_or_default();
+    let subresource = request.subresource.as_ref().map(|name| format!("/{name}")).unwrap_or_default();
     Some(Note {
         workload: caller.workload(),
         namespace: caller.account.namespace.clone(),
         happened: Happened::Refused,
-        about: format!("{operation} {}/{subresource} {}", request.resource, template.unwrap_or_default()),
+        cause: Some(refusal.cause),
+        about: format!("{operation} {}{subresource}{by}", request.resource),
         object: deed(request),
         text: shortened(&refusal.message, LIMIT),
     })
@@ -45,7 +47,8 @@ pub(crate) fn admitted(resource: &Gvr, kind: &str, key: &Key, stamp: &Stamp) -> 
         workload: record.workload.clone(),
         namespace: record.account.namespace.clone(),
         happened: Happened::Admitted,
-        about: format!("create {resource}/ {template}"),
+        cause: None,
+        about: format!("create {resource} by template {template}"),
         text: shortened(&format!("admitted {object} by template {template}{until}"), LIMIT),
         object,
     }

@@ -18,6 +18,9 @@ use super::compiler::{Content, Source, at_version, broken};
 /// How long the old version of a ConfigMap stands while its new one waits or is compiled: a withdrawal takes effect
 /// within a second, even if the compile takes long.
 const STANDS: Duration = Duration::from_millis(400);
+/// How long a new ConfigMap may be compiled until that is published: before, it is as if it were absent. Nearly all are
+/// compiled by then, and need one snapshot and not two.
+const SAID: Duration = Duration::from_millis(100);
 /// How long a compile may take before it counts as slow. The first list waits for no slow one.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// How long the first list waits for its ConfigMaps in all, once it is read.
@@ -52,6 +55,8 @@ pub(super) struct Known {
     slow: HashSet<Arc<NamespacedName>>,
     /// When at the latest what is known is published; none if it is.
     publish_at: Option<Instant>,
+    /// When a ConfigMap that is new is published as one that is being compiled; none if all are.
+    say_new_at: Option<Instant>,
 }
 
 /// How far the first list is.
@@ -132,6 +137,7 @@ impl Known {
             return;
         }
         let bytes = source.text.len();
+        let is_new = entry.compiled.is_none() && entry.waits_since.is_none();
         self.queue.put(&name, source, bytes, entry.took);
         if entry.waits_since.is_none() {
             entry.waits_since = Some(now);
@@ -139,6 +145,9 @@ impl Known {
         } else {
             // Nobody waits for a ConfigMap that changes while the first list waits.
             self.first.no_longer_waits_for(&name);
+        }
+        if is_new {
+            self.say_new_at.get_or_insert(now + SAID);
         }
     }
 
@@ -218,6 +227,9 @@ impl Known {
                 self.publish_soon(now);
             }
         }
+        if matches!(self.first, FirstList::Settled) && self.say_new_at.is_some_and(|at| at <= now) {
+            self.publish_at = Some(now);
+        }
         let over = self.queue.running().filter(|(_, since)| *since + PATIENCE <= now).map(|(name, _)| Arc::clone(name));
         let over: Vec<_> = over.collect();
         let slow: Vec<_> = over.into_iter().filter(|name| self.slow.insert(Arc::clone(name))).collect();
@@ -264,7 +276,7 @@ impl Known {
         let (until, publish_at) = match self.first {
             FirstList::Reading => (None, None),
             FirstList::Waiting { until, .. } => (Some(until), self.publish_at),
-            FirstList::Settled => (None, self.publish_at),
+            FirstList::Settled => (None, self.publish_at.into_iter().chain(self.say_new_at).min()),
         };
         let stands = self.standing.front().map(|(until, _)| *until);
         [slow, until, publish_at, stands, self.queue.due()].into_iter().flatten().min()
@@ -272,7 +284,7 @@ impl Known {
 
     /// What is published at `now`, which is `time` by the clock.
     pub(super) fn publish(&mut self, now: Instant, time: Timestamp) -> Snapshot {
-        self.publish_at = None;
+        (self.publish_at, self.say_new_at) = (None, None);
         let mut library = Library::default();
         let mut loaded = Vec::with_capacity(self.entries.len());
         for (name, entry) in &self.entries {

@@ -258,6 +258,21 @@ async fn threat_54_proof_of_life_goes_on_while_a_compile_never_ends() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_new_config_map_whose_compile_takes_long_is_soon_said_to_be_compiled() {
+    let mut world = World::listed(&[("a", "x")]).await;
+    world.until(is_ready).await;
+    let snapshots = || *world.changes.borrow();
+    let before = snapshots();
+    world.apply("c", "1", "x").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!((world.stand(), snapshots()), (stand(&[("a", "x"), ("c", "x")], &[]), before + 1), "one snapshot");
+    world.apply("b", "1", "slow").await;
+    let (there, took) = world.until(|stand| !stand.compiling.is_empty()).await;
+    assert_eq!(there, stand(&[("a", "x"), ("c", "x")], &[("b", false)]));
+    assert!(took <= Duration::from_millis(101), "it was said to be absent for {took:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_old_version_stands_for_a_moment_while_the_new_one_is_compiled() {
     let mut world = World::listed(&[("a", "x"), ("b", "x")]).await;
     world.until(is_ready).await;

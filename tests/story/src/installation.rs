@@ -227,6 +227,24 @@ impl Installation {
         webhook.as_ref().context("the webhook runs")?.metric(name, label)
     }
 
+    /// All metrics of the webhook ([`Server::metrics`]).
+    ///
+    /// # Errors
+    /// As [`Installation::metric`].
+    pub fn webhook_metrics(&self) -> Result<String> {
+        let webhook = self.webhook.lock().map_err(|_| anyhow::anyhow!("poisoned"))?;
+        webhook.as_ref().context("the webhook runs")?.metrics()
+    }
+
+    /// All metrics of the controller.
+    ///
+    /// # Errors
+    /// As [`Installation::metric`].
+    pub fn controller_metrics(&self) -> Result<String> {
+        let controller = self.controller.lock().map_err(|_| anyhow::anyhow!("poisoned"))?;
+        controller.as_ref().context("the controller runs")?.metrics()
+    }
+
     /// Kills the webhook.
     pub fn stop_webhook(&self) {
         if let Ok(mut webhook) = self.webhook.lock() {

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::manifests::{self, job, report, with};
 use crate::stage::{Stage, Who};
+use crate::{bounds, client_ca};
 
 /// How the deadline label is written.
 const DEADLINE: &str = "%Y-%m-%dT%H%M%SZ";
@@ -26,6 +27,8 @@ pub fn play(stage: &mut Stage<'_>) -> Result<()> {
     withdrawal(stage)?;
     outage(stage)?;
     run(stage)?;
+    bounds::play(stage)?;
+    client_ca::play(stage)?;
     the_end(stage)
 }
 

@@ -73,16 +73,26 @@ impl Server {
         self.health.number()
     }
 
+    /// All its metrics, in Prometheus' text format.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn metrics(&self) -> Result<String> {
+        let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, self.health()))?;
+        socket.write_all(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer)?;
+        let (_, text) = answer.split_once("\r\n\r\n").context("an answer with a body")?;
+        Ok(text.to_owned())
+    }
+
     /// The sum of all samples of the metric `name` whose labels contain `label`.
     ///
     /// # Errors
     /// It does not answer, or no number.
     pub fn metric(&self, name: &str, label: &str) -> Result<f64> {
-        let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, self.health()))?;
-        socket.write_all(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer)?;
-        let samples = answer.lines().filter(|line| line.starts_with(name) && line.contains(label));
+        let text = self.metrics()?;
+        let samples = text.lines().filter(|line| line.starts_with(name) && line.contains(label));
         samples.map(|line| Ok(line.rsplit(' ').next().context("a sample")?.parse::<f64>()?)).sum::<Result<f64>>()
     }
 

@@ -4,9 +4,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
-use crate::Installation;
+use crate::{AdmissionFile, Installation, Master};
+
+/// An input of more lines than this is not printed whole, nor are longer lines.
+const LINES: usize = 100;
+const COLUMNS: usize = 160;
+/// How many of its lines are printed.
+const FIRST: usize = 6;
 
 /// Who runs a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +21,18 @@ pub enum Who {
     Admin,
     /// The master, with the token of its pod.
     Master,
+    /// Another master, in a namespace of its own.
+    Neighbour,
+}
+
+impl Who {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Master => "master",
+            Self::Neighbour => "neighbour",
+        }
+    }
 }
 
 /// What a command answered.
@@ -36,6 +54,10 @@ pub struct Stage<'a> {
     pub master: PathBuf,
     /// The master's namespace.
     pub namespace: String,
+    /// Another master, where there is one.
+    pub neighbour: Option<Master>,
+    /// What the API server starts with, where a scene may change it.
+    pub admission: Option<AdmissionFile>,
     print: Box<dyn FnMut(&str) + 'a>,
     shown: Vec<String>,
     wrong: Vec<String>,
@@ -55,6 +77,8 @@ impl<'a> Stage<'a> {
             installation,
             master: master.to_owned(),
             namespace: namespace.to_owned(),
+            neighbour: None,
+            admission: None,
             print: Box::new(print),
             shown: Vec::new(),
             wrong: Vec::new(),
@@ -74,25 +98,37 @@ impl<'a> Stage<'a> {
         (self.print)(line);
     }
 
-    /// Runs kubectl in the master's namespace and prints command and answer.
+    /// What somebody is about to send, shortened where it is long.
+    pub fn show(&mut self, input: &str) {
+        let lines: Vec<&str> = input.lines().collect();
+        let shown = if lines.len() > LINES { FIRST } else { lines.len() };
+        for line in lines.iter().take(shown) {
+            let cut: String = line.chars().take(COLUMNS).collect();
+            let more = if cut.len() < line.len() { " …" } else { "" };
+            (self.print)(&format!("    | {cut}{more}"));
+        }
+        if shown < lines.len() {
+            (self.print)(&format!("    | … and {} lines more, {} KB in all", lines.len() - shown, input.len() / 1024));
+        }
+    }
+
+    /// Runs kubectl in the namespace of whoever runs it (the admin in the master's) and prints command and answer.
     ///
     /// # Errors
-    /// kubectl could not be run at all.
+    /// kubectl could not be run at all, or there is no neighbour.
     pub fn run(&mut self, who: Who, args: &[&str], input: Option<&str>) -> Result<Answer> {
         let cluster = &self.installation.cluster;
-        let kubeconfig = match who {
-            Who::Admin => cluster.kubeconfig(),
-            Who::Master => self.master.clone(),
+        let (kubeconfig, namespace) = match who {
+            Who::Admin => (cluster.kubeconfig(), self.namespace.clone()),
+            Who::Master => (self.master.clone(), self.namespace.clone()),
+            Who::Neighbour => {
+                let neighbour = self.neighbour.as_ref().context("a neighbour")?;
+                (neighbour.kubeconfig.clone(), neighbour.namespace.clone())
+            }
         };
-        let name = match who {
-            Who::Admin => "admin",
-            Who::Master => "master",
-        };
-        (self.print)(&format!("{name}$ kubectl {}", args.join(" ")));
-        for line in input.unwrap_or_default().lines() {
-            (self.print)(&format!("    | {line}"));
-        }
-        let mut all = vec!["-n", &self.namespace];
+        (self.print)(&format!("{}$ kubectl {}", who.name(), args.join(" ")));
+        self.show(input.unwrap_or_default());
+        let mut all = vec!["-n", &namespace];
         all.extend(args);
         let start = Instant::now();
         let output = match input {
@@ -107,31 +143,35 @@ impl<'a> Stage<'a> {
         Ok(Answer { success: output.success(), text, took })
     }
 
-    /// Runs retinue itself, the master's in its namespace, and prints command and answer.
+    /// Runs retinue itself, the admin's, or the master's in its namespace, and prints command and answer.
     ///
     /// # Errors
     /// It could not be run at all.
     pub fn retinue(&mut self, who: Who, args: &[&str]) -> Result<Answer> {
+        let answer = self.retinue_quietly(who, args)?;
+        for line in answer.text.trim_end().lines() {
+            (self.print)(&format!("    {line}"));
+        }
+        Ok(answer)
+    }
+
+    /// As [`Stage::retinue`], and prints the command alone: its answer is long.
+    ///
+    /// # Errors
+    /// It could not be run at all.
+    pub fn retinue_quietly(&mut self, who: Who, args: &[&str]) -> Result<Answer> {
         let start = Instant::now();
         let mut command = Command::new(self.installation.binary());
         command.args(args).env_remove("RUST_LOG");
-        let name = match who {
-            Who::Admin => {
-                command.env("KUBECONFIG", self.installation.cluster.kubeconfig());
-                "admin"
-            }
-            Who::Master => {
-                command.args(["-n", &self.namespace]).env("KUBECONFIG", &self.master);
-                "master"
-            }
-        };
-        (self.print)(&format!("{name}$ retinue {}", args.join(" ")));
+        if who == Who::Admin {
+            command.env("KUBECONFIG", self.installation.cluster.kubeconfig());
+        } else {
+            command.args(["-n", &self.namespace]).env("KUBECONFIG", &self.master);
+        }
+        (self.print)(&format!("{}$ retinue {}", who.name(), args.join(" ")));
         let output = command.output()?;
         let took = start.elapsed();
         let text = format!("{}{}", String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
-        for line in text.trim_end().lines() {
-            (self.print)(&format!("    {line}"));
-        }
         Ok(Answer { success: output.status.success(), text, took })
     }
 
@@ -177,7 +217,11 @@ impl<'a> Stage<'a> {
         self.refused(Who::Admin, args, input, words)
     }
 
-    fn refused(&mut self, who: Who, args: &[&str], input: Option<&str>, words: &[&str]) -> Result<Answer> {
+    /// A command of anybody is refused by retinue, and its answer has these words.
+    ///
+    /// # Errors
+    /// As [`Stage::run`].
+    pub fn refused(&mut self, who: Who, args: &[&str], input: Option<&str>, words: &[&str]) -> Result<Answer> {
         let answer = self.run(who, args, input)?;
         let missing: Vec<&&str> = words.iter().filter(|word| !answer.text.contains(**word)).collect();
         if !answer.success && answer.text.contains("retinue") && missing.is_empty() {

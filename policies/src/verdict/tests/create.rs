@@ -1,4 +1,5 @@
 use super::*;
+use crate::tables::Completeness;
 
 fn create(phase: Phase, object: &Value) -> Request {
     request(Operation::Create, phase, Some(object.clone()), None)
@@ -194,12 +195,12 @@ fn consent_has_two_sides() {
 
     let mut absent = situation();
     absent.caller.as_mut().unwrap().wish.manifests = vec![NamespacedName::new("trading", "nothing")];
-    refused(
-        &create(Phase::Mutating, &job()),
-        &absent,
-        Cause::Consent,
-        &["trading/nothing is absent", "fledged.io/templates"],
-    );
+    let told = ["trading/nothing is absent", "fledged.io/templates"];
+    let offline = refused(&create(Phase::Mutating, &job()), &absent, Cause::Consent, &told);
+    assert!(!offline.message.contains("try again"), "there is no watch: {}", offline.message);
+    absent.facts = Arc::new(Facts::new(Completeness::Cluster));
+    let news = ["applied within the last second", "try again"];
+    refused(&create(Phase::Mutating, &job()), &absent, Cause::Consent, &[told, news].concat());
 
     let mut stranger = situation();
     stranger.caller.as_mut().unwrap().account = NamespacedName::new("trading", "other");

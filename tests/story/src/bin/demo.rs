@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use story::stage::Stage;
-use story::{Installation, play};
+use story::{AdmissionFile, Installation, play};
 
 fn main() -> ExitCode {
     match run() {
@@ -22,9 +22,13 @@ fn main() -> ExitCode {
 fn run() -> Result<ExitCode> {
     let binary: PathBuf = std::env::args_os().nth(1).context("usage: retinue-demo PATH-OF-RETINUE")?.into();
     println!("Starting etcd, kube-apiserver, kube-controller-manager, kube-scheduler and a node; installing retinue …");
-    let installation = Installation::start(&binary)?;
+    let folder = tempfile::tempdir()?;
+    let admission = AdmissionFile::new(folder.path())?;
+    let cluster = controlplane::Options::new().apiserver_flag(admission.flag()).start()?;
+    let installation = Installation::into(cluster, &binary)?;
     let master = installation.master("trading")?;
     let mut stage = Stage::new(&installation, "trading", &master, |line| println!("{line}"));
+    stage.admission = Some(admission);
     let played = play::play(&mut stage);
     println!("\nShown:");
     for scene in stage.shown() {
