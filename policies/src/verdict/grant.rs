@@ -77,6 +77,9 @@ fn admitting<'a>(
         if let Some(compiling) = situation.library.compiling.get(name) {
             return Err(NoConsent::Compiling(compiling.reason(name)));
         }
+        if let Some(not_kept) = situation.library.not_kept.get(name) {
+            return withheld(not_kept.reason(name));
+        }
         return withheld(format!(
             "ConfigMap {name} is absent, or does not carry the label {}=\"true\"",
             keys::TEMPLATES

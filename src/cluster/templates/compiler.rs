@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use policies::accept::Accepted;
 use policies::keys;
-use policies::library::{Masters, Problem, Severity, TemplateSet, Templates as LoadedTemplates};
+use policies::library::{Masters, Problem, Severity, TemplateSet, Templates as LoadedTemplates, Weight};
 use policies::object::NamespacedName;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -93,6 +93,7 @@ pub(super) fn broken(name: &NamespacedName) -> TemplateSet {
             message: "reading it made retinue panic, which is a fault of retinue; the other ConfigMaps keep working"
                 .into(),
         }],
+        weight: Weight::default(),
     }
 }
 
