@@ -56,6 +56,8 @@ pub struct Options {
     pub readiness: Option<Readiness>,
     /// Whose rights the collector has; none: nobody asks whether it could delete what templates make.
     pub collector: Option<Collector>,
+    /// Bytes that are kept of template ConfigMaps; none: [`templates::KEPT`].
+    pub template_memory: Option<u64>,
 }
 
 /// Everything that is known of a cluster.
@@ -93,7 +95,8 @@ impl Cluster {
     /// Starts watching. The tasks run until `shutdown`; whoever starts a cluster joins them.
     pub fn start(connection: Connection, options: Options, shutdown: CancellationToken) -> (Arc<Self>, Tasks) {
         let Connection { client, clock } = connection;
-        let templates = Arc::new(Templates::default());
+        let kept = options.template_memory.unwrap_or(templates::KEPT);
+        let templates = Arc::new(Templates::default().keeping(kept));
         let facts = Arc::new(LiveFacts::default());
         let masters = Arc::new(MasterAccounts::default());
         let collectable = Arc::new(Collectable::new(options.collector));

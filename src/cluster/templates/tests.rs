@@ -61,16 +61,30 @@ struct World {
     compiles: Compiles,
     watch: mpsc::Sender<News<Value>>,
     changes: watch::Receiver<u64>,
+    /// What is read by name.
+    there: Stored,
 }
+
+type Stored = Arc<Mutex<BTreeMap<String, Value>>>;
 
 impl World {
     fn new() -> Self {
-        let (templates, compiles) = (Arc::new(Templates::default()), Compiles::default());
+        Self::keeping(KEPT)
+    }
+
+    fn keeping(bytes: u64) -> Self {
+        let (templates, compiles) = (Arc::new(Templates::default().keeping(bytes)), Compiles::default());
         let (watch, taken) = mpsc::channel(WAITING);
         let changes = templates.changes();
         let (taking, begun) = (Arc::clone(&templates), compiles.clone());
-        tokio::spawn(async move { taking.take_in(taken, |source| begun.begin(&source)).await });
-        Self { templates, compiles, watch, changes }
+        let there: Stored = Arc::default();
+        let stored = Arc::clone(&there);
+        let read = move |name: Arc<NamespacedName>| {
+            let found = stored.lock().unwrap_or_else(PoisonError::into_inner).get(&name.name).cloned();
+            async move { found }
+        };
+        tokio::spawn(async move { taking.take_in(taken, |source| begun.begin(&source), read).await });
+        Self { templates, compiles, watch, changes, there }
     }
 
     async fn listed(config_maps: &[(&str, &str)]) -> Self {
@@ -346,7 +360,7 @@ async fn a_real_compile_runs_beside_the_runtime_and_a_panic_of_one_is_none_of_th
         (compiled.hash, compiled.problems, compiled.version),
         (directly.hash, directly.problems, "7".to_owned())
     );
-    let unreadable = Source { content: [0; 32], text: "no JSON".into() };
+    let unreadable = Source { content: [0; 32], data: [0; 32], text: "no JSON".into() };
     assert!(compiler.compile(unreadable).await.is_none());
     assert!(!broken(&NamespacedName::new("trading", "a")).usable());
 }
