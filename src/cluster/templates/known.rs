@@ -2,7 +2,7 @@
 //! Pure: time is an argument; the watch, the threads and the snapshots are elsewhere.
 //!
 //! What is kept of them is bounded ([`share`]): of a ConfigMap that is not kept neither text nor templates are held, only
-//! what it would take. Once there is room again it is read again, alone ([`Known::to_read`]).
+//! what it would take. Once there is room again it is read again, alone ([`Known::next_read`]).
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -263,7 +263,7 @@ impl Known {
 
     /// A ConfigMap to read, since it is kept and its text is not here. It is read until
     /// [`Self::was_read`].
-    pub(super) fn to_read(&mut self, now: Instant) -> Option<Arc<NamespacedName>> {
+    pub(super) fn next_read(&mut self, now: Instant) -> Option<Arc<NamespacedName>> {
         if self.reading.len() >= READS || self.queue.bytes() > ROOM {
             return None;
         }
@@ -351,9 +351,7 @@ impl Known {
         }
         let set = Arc::new(made.unwrap_or_else(|| broken(name)));
         entry.weight = set.weight;
-        if entry.waits_since.is_none() {
-            return None;
-        }
+        entry.waits_since?;
         entry.compiled = Some((content, Arc::clone(&set)));
         entry.current();
         self.queue.cancel(name);
@@ -459,7 +457,7 @@ impl FirstList {
 }
 
 /// Writes to the log which ConfigMaps are kept no longer, and why, and which are again.
-fn tell(gave_way: &mut Vec<String>, given_room: &[Arc<NamespacedName>]) {
+fn tell(gave_way: &mut [String], given_room: &[Arc<NamespacedName>]) {
     const TOLD: usize = 10;
     gave_way.sort();
     for reason in gave_way.iter().take(TOLD) {

@@ -165,7 +165,7 @@ impl Templates {
                 let made = compile(source);
                 compiling.push(async move { (name, content, made.await) });
             }
-            while let Some(name) = known.to_read(now) {
+            while let Some(name) = known.next_read(now) {
                 let found = read(Arc::clone(&name));
                 reading.push(async move { (name, found.await) });
             }
