@@ -1,6 +1,6 @@
 //! What retinue knows of a cluster, and how: watches that publish snapshots, and live reads with deadlines.
 //!
-//! The rooms: [`client`] connects and reads; [`watch`] lists and watches, with proof of life; [`clock`] is the API
+//! The rooms: [`client`] connects and reads; [`watch`] lists and watches, with proof of life, by [`items`] one at a time; [`clock`] is the API
 //! server's; [`templates`], [`facts`], [`masters`], [`collectable`] and [`dependents`] are snapshots; [`reviews`] asks who may
 //! what; [`revision`] is all that is read of some objects; [`callers`] finds out who asks;
 //! [`lineage`] what owns an object; [`gather`] puts a verdict's situation together; [`events`] tells what was decided;
@@ -15,6 +15,7 @@ pub mod dependents;
 pub mod events;
 pub mod facts;
 pub mod gather;
+mod items;
 mod lineage;
 pub mod masters;
 pub mod metrics;

@@ -38,7 +38,7 @@ fn endless(namespace: &str, holes: usize, length: usize, texts: usize) -> Value 
 }
 
 /// A user who may write template ConfigMaps in `namespace`, and nothing else.
-fn author(installation: &Installation, namespace: &str) -> controlplane::Asker {
+pub(crate) fn author(installation: &Installation, namespace: &str) -> controlplane::Asker {
     let rbac = "rbac.authorization.k8s.io";
     let role = json!({
         "apiVersion": format!("{rbac}/v1"), "kind": "Role", "metadata": {"name": "author", "namespace": namespace},

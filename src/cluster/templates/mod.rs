@@ -35,6 +35,8 @@ use known::{Known, PATIENCE, PATIENCE_IN_ALL};
 
 /// Changes that may wait to be taken in; the watch waits beyond that. Each may be a ConfigMap of more than a megabyte.
 const WAITING: usize = 4;
+/// ConfigMaps per page of a list: the API server, too, has a page in memory.
+const PAGE: u32 = 50;
 /// Bytes that are kept of all template ConfigMaps, where nothing else is said ([`crate::memory`]).
 pub const KEPT: u64 = 192 << 20;
 
@@ -125,6 +127,7 @@ impl Templates {
     /// Watches, for ever.
     pub(crate) async fn run(self: Arc<Self>, client: Client) {
         let watched = Watched::new("v1", "ConfigMap", "configmaps").labelled(&format!("{}=true", keys::TEMPLATES));
+        let watched = watched.in_pages_of(PAGE);
         let (out, changes) = mpsc::channel(WAITING);
         let compiler = Compiler::default();
         let compile = |source| compiler.compile(source);
