@@ -29,12 +29,14 @@ impl MemoryArgs {
     }
 }
 
-fn part_of(limit: Option<u64>) -> u64 {
+/// What is kept under this memory limit of the container.
+pub(crate) fn part_of(limit: Option<u64>) -> u64 {
     let (part, whole) = PART;
     limit.map_or(KEPT, |limit| (limit / whole * part).max(LEAST))
 }
 
-fn bytes(text: &str) -> Result<u64, String> {
+/// A quantity, in bytes.
+pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     let expected = || format!("write a quantity of at least {}Mi, as in 192Mi or 1Gi", LEAST >> 20);
     let quantity: Quantity = text.parse().map_err(|_| expected())?;
     let bytes = u64::try_from(quantity.amount() / 1_000_000_000).map_err(|_| expected())?;

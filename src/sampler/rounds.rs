@@ -301,3 +301,52 @@ impl Rounds {
 fn by_key(templates: &[Template]) -> HashMap<&str, &Template> {
     templates.iter().map(|template| (template.key.as_str(), template)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn set(masters: usize, templates: usize) -> TemplateSet {
+        let masters: Vec<String> = (0..masters).map(|number| format!("n{number:05}/master")).collect();
+        let data: serde_json::Map<_, _> = (0..templates)
+            .map(|number| {
+                (format!("t{number:04}.yaml"), "{apiVersion: v1, kind: ConfigMap, metadata: {name: x}}".into())
+            })
+            .collect();
+        TemplateSet::load(&json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "data": data,
+            "metadata": {
+                "name": "t", "namespace": "trading", "labels": {"fledged.io/templates": "true"},
+                "annotations": {"fledged.io/masters": masters.join(",")},
+            },
+        }))
+    }
+
+    #[test]
+    fn threat_54_samples_of_one_config_map_are_bounded_however_many_masters_it_names() {
+        for (masters, templates, made) in
+            [(1, 1, 1), (30, 3, 90), (5_000, 1, 100), (5_000, 3, 100), (5_000, 200, 2_000)]
+        {
+            let set = set(masters, templates);
+            let templates = set.templates.apart();
+            let plan = Plan::of(&set, &templates);
+            assert_eq!(plan.subjects.len(), made, "{masters} masters");
+            assert_eq!(plan.left, masters * templates.len() - made);
+            // Each template, in as many namespaces as any other, or one fewer.
+            let mut by_key: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+            for subject in &plan.subjects {
+                by_key.entry(&subject.key).or_default().insert(&subject.namespace);
+            }
+            let counts: BTreeSet<_> = by_key.values().map(BTreeSet::len).collect();
+            assert_eq!(by_key.len(), templates.len());
+            assert!(
+                counts.len() <= 2 && counts.last().zip(counts.first()).is_some_and(|(most, least)| most - least <= 1)
+            );
+            assert_eq!(set.templates.compiled(), 0, "nothing of it is kept");
+        }
+    }
+}

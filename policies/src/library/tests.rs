@@ -71,6 +71,9 @@ fn a_template_is_compiled_once_and_only_if_somebody_asks_for_its_kind() {
     let first = Arc::as_ptr(set.templates.of_kind(&job).next().unwrap());
     assert_eq!(first, Arc::as_ptr(set.templates.of_kind(&job).next().unwrap()));
     assert_eq!(set.templates.compiled(), 1);
+    let apart: Vec<_> = set.templates.apart().into_iter().map(|template| template.key).collect();
+    assert_eq!(set.templates.compiled(), 1, "what is compiled apart is not kept");
+    assert_eq!(apart, set.templates.all().map(|template| template.key.clone()).collect::<Vec<_>>());
     assert_eq!(set.templates.all().count(), 2);
 }
 
