@@ -2,12 +2,16 @@
 //! it. Pure, and the same for the same ConfigMaps, whoever decides it and whenever.
 //!
 //! A namespace that wants no more than the others may have keeps all of its ConfigMaps. One that wants more keeps its
-//! oldest: what is kept stays kept when a newer one comes.
+//! oldest: what is kept stays kept when a newer one comes. One that is too large alone gives way alone, but not very many:
+//! what a ConfigMap takes is known once it is compiled, and nobody compiles hundreds to find that none of them fits.
 
 use std::collections::HashMap;
 
 use super::Weight;
 use crate::object::NamespacedName;
+
+/// After so many of a namespace that do not fit, the younger ones are not kept either, whatever they take.
+const MISFITS: u32 = 8;
 
 /// A ConfigMap that wants to be kept.
 #[derive(Clone, Copy, Debug)]
@@ -101,15 +105,16 @@ fn decide(wanted: &[Wanted<'_>], bound: u64, takes: impl Fn(&Wanted<'_>) -> u64)
         .filter(|(_, each)| namespaces.get(&*each.name.namespace).is_some_and(|sum| *sum > share))
         .collect();
     over.sort_by_key(|(_, each)| (each.created, each.name));
-    let mut kept: HashMap<&str, u64> = HashMap::new();
+    let mut kept: HashMap<&str, (u64, u32)> = HashMap::new();
     let mut found = HashMap::new();
     for (position, each) in over {
-        let sum = kept.entry(&each.name.namespace).or_default();
+        let (sum, misfits) = kept.entry(&each.name.namespace).or_default();
         let with = sum.saturating_add(takes(each));
-        if with <= share {
+        if with <= share && *misfits < MISFITS {
             *sum = with;
             continue;
         }
+        *misfits += 1;
         let namespace = namespaces.get(&*each.name.namespace).copied().unwrap_or_default();
         found.insert(position, NotKept { takes: takes(each), namespace, share, bound });
     }

@@ -57,6 +57,21 @@ fn threat_54_the_namespace_that_wants_the_most_keeps_its_oldest_and_gives_way_wi
 }
 
 #[test]
+fn threat_54_after_some_that_do_not_fit_nothing_younger_is_tried() {
+    let names: Vec<String> = (0..12).map(|number| format!("a/x{number:02}")).collect();
+    let large = names.iter().map(|name| (name.as_str(), 60));
+    let all: Vec<_> = large.chain([("a/young", 1), ("b/x", 1)]).collect();
+    let few: Vec<_> = all[..8].iter().chain(&all[12..]).copied().collect();
+    // One is kept, and seven do not fit: the small one does.
+    assert_eq!(names_of(&few), names[1..8].iter().cloned().collect());
+    assert_eq!(names_of(&all), names[1..].iter().cloned().chain(["a/young".to_owned()]).collect());
+}
+
+fn names_of(all: &[(&str, u64)]) -> BTreeSet<String> {
+    names(&given(all), 100)
+}
+
+#[test]
 fn of_the_same_instant_the_first_by_name_is_the_oldest() {
     let all: Vec<_> = ["a/c", "a/a", "a/b"].iter().zip(0..).map(|(name, data)| made(name, 0, 0, 40, data)).collect();
     assert_eq!(names(&all, 100), ["a/c".to_owned()].into());
