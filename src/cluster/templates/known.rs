@@ -199,8 +199,12 @@ impl Known {
             return;
         }
         if is_changed {
-            entry.weight = Weight::at_least(bytes);
-            entry.not_kept = None;
+            let least = Weight::at_least(bytes);
+            // One that is kept is taken to be as it was until it is known: else each change of it would give room to a younger
+            // one, for a moment.
+            if entry.not_kept.take().is_some() || least.total() > entry.weight.total() {
+                entry.weight = least;
+            }
         }
         self.queue.put(&name, source, bytes, entry.took);
         if entry.waits_since.is_none() {
