@@ -162,7 +162,9 @@ fn of_template(template: &Template, of_parameters: &[u64]) -> u64 {
     let instructions = [&template.duration, &template.keep_finished, &template.notify_before];
     let small = instructions.into_iter().flatten().chain(placement).map(|pattern| tree(pattern, of_parameters));
     let applied = template.applied.as_deref().map_or(0, text);
-    let tree = tree(&template.pattern, of_parameters).saturating_mul(FORMS);
+    // What its texts are cut with is made once, for all forms.
+    let forms = tree(&template.pattern, &[]).saturating_mul(FORMS - 1);
+    let tree = forms.saturating_add(tree(&template.pattern, of_parameters));
     TEMPLATE + text(&template.key) + applied + small.sum::<u64>() + tree
 }
 
