@@ -41,7 +41,7 @@ fn house() -> &'static House {
         runtime.spawn(async move {
             let source = Source::Kubeconfig { path: Some(kubeconfig), context: None };
             let connection = Connection::open(&source).await.unwrap();
-            sampler::run(connection.client, "sampler".into(), counted).await;
+            sampler::run(connection.client, "sampler".into(), retinue::cluster::templates::KEPT, counted).await;
         });
         House { installation, metrics, _runtime: runtime }
     })

@@ -23,6 +23,8 @@ mod house;
 mod identity;
 #[path = "story_cases/limits.rs"]
 mod limits;
+#[path = "story_cases/memory.rs"]
+mod memory;
 #[path = "story_cases/metrics.rs"]
 mod metrics;
 #[path = "story_cases/optional.rs"]

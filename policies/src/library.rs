@@ -4,12 +4,16 @@
 mod accounts;
 mod annotations;
 mod load;
+pub mod share;
 pub(crate) mod templates;
+mod weight;
 mod work;
 
 pub(crate) use annotations::namespaced_names;
 pub(crate) use load::{MOST_STEPS, load, named};
+pub use share::NotKept;
 pub use templates::Templates;
+pub use weight::Weight;
 pub(crate) use work::gathered;
 
 #[cfg(test)]
@@ -44,12 +48,14 @@ pub struct Library {
     pub sets: HashMap<Arc<NamespacedName>, Arc<TemplateSet>>,
     /// Those that exist, and whose present content is not compiled yet. None of them is in `sets`.
     pub compiling: HashMap<Arc<NamespacedName>, Compiling>,
+    /// Those that exist, and are not kept, since there are too many in their namespace. None of them is in the others.
+    pub not_kept: HashMap<Arc<NamespacedName>, NotKept>,
 }
 
 impl FromIterator<Arc<TemplateSet>> for Library {
     fn from_iter<I: IntoIterator<Item = Arc<TemplateSet>>>(sets: I) -> Self {
         let sets = sets.into_iter().map(|set| (Arc::new(set.name.clone()), set)).collect();
-        Self { sets, compiling: HashMap::new() }
+        Self { sets, ..Self::default() }
     }
 }
 
@@ -108,6 +114,8 @@ pub struct TemplateSet {
     pub needs: Vec<Need>,
     /// What did not compile, and warnings.
     pub problems: Vec<Problem>,
+    /// How much memory it takes, with its templates compiled.
+    pub weight: Weight,
 }
 
 impl TemplateSet {

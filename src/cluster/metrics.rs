@@ -44,6 +44,8 @@ impl Collector for Known {
         gauge("retinue_template_configmaps_compiling", help, count(compiling.len()))?;
         let help = "Of those, the ones whose compile takes longer than 2 s: their authors should simplify them";
         gauge("retinue_template_configmaps_slow", help, count(slow))?;
+        let help = "Template ConfigMaps of which nothing is kept: those of their namespace take too much memory";
+        gauge("retinue_template_configmaps_not_kept", help, count(snapshot.library.not_kept.len()))?;
         gauge("retinue_template_errors", "Problems that keep templates from being used", count(errors.count()))?;
         let rights = cluster.collectable.known();
         let lacking = rights

@@ -1,6 +1,6 @@
 //! What retinue knows of a cluster, and how: watches that publish snapshots, and live reads with deadlines.
 //!
-//! The rooms: [`client`] connects and reads; [`watch`] lists and watches, with proof of life; [`clock`] is the API
+//! The rooms: [`client`] connects and reads; [`watch`] lists and watches, with proof of life, by [`items`] one at a time; [`clock`] is the API
 //! server's; [`templates`], [`facts`], [`masters`], [`collectable`] and [`dependents`] are snapshots; [`reviews`] asks who may
 //! what; [`revision`] is all that is read of some objects; [`callers`] finds out who asks;
 //! [`lineage`] what owns an object; [`gather`] puts a verdict's situation together; [`events`] tells what was decided;
@@ -15,6 +15,7 @@ pub mod dependents;
 pub mod events;
 pub mod facts;
 pub mod gather;
+mod items;
 mod lineage;
 pub mod masters;
 pub mod metrics;
@@ -56,6 +57,8 @@ pub struct Options {
     pub readiness: Option<Readiness>,
     /// Whose rights the collector has; none: nobody asks whether it could delete what templates make.
     pub collector: Option<Collector>,
+    /// Bytes that are kept of template ConfigMaps; none: [`templates::KEPT`].
+    pub template_memory: Option<u64>,
 }
 
 /// Everything that is known of a cluster.
@@ -93,7 +96,8 @@ impl Cluster {
     /// Starts watching. The tasks run until `shutdown`; whoever starts a cluster joins them.
     pub fn start(connection: Connection, options: Options, shutdown: CancellationToken) -> (Arc<Self>, Tasks) {
         let Connection { client, clock } = connection;
-        let templates = Arc::new(Templates::default());
+        let kept = options.template_memory.unwrap_or(templates::KEPT);
+        let templates = Arc::new(Templates::default().keeping(kept));
         let facts = Arc::new(LiveFacts::default());
         let masters = Arc::new(MasterAccounts::default());
         let collectable = Arc::new(Collectable::new(options.collector));

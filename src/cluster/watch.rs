@@ -24,6 +24,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::client::{Detail, METADATA_ONLY, message};
+use super::items::Items;
 
 /// How long one watch lasts before it is resumed.
 pub(crate) const LENGTH: Duration = Duration::from_secs(20);
@@ -34,7 +35,7 @@ pub const STALE_AFTER: Duration = Duration::from_secs(60);
 /// How long beyond its own end a silent watch is believed in: the server ends it, so silence means the
 /// connection is dead.
 const GRACE: Duration = Duration::from_secs(3);
-/// How long one page of a list may take: of [`PAGE`] objects at most, each of about 1.5 MB at most.
+/// How long one object of a list may take, each of about 1.5 MB at most.
 const LIST_DEADLINE: Duration = Duration::from_secs(15);
 /// How long a watch may take to begin.
 const BEGIN_DEADLINE: Duration = Duration::from_secs(5);
@@ -395,12 +396,18 @@ async fn list<T: Watchable>(
             query.push(("continue", token.as_str()));
         }
         let request = watched.request(&query).map_err(|error| Trouble::Api(error.to_string()))?;
-        let page: Page<T> =
-            tokio::time::timeout(LIST_DEADLINE, client.request(request)).await.map_err(|_| Trouble::Silent)??;
-        for mut item in page.items.unwrap_or_default() {
+        let page = tokio::time::timeout(LIST_DEADLINE, client.request_stream(request));
+        let page = std::pin::pin!(page.await.map_err(|_| Trouble::Silent)??);
+        let mut items = Items::of(page);
+        let unreadable = |error: serde_json::Error| Trouble::Api(format!("a list that cannot be read: {error}"));
+        loop {
+            let item = tokio::time::timeout(LIST_DEADLINE, items.next()).await.map_err(|_| Trouble::Silent)?;
+            let Some(item) = item.map_err(|error| Trouble::Api(error.to_string()))? else { break };
+            let mut item: T = serde_json::from_slice(&item).map_err(unreadable)?;
             item.complete(watched);
             tell(out, at, Change::Listed(item)).await?;
         }
+        let page: Page<serde::de::IgnoredAny> = serde_json::from_slice(items.rest()).map_err(unreadable)?;
         token = page.metadata.r#continue;
         if token.is_empty() {
             tell(out, at, Change::Complete).await?;

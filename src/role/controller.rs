@@ -14,6 +14,7 @@ use crate::collector::{self, Config, Election, Foreign, Guard, Metrics, Wanted};
 use crate::deploy::{self, Floor};
 use crate::sampler;
 
+use super::memory::MemoryArgs;
 use super::{Parts, say_ready, status};
 
 const EXAMPLES: &str = "\
@@ -148,6 +149,8 @@ pub struct Args {
     cluster: ClusterArgs,
     #[command(flatten)]
     collect: CollectArgs,
+    #[command(flatten)]
+    memory: MemoryArgs,
     /// The floor is not installed: say nothing of policies that are missing
     #[arg(long)]
     no_floor: bool,
@@ -171,7 +174,7 @@ pub async fn run(args: &Args, shutdown: CancellationToken) -> Result<(), Failure
     let status = status::bind(args.health, Arc::new(registry), metrics.clone(), shutdown.clone())?;
     tracing::info!(address = %status.address, "health and metrics are answered");
     parts.start("the server for health and metrics", status.run());
-    sample(&mut parts, &connection, &args.collect, sampled);
+    sample(&mut parts, &connection, &args.collect, &args.memory, sampled);
     let floor = if args.no_floor { Floor::Off } else { Floor::On };
     let config = Config { guard: deploy::guard(floor), ..args.collect.config() };
     start(&mut parts, connection, config, metrics, shutdown);
@@ -179,12 +182,18 @@ pub async fn run(args: &Args, shutdown: CancellationToken) -> Result<(), Failure
 }
 
 /// Starts the samples. Where only one namespace is collected, the account is taken to know no other: none are made.
-pub fn sample(parts: &mut Parts, connection: &Connection, collect: &CollectArgs, metrics: sampler::Metrics) {
+pub fn sample(
+    parts: &mut Parts,
+    connection: &Connection,
+    collect: &CollectArgs,
+    memory: &MemoryArgs,
+    metrics: sampler::Metrics,
+) {
     if collect.collect_namespace.is_some() {
         tracing::info!("no samples of templates are made: that takes the whole cluster");
         return;
     }
-    parts.keep("the samples", sampler::run(connection.client.clone(), super::instance(), metrics));
+    parts.keep("the samples", sampler::run(connection.client.clone(), super::instance(), memory.templates(), metrics));
 }
 
 /// Starts the collector, and says when it follows what it may delete.

@@ -25,6 +25,7 @@ use crate::sampler;
 
 use super::clients::ClientArgs;
 use super::controller::{self, ClusterArgs, CollectArgs};
+use super::memory::MemoryArgs;
 use super::{Parts, webhook};
 
 const EXAMPLES: &str = "\
@@ -60,6 +61,8 @@ pub struct Args {
     health: SocketAddr,
     #[command(flatten)]
     clients: ClientArgs,
+    #[command(flatten)]
+    memory: MemoryArgs,
 }
 
 /// Why what is installed could not be applied.
@@ -101,6 +104,7 @@ pub async fn run(args: &Args, shutdown: CancellationToken) -> Result<(), Failure
         clients,
         trusted: args.install,
         collector: Collector::Ourselves,
+        template_memory: args.memory.templates(),
     };
     let address =
         webhook::start(&mut parts, connection.clone(), &resolver, settings, reviews, registry, shutdown.clone())?;
@@ -118,7 +122,7 @@ pub async fn run(args: &Args, shutdown: CancellationToken) -> Result<(), Failure
             return Err(error.into());
         }
     }
-    controller::sample(&mut parts, &connection, &args.collect, sampled);
+    controller::sample(&mut parts, &connection, &args.collect, &args.memory, sampled);
     controller::start(&mut parts, connection, args.collect.config(), collected, shutdown);
     parts.join().await
 }

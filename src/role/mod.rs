@@ -3,6 +3,7 @@
 pub mod clients;
 pub mod controller;
 pub mod dev;
+pub mod memory;
 pub mod status;
 pub mod webhook;
 

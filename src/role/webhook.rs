@@ -25,6 +25,7 @@ use crate::deploy::CONFIGURATION;
 
 use super::clients::{ClientArgs, Served};
 use super::controller::ClusterArgs;
+use super::memory::MemoryArgs;
 use super::{Parts, say_ready};
 
 const EXAMPLES: &str = "\
@@ -53,6 +54,8 @@ pub struct Args {
     health: SocketAddr,
     #[command(flatten)]
     clients: ClientArgs,
+    #[command(flatten)]
+    memory: MemoryArgs,
 }
 
 /// How to serve reviews.
@@ -67,6 +70,8 @@ pub struct Settings {
     pub trusted: bool,
     /// Whose rights the collector has.
     pub collector: Collector,
+    /// Bytes that are kept of template ConfigMaps.
+    pub template_memory: u64,
 }
 
 /// Runs it until `shutdown`.
@@ -78,7 +83,9 @@ pub async fn run(args: &Args, shutdown: CancellationToken) -> Result<(), Failure
     let resolver = Arc::new(Resolver::with(directory.read()?));
     let clients = args.clients.served()?;
     let (listen, health) = (args.listen, args.health);
-    let settings = Settings { listen, health, clients, trusted: true, collector: Collector::Controller };
+    let template_memory = args.memory.templates();
+    let settings =
+        Settings { listen, health, clients, trusted: true, collector: Collector::Controller, template_memory };
     let connection = Connection::open(&args.cluster.source()).await?;
 
     let mut registry = Registry::default();
@@ -112,6 +119,7 @@ pub fn start(
         trust: settings.trusted.then(|| trust(resolver, &connection)),
         readiness: Some(readiness.clone()),
         collector: Some(settings.collector),
+        template_memory: Some(settings.template_memory),
     };
     let (cluster, tasks) = Cluster::start(connection, options, shutdown.clone());
     readiness.set("cluster", Ok(()));

@@ -42,9 +42,10 @@ const LONGEST_REST: Duration = Duration::from_secs(60);
 /// Occasions that may wait.
 const WAITING: usize = 64;
 
-/// Samples, for ever. `instance` is this pod's name.
-pub async fn run(client: Client, instance: String, metrics: Metrics) {
-    let (templates, facts) = (Arc::new(Templates::unhurried()), Arc::new(LiveFacts::unhurried()));
+/// Samples, for ever. `instance` is this pod's name; `template_memory` bytes are kept of template ConfigMaps.
+pub async fn run(client: Client, instance: String, template_memory: u64, metrics: Metrics) {
+    let templates = Arc::new(Templates::unhurried().keeping(template_memory));
+    let facts = Arc::new(LiveFacts::unhurried());
     let (heard, occasions) = mpsc::channel(WAITING);
     let teller = Teller::new(client.clone(), &instance, metrics);
     tokio::join!(

@@ -52,6 +52,19 @@ impl Outcome {
         }
     }
 
+    /// With at most so many bytes of the reason, which may quote what was sent.
+    pub(super) fn at_most(self, bytes: usize) -> Self {
+        let cut = |why: String| {
+            if why.len() > bytes { format!("{}...", &why[..why.floor_char_boundary(bytes)]) } else { why }
+        };
+        match self {
+            Self::NoSample(why) => Self::NoSample(cut(why)),
+            Self::NotAllowed(why) => Self::NotAllowed(cut(why)),
+            Self::NotMade(why) => Self::NotMade(cut(why)),
+            Self::Known | Self::Unknown(_) => self,
+        }
+    }
+
     /// Whether it may be another next time, with nothing here changed.
     pub(super) fn may_pass(&self) -> bool {
         matches!(self, Self::NotAllowed(_) | Self::NotMade(_))

@@ -16,7 +16,7 @@ const SLOWEST_START: Duration = Duration::from_secs(15);
 const SLOWEST: Duration = Duration::from_secs(5);
 
 /// A user who may write template ConfigMaps in `namespace`, and nothing else.
-fn author(installation: &Installation, namespace: &str) -> controlplane::Asker {
+pub(crate) fn author(installation: &Installation, namespace: &str) -> controlplane::Asker {
     let rbac = "rbac.authorization.k8s.io";
     let role = json!({
         "apiVersion": format!("{rbac}/v1"), "kind": "Role", "metadata": {"name": "author", "namespace": namespace},

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::accounts::Accounts;
 use super::annotations::{self, Settings};
 use super::work::Work;
-use super::{Problem, Severity, TemplateSet, Templates, alike};
+use super::{Problem, Severity, TemplateSet, Templates, Weight, alike};
 use crate::budget::{Budget, Exhausted};
 use crate::collectable::{self, Need};
 use crate::keys;
@@ -61,7 +61,9 @@ pub(crate) fn load(config_map: &Value, budget: &Budget, seen: Seen<'_>) -> Templ
         namespaces: Arc::default(),
         needs: Vec::new(),
         problems,
+        weight: Weight::default(),
     };
+    let mut templates = Vec::new();
     if set.errors().next().is_none() {
         let compiled = compile(&mut set, &settings, &data, &parameters, &mut work, seen);
         match places(&set, &compiled, budget) {
@@ -76,6 +78,7 @@ pub(crate) fn load(config_map: &Value, budget: &Budget, seen: Seen<'_>) -> Templ
         uncounted(&mut set, &compiled);
         untimely(&mut set, &compiled);
         unmet(&mut set);
+        templates = compiled;
     }
     if set.errors().next().is_none() {
         set.problems.extend(work.warnings());
@@ -83,6 +86,7 @@ pub(crate) fn load(config_map: &Value, budget: &Budget, seen: Seen<'_>) -> Templ
     // Stable: what is wrong first, then what will be regretted, each in order of key and line.
     set.problems
         .sort_by(|one, other| (one.severity, &one.key, one.line).cmp(&(other.severity, &other.key, other.line)));
+    set.weight = Weight::of(&set, data.values().copied(), &parameters, &templates);
     set
 }
 

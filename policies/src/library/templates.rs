@@ -29,7 +29,11 @@ type Declared = Made<Box<str>, Arc<Parameters>>;
 impl Declared {
     fn read(&self) -> &Arc<Parameters> {
         // Read without an error when the ConfigMap was loaded, or there are no templates.
-        self.made.get_or_init(|| Parameters::parse(&self.source).unwrap_or_default().into())
+        self.made.get_or_init(|| self.parse())
+    }
+
+    fn parse(&self) -> Arc<Parameters> {
+        Parameters::parse(&self.source).unwrap_or_default().into()
     }
 }
 
@@ -57,14 +61,16 @@ pub(crate) struct Waiting {
 
 impl Shelf {
     fn read(&self) -> &[Arc<Template>] {
-        let Source { key, text, usable, parameters } = &self.source;
-        self.made.get_or_init(|| {
-            let read = template::again(key, text, parameters.read());
-            // Those that were refused then are read now too: they stay out by not being named. Both are in order.
-            let mut named = usable.iter().peekable();
-            let mut is_usable = |template: &Template| named.next_if(|(_, key)| **key == template.key).is_some();
-            read.into_iter().filter(|template| is_usable(template)).map(Arc::new).collect()
-        })
+        self.made.get_or_init(|| self.make(self.source.parameters.read()).into_iter().map(Arc::new).collect())
+    }
+
+    fn make(&self, parameters: &Arc<Parameters>) -> Vec<Template> {
+        let Source { key, text, usable, .. } = &self.source;
+        let mut read = template::again(key, text, parameters);
+        // Those that were refused then are read now too: they stay out by not being named. Both are in order.
+        let mut named = usable.iter().peekable();
+        read.retain(|template| named.next_if(|(_, key)| **key == template.key).is_some());
+        read
     }
 }
 
@@ -145,6 +151,12 @@ impl Templates {
     /// All of them.
     pub fn all(&self) -> impl Iterator<Item = &Arc<Template>> {
         self.shelves.iter().flat_map(|shelf| shelf.read())
+    }
+
+    /// As [`Templates::all`], compiled for whoever asks now: nothing of it is kept.
+    pub fn apart(&self) -> Vec<Template> {
+        let parameters = self.parameters.parse();
+        self.shelves.iter().flat_map(|shelf| shelf.make(&parameters)).collect()
     }
 
     /// How many keys are compiled.

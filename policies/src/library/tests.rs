@@ -71,6 +71,9 @@ fn a_template_is_compiled_once_and_only_if_somebody_asks_for_its_kind() {
     let first = Arc::as_ptr(set.templates.of_kind(&job).next().unwrap());
     assert_eq!(first, Arc::as_ptr(set.templates.of_kind(&job).next().unwrap()));
     assert_eq!(set.templates.compiled(), 1);
+    let apart: Vec<_> = set.templates.apart().into_iter().map(|template| template.key).collect();
+    assert_eq!(set.templates.compiled(), 1, "what is compiled apart is not kept");
+    assert_eq!(apart, set.templates.all().map(|template| template.key.clone()).collect::<Vec<_>>());
     assert_eq!(set.templates.all().count(), 2);
 }
 
@@ -238,4 +241,28 @@ fn a_notice_that_comes_at_once_is_warned_of() {
             .any(|problem| problem.severity == Severity::Warning && problem.message.contains("as soon as it is made"));
         assert_eq!(warned, comes_at_once, "{cap:?} {instructions}: {:?}", set.problems);
     }
+}
+
+#[test]
+fn threat_54_what_many_masters_take_counts_and_what_nobody_can_use_is_not_compiled() {
+    let names: Vec<String> = (0..5_000).map(|number| format!("n{number}/master")).collect();
+    let set = TemplateSet::load(&json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "data": {"it.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n"},
+        "metadata": {
+            "name": "t", "namespace": "trading", "labels": {"fledged.io/templates": "true"},
+            "annotations": {"fledged.io/masters": names.join(",")},
+        },
+    }));
+    assert!(set.weight.own > 5_000 * 100, "{:?}", set.weight);
+    let patterns: String =
+        (0..200).map(|number| format!("p{number}: {{type: string, pattern: 'a{{{number}}}'}}\n")).collect();
+    let with = |manifest: &str| {
+        TemplateSet::load(&json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "data": {"parameters": patterns, "it.yaml": manifest},
+            "metadata": {"name": "t", "namespace": "trading", "labels": {"fledged.io/templates": "true"}},
+        }))
+    };
+    let (good, bad) = (with("{apiVersion: v1, kind: ConfigMap, metadata: {name: x}}"), with("{{{"));
+    assert!(good.usable() && !bad.usable());
+    assert!(good.weight.data > 20 * bad.weight.data, "{:?} {:?}", good.weight, bad.weight);
 }

@@ -129,6 +129,16 @@ impl Interned {
 }
 
 impl Pattern {
+    /// Bytes of what it is compiled to.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.compiled.bytes() as u64
+    }
+
+    /// The same for those that share one compilation.
+    pub(crate) fn identity(&self) -> usize {
+        Arc::as_ptr(&self.compiled).addr()
+    }
+
     /// Compiles, or finds the compilation of an equal pattern.
     ///
     /// # Errors

@@ -298,12 +298,23 @@ fn newest(classes: &BTreeMap<String, Class>) -> Option<&String> {
     defaults.min_by(|(a, left), (b, right)| right.created.cmp(&left.created).then(a.cmp(b))).map(|(name, _)| name)
 }
 
+/// How many `imagePullSecrets` are kept of an account: whoever may write one may write very many. Pods of an account with more
+/// do not get what is kept of them, so they are refused.
+const PULL_SECRETS: usize = 100;
+/// No Secret has a longer name.
+const LONGEST_NAME: usize = 253;
+
+/// A name, or so much of what can't be one that it still is none.
+fn cut(name: &str) -> String {
+    name.get(..name.floor_char_boundary(LONGEST_NAME + 1)).unwrap_or_default().to_owned()
+}
+
 impl Account {
     fn read(object: &Value) -> Self {
         let secrets = object.get("imagePullSecrets").and_then(Value::as_array).into_iter().flatten();
         Self {
             automount: object.get("automountServiceAccountToken").and_then(Value::as_bool),
-            pull_secrets: secrets.map(|secret| text(secret, "/name").to_owned()).collect(),
+            pull_secrets: secrets.take(PULL_SECRETS).map(|secret| cut(text(secret, "/name"))).collect(),
         }
     }
 }

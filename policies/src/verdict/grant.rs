@@ -78,6 +78,9 @@ fn admitting<'a>(
         if let Some(compiling) = situation.library.compiling.get(name) {
             return Err(NoConsent::Compiling(compiling.reason(name)));
         }
+        if let Some(not_kept) = situation.library.not_kept.get(name) {
+            return withheld(not_kept.reason(name));
+        }
         // Of no watch it can be known that it is fresher than a second.
         let news = match situation.facts.completeness() {
             Completeness::Cluster => "; one that was applied within the last second may not be known yet: try again",

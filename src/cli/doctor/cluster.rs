@@ -13,6 +13,7 @@ use policies::object::{Gvk, NamespacedName};
 use serde_json::Value;
 
 use super::ask::{Asker, NoAnswer};
+use super::memory;
 use crate::cluster::client::Served;
 use crate::deploy::{CONTROLLER, PROBE, WEBHOOK};
 
@@ -53,6 +54,9 @@ impl Cluster {
         let asking = asker.picked("/api/v1/pods", |pod| asking(&pod)).await;
         let asking = kept(Area::Templates, "pods", asking, &mut unread);
         let sets: Vec<TemplateSet> = config_maps.iter().map(TemplateSet::load).collect();
+        // Without it, as much as it keeps where nothing else is said.
+        let webhook = asker.get(&format!("/apis/apps/v1/namespaces/{namespace}/deployments/{WEBHOOK}")).await;
+        unread.extend(memory::examine(&config_maps, &sets, memory::bound(webhook.ok().flatten().as_ref())));
         let mut served = Versions::default();
         let mut resources = HashMap::new();
         for kind in sets.iter().flat_map(|set| set.templates.kinds()) {

@@ -10,6 +10,7 @@ mod callers;
 mod certificates;
 mod cluster;
 mod installation;
+mod memory;
 mod print;
 
 use std::time::Duration;

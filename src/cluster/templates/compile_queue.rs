@@ -6,6 +6,8 @@
 //! - A compile that lasts longer than [`SLICE`] goes on, but no longer counts among those: the next one begins. At most
 //!   [`LATE`] run on like that.
 //! - What took longer than that the last time waits in a lane of its own, of which [`SLOW`] run at once.
+//! - A compile takes up to a hundred times its text in memory while it runs: of texts above [`SMALL`] one at a time is
+//!   compiled of one namespace, and [`LARGE`] bytes of all together (or one alone).
 //! - A namespace with a late compile runs at most one other beside it, and none beside two late ones: it leaves room for
 //!   the others.
 
@@ -31,6 +33,11 @@ const LATE_OF_NAMESPACE: usize = 2;
 /// What compiling a text takes that was never compiled, by its size: a release build was seen to take 100 to 300 ns.
 const PER_BYTE: Duration = Duration::from_nanos(200);
 
+/// Bytes of a text that is compiled whatever else is.
+const SMALL: usize = 64 << 10;
+/// Bytes of larger texts that are compiled at once.
+const LARGE: usize = 1 << 20;
+
 /// ConfigMaps that wait to be compiled, each with its `W`, and those that are being compiled.
 #[derive(Debug)]
 pub(super) struct CompileQueue<W> {
@@ -52,6 +59,8 @@ struct Waiting<W> {
 #[derive(Clone, Copy, Debug)]
 struct Running {
     since: Instant,
+    /// Of its text.
+    bytes: usize,
     /// It no longer counts among the quick ones.
     late: bool,
 }
@@ -93,7 +102,7 @@ impl<W> CompileQueue<W> {
         let name = name.or_else(|| self.next_slow())?;
         let Waiting { work, bytes, .. } = self.waiting.remove(&name)?;
         self.bytes -= bytes;
-        self.running.insert(Arc::clone(&name), Running { since: now, late });
+        self.running.insert(Arc::clone(&name), Running { since: now, bytes, late });
         Some((name, work))
     }
 
@@ -148,12 +157,16 @@ impl<W> CompileQueue<W> {
     }
 
     fn next_quick(&mut self, now: Instant) -> Option<Arc<NamespacedName>> {
-        let Self { running, quick, .. } = self;
+        let Self { waiting, running, quick, .. } = self;
         if running.values().filter(|running| !running.late).count() >= QUICK {
             return None;
         }
-        quick.take(|namespace| {
-            let here = || running.iter().filter(|(name, _)| name.namespace == namespace).map(|(_, running)| running);
+        quick.take(|name| {
+            let namespace = &name.namespace;
+            if !has_memory(running, name, waiting.get(name).map_or(0, |waiting| waiting.bytes)) {
+                return false;
+            }
+            let here = || running.iter().filter(|(name, _)| name.namespace == *namespace).map(|(_, running)| running);
             let late = here().filter(|running| is_late(running, now)).count();
             let quick = here().filter(|running| !running.late).count();
             late == 0 || (late < LATE_OF_NAMESPACE && quick == 0)
@@ -164,9 +177,20 @@ impl<W> CompileQueue<W> {
         if self.late() >= SLOW {
             return None;
         }
-        let Self { running, slow, .. } = self;
-        slow.take(|namespace| !running.iter().any(|(name, running)| running.late && name.namespace == namespace))
+        let Self { waiting, running, slow, .. } = self;
+        slow.take(|name| {
+            let late = running.iter().any(|(other, running)| running.late && other.namespace == name.namespace);
+            !late && has_memory(running, name, waiting.get(name).map_or(0, |waiting| waiting.bytes))
+        })
     }
+}
+
+/// Whether there is memory for a compile of so many bytes beside those that run.
+fn has_memory(running: &HashMap<Arc<NamespacedName>, Running>, name: &NamespacedName, bytes: usize) -> bool {
+    let large = running.iter().filter(|(_, running)| running.bytes > SMALL);
+    let here = large.clone().any(|(other, _)| other.namespace == name.namespace);
+    let sum: usize = large.map(|(_, running)| running.bytes).sum();
+    bytes <= SMALL || sum == 0 || (!here && sum + bytes <= LARGE)
 }
 
 /// Late, or as good as: there was no room among the late ones.

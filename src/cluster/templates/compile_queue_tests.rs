@@ -143,6 +143,26 @@ fn what_was_slow_the_last_time_waits_in_a_lane_of_its_own() {
     assert_eq!(bench.begun(), ["d/x", "b/slow", "a/slow-2"]);
 }
 
+#[test]
+fn threat_54_of_large_texts_few_are_compiled_at_once_and_small_ones_go_on_beside_them() {
+    let mut bench = Bench::new();
+    let half = LARGE / 2;
+    bench.put("a/x", half).put("a/y", half).put("b/x", half).put("c/x", half);
+    // One of a namespace, and as many bytes as there may be.
+    assert_eq!(bench.begun(), ["a/x", "b/x"]);
+    bench.after(SLICE);
+    assert_eq!(bench.begun(), [""; 0], "they take their memory although they are late");
+    bench.put("a/small", SMALL).put("d/small", 10);
+    assert_eq!(bench.begun(), ["d/small", "a/small"]);
+    assert_eq!(bench.end("d/small").end("a/small").end("b/x").begun(), ["c/x"]);
+    bench.end("c/x");
+    assert_eq!(bench.end("a/x").begun(), ["a/y"]);
+    // What is larger than all that may be is compiled alone.
+    bench.end("a/y").put("b/huge", LARGE * 2).put("c/huge", LARGE * 2);
+    assert_eq!(bench.begun(), ["b/huge"]);
+    assert_eq!(bench.end("b/huge").begun(), ["c/huge"]);
+}
+
 /// What happens to the queue.
 #[derive(Clone, Debug)]
 enum Step {
@@ -162,7 +182,7 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        4 => (0..5u8, 0..6u8, 0..100_000usize).prop_map(|(namespace, name, bytes)| Step::Put { namespace, name, bytes }),
+        4 => (0..5u8, 0..6u8, 0..900_000usize).prop_map(|(namespace, name, bytes)| Step::Put { namespace, name, bytes }),
         1 => (0..5u8, 0..6u8).prop_map(|(namespace, name)| Step::Cancel { namespace, name }),
         2 => (0..1_000u64).prop_map(Step::Wait),
         3 => (0..8usize).prop_map(Step::End),

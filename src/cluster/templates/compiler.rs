@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use policies::accept::Accepted;
 use policies::keys;
-use policies::library::{Masters, Problem, Severity, TemplateSet, Templates as LoadedTemplates};
+use policies::library::{Masters, Problem, Severity, TemplateSet, Templates as LoadedTemplates, Weight};
 use policies::object::NamespacedName;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -23,6 +23,8 @@ pub(super) type Content = [u8; 32];
 #[derive(Clone, Debug)]
 pub(super) struct Source {
     pub(super) content: Content,
+    /// A hash of its data alone: ConfigMaps of the same data have what follows from it together.
+    pub(super) data: Content,
     pub(super) text: Box<str>,
 }
 
@@ -35,12 +37,17 @@ impl Source {
                 annotations.retain(|key, _| key.starts_with(keys::PREFIX) || key == keys::ALL_IN_ONE);
             }
         }
+        let of = |part: &str| {
+            let text = config_map.pointer(part).unwrap_or(&Value::Null).to_string();
+            Sha256::digest(text)
+        };
+        let data = of("/data");
         let mut hash = Sha256::new();
-        for part in ["/data", "/binaryData", "/metadata/annotations", "/metadata/labels"] {
-            hash.update(config_map.pointer(part).unwrap_or(&Value::Null).to_string());
-            hash.update([0]);
+        hash.update(data);
+        for part in ["/binaryData", "/metadata/annotations", "/metadata/labels"] {
+            hash.update(of(part));
         }
-        Self { content: hash.finalize().into(), text: config_map.to_string().into() }
+        Self { content: hash.finalize().into(), data: data.into(), text: config_map.to_string().into() }
     }
 }
 
@@ -93,6 +100,7 @@ pub(super) fn broken(name: &NamespacedName) -> TemplateSet {
             message: "reading it made retinue panic, which is a fault of retinue; the other ConfigMaps keep working"
                 .into(),
         }],
+        weight: Weight::default(),
     }
 }
 

@@ -1,12 +1,16 @@
 //! What is known of the template ConfigMaps: which exist, what of them is compiled, and what may be said of them now.
 //! Pure: time is an argument; the watch, the threads and the snapshots are elsewhere.
+//!
+//! What is kept of them is bounded ([`share`]): of a ConfigMap that is not kept neither text nor templates are held, only
+//! what it would take. Once there is room again it is read again, alone ([`Known::next_read`]).
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use policies::library::{Compiling, Library, TemplateSet};
+use policies::library::share::{self, Wanted};
+use policies::library::{Compiling, Library, NotKept, TemplateSet, Weight};
 use policies::object::NamespacedName;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -37,9 +41,24 @@ const ROOM: usize = 1 << 20;
 const PROGRESS: Duration = Duration::from_millis(100);
 const HELD_UP: Duration = Duration::from_secs(5);
 
+/// So many bytes of text come in at most before it is decided anew what is kept.
+const UNDECIDED: usize = 4 << 20;
+/// How long until a ConfigMap is read again that could not be read, or was read in another version than the watch told of.
+const READ_AGAIN: Duration = Duration::from_secs(1);
+/// How many are read at once.
+const READS: usize = 2;
+
 /// The template ConfigMaps.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Known {
+    /// How many bytes are kept of all together.
+    bound: u64,
+    /// Bytes of text since it was decided what is kept.
+    undecided: usize,
+    /// Those that are kept and whose text is not here, and when they may be read.
+    unread: HashMap<Arc<NamespacedName>, Instant>,
+    /// Those that are being read.
+    reading: HashSet<Arc<NamespacedName>>,
     entries: HashMap<Arc<NamespacedName>, Entry>,
     queue: CompileQueue<Source>,
     /// What the list that is being read has named so far.
@@ -75,6 +94,14 @@ enum FirstList {
 struct Entry {
     uid: String,
     version: String,
+    /// Its creationTimestamp.
+    created: Box<str>,
+    /// Of its present data.
+    data: Content,
+    /// Of its present content; at least so much, before that was compiled.
+    weight: Weight,
+    /// It is not kept.
+    not_kept: Option<NotKept>,
     /// Of its present content.
     content: Content,
     /// Its present content or, while that is not compiled, an older one.
@@ -93,6 +120,12 @@ impl Entry {
         }
     }
 
+    /// What an older version than its present one takes, which is kept until that is compiled.
+    fn older(&self) -> u64 {
+        let older = self.compiled.as_ref().filter(|(of, _)| *of != self.content);
+        older.map_or(0, |(_, set)| set.weight.total())
+    }
+
     /// What verdicts go by.
     fn stands(&self, now: Instant) -> Option<&Arc<TemplateSet>> {
         let stands = self.waits_since.is_none_or(|since| now < since + STANDS);
@@ -101,6 +134,26 @@ impl Entry {
 }
 
 impl Known {
+    /// None yet; of what comes so many bytes are kept.
+    pub(super) fn bounded(bound: u64) -> Self {
+        Self {
+            bound,
+            undecided: 0,
+            unread: HashMap::new(),
+            reading: HashSet::new(),
+            entries: HashMap::new(),
+            queue: CompileQueue::default(),
+            listing: None,
+            first: FirstList::default(),
+            began: None,
+            progress: None,
+            standing: VecDeque::new(),
+            slow: HashSet::new(),
+            publish_at: None,
+            say_new_at: None,
+        }
+    }
+
     /// A list begins.
     pub(super) fn begin(&mut self, now: Instant) {
         self.began.get_or_insert(now);
@@ -111,43 +164,139 @@ impl Known {
     pub(super) fn see(&mut self, config_map: Value, now: Instant) {
         let text = |key: &str| config_map["metadata"][key].as_str().unwrap_or_default().to_owned();
         let (name, uid, version) = (name_of(&config_map), text("uid"), text("resourceVersion"));
+        let created = text("creationTimestamp").into();
         let source = Source::of(config_map);
         let name = self.entries.get_key_value(&name).map_or_else(|| Arc::new(name), |(name, _)| Arc::clone(name));
         if let Some(listing) = &mut self.listing {
             listing.insert(Arc::clone(&name));
         }
-        let content = source.content;
+        let Source { content, data, .. } = source;
+        let bytes = source.text.len();
         let new = || Entry {
             uid: String::new(),
             version: String::new(),
+            created: Box::default(),
             content,
+            data,
+            weight: Weight::at_least(bytes),
+            not_kept: None,
             compiled: None,
             waits_since: None,
             took: None,
         };
         let entry = self.entries.entry(Arc::clone(&name)).or_insert_with(new);
-        (entry.uid, entry.version) = (uid, version);
+        (entry.uid, entry.version, entry.created, entry.data) = (uid, version, created, data);
         let is_changed = std::mem::replace(&mut entry.content, content) != content;
-        if entry.compiled.as_ref().is_some_and(|(of, _)| *of == content) {
+        if let Some((of, set)) = &entry.compiled
+            && *of == content
+        {
+            entry.weight = set.weight;
             entry.current();
             self.queue.cancel(&name);
+            self.unread.remove(&name);
             return self.publish_soon(now);
         }
-        if entry.waits_since.is_some() && !is_changed {
+        // Of what is not kept nothing is needed but that it is there, until it is another.
+        if !is_changed && entry.not_kept.is_some() {
+            return self.publish_soon(now);
+        }
+        let was_unread = self.unread.remove(&name).is_some();
+        if entry.waits_since.is_some() && !is_changed && !was_unread {
             return;
         }
-        let bytes = source.text.len();
         let is_new = entry.compiled.is_none() && entry.waits_since.is_none();
+        if is_changed {
+            let least = Weight::at_least(bytes);
+            // One that is kept is taken to be as it was until it is known: else each change of it would give room to a younger
+            // one, for a moment.
+            if entry.not_kept.take().is_some() || least.total() > entry.weight.total() {
+                entry.weight = least;
+            }
+        }
         self.queue.put(&name, source, bytes, entry.took);
         if entry.waits_since.is_none() {
             entry.waits_since = Some(now);
             self.standing.push_back((now + STANDS, Arc::clone(&name)));
-        } else {
+        } else if is_changed {
             // Nobody waits for a ConfigMap that changes while the first list waits.
             self.first.no_longer_waits_for(&name);
         }
         if is_new {
             self.say_new_at.get_or_insert(now + SAID);
+        }
+        self.undecided += bytes;
+        if self.undecided > UNDECIDED {
+            self.decide(now);
+        }
+    }
+
+    /// Decides anew what is kept: what gives way is held no longer, and what has room again is to be read.
+    fn decide(&mut self, now: Instant) {
+        self.undecided = 0;
+        let sum = |of: fn(&Entry) -> u64| self.entries.values().fold(0u64, |sum, entry| sum.saturating_add(of(entry)));
+        let total = sum(|entry| entry.weight.total().saturating_add(entry.older()));
+        if total <= self.bound && self.entries.values().all(|entry| entry.not_kept.is_none()) {
+            return;
+        }
+        // Where there is little room, an older version is kept for as long as it stands.
+        for entry in self.entries.values_mut().filter(|entry| entry.older() > 0 && entry.stands(now).is_none()) {
+            entry.compiled = None;
+        }
+        let names: Vec<_> = self.entries.keys().map(Arc::clone).collect();
+        let entries = names.iter().filter_map(|name| Some((name, self.entries.get(name)?)));
+        let wanted: Vec<_> = entries
+            .map(|(name, entry)| Wanted { name, created: &entry.created, weight: entry.weight, data: &entry.data })
+            .collect();
+        let mut found = share::not_kept(&wanted, self.bound);
+        let (mut gave_way, mut given_room) = (Vec::new(), Vec::new());
+        for (position, name) in names.into_iter().enumerate() {
+            let Some(entry) = self.entries.get_mut(&name) else { continue };
+            let before = std::mem::replace(&mut entry.not_kept, found.remove(&position));
+            match (before.is_some(), &entry.not_kept) {
+                (false, Some(not_kept)) => {
+                    (entry.compiled, entry.waits_since) = (None, None);
+                    self.queue.cancel(&name);
+                    self.unread.remove(&name);
+                    self.first.no_longer_waits_for(&name);
+                    gave_way.push(not_kept.reason(&name));
+                }
+                (true, None) => {
+                    entry.waits_since = Some(now);
+                    self.standing.push_back((now + STANDS, Arc::clone(&name)));
+                    self.unread.insert(Arc::clone(&name), now);
+                    given_room.push(name);
+                }
+                (false, None) | (true, Some(_)) => {}
+            }
+        }
+        tell(&mut gave_way, &given_room);
+        if !(gave_way.is_empty() && given_room.is_empty()) {
+            self.publish_soon(now);
+        }
+    }
+
+    /// A ConfigMap to read, since it is kept and its text is not here. It is read until
+    /// [`Self::was_read`].
+    pub(super) fn next_read(&mut self, now: Instant) -> Option<Arc<NamespacedName>> {
+        if self.reading.len() >= READS || self.queue.bytes() > ROOM {
+            return None;
+        }
+        let due = self.unread.iter().find(|(name, at)| **at <= now && !self.reading.contains(*name));
+        let name = Arc::clone(due?.0);
+        self.reading.insert(Arc::clone(&name));
+        Some(name)
+    }
+
+    /// A ConfigMap was read; none: it could not be. Where it is another than the watch told of, the watch will tell.
+    pub(super) fn was_read(&mut self, name: &Arc<NamespacedName>, config_map: Option<Value>, now: Instant) {
+        self.reading.remove(name);
+        let Some(at) = self.unread.get_mut(name) else { return };
+        *at = now + READ_AGAIN;
+        let version = self.entries.get(name).map(|entry| entry.version.as_str());
+        if let Some(config_map) = config_map
+            && config_map["metadata"]["resourceVersion"].as_str() == version
+        {
+            self.see(config_map, now);
         }
     }
 
@@ -156,6 +305,7 @@ impl Known {
         let name = Arc::new(name_of(config_map));
         self.entries.remove(&name);
         self.queue.cancel(&name);
+        self.unread.remove(&name);
         self.first.no_longer_waits_for(&name);
         self.publish_soon(now);
     }
@@ -163,17 +313,19 @@ impl Known {
     /// The list is complete: what it did not name is gone.
     pub(super) fn complete(&mut self, now: Instant) {
         let listed = self.listing.take().unwrap_or_default();
-        let Self { entries, queue, .. } = self;
+        let Self { entries, queue, unread, .. } = self;
         entries.retain(|name, _| {
             let stays = listed.contains(name);
             if !stays {
                 queue.cancel(name);
+                unread.remove(name);
             }
             stays
         });
         if let FirstList::Waiting { names, .. } = &mut self.first {
             names.retain(|name| listed.contains(name));
         }
+        self.decide(now);
         if matches!(self.first, FirstList::Reading) {
             let waiting = self.entries.iter().filter(|(_, entry)| entry.waits_since.is_some());
             let names = waiting.map(|(name, _)| Arc::clone(name)).filter(|name| !self.slow.contains(name)).collect();
@@ -208,10 +360,12 @@ impl Known {
         let was_slow = self.slow.remove(name);
         let entry = self.entries.get_mut(name)?;
         entry.took = took;
-        if entry.content != content || entry.waits_since.is_none() {
+        if entry.content != content {
             return None;
         }
         let set = Arc::new(made.unwrap_or_else(|| broken(name)));
+        entry.weight = set.weight;
+        entry.waits_since?;
         entry.compiled = Some((content, Arc::clone(&set)));
         entry.current();
         self.queue.cancel(name);
@@ -279,17 +433,23 @@ impl Known {
             FirstList::Settled => (None, self.publish_at.into_iter().chain(self.say_new_at).min()),
         };
         let stands = self.standing.front().map(|(until, _)| *until);
-        [slow, until, publish_at, stands, self.queue.due()].into_iter().flatten().min()
+        let unread = self.unread.iter().filter(|(name, _)| !self.reading.contains(*name)).map(|(_, at)| *at).min();
+        // Else it wakes when one was read, or compiled.
+        let unread = unread.filter(|_| self.reading.len() < READS && self.queue.bytes() <= ROOM);
+        [slow, until, publish_at, stands, unread, self.queue.due()].into_iter().flatten().min()
     }
 
     /// What is published at `now`, which is `time` by the clock.
     pub(super) fn publish(&mut self, now: Instant, time: Timestamp) -> Snapshot {
+        self.decide(now);
         (self.publish_at, self.say_new_at) = (None, None);
         let mut library = Library::default();
         let mut loaded = Vec::with_capacity(self.entries.len());
         for (name, entry) in &self.entries {
             loaded.extend(entry.compiled.as_ref().map(|(_, set)| set));
-            if let Some(set) = entry.stands(now) {
+            if let Some(not_kept) = &entry.not_kept {
+                library.not_kept.insert(Arc::clone(name), not_kept.clone());
+            } else if let Some(set) = entry.stands(now) {
                 library.sets.insert(Arc::clone(name), Arc::clone(set));
             } else if let Some(since) = entry.waits_since {
                 let since = time.checked_sub(now.saturating_duration_since(since)).unwrap_or(time);
@@ -310,6 +470,21 @@ impl FirstList {
         if let Self::Waiting { names, .. } = self {
             names.remove(name);
         }
+    }
+}
+
+/// Writes to the log which ConfigMaps are kept no longer, and why, and which are again.
+fn tell(gave_way: &mut [String], given_room: &[Arc<NamespacedName>]) {
+    const TOLD: usize = 10;
+    gave_way.sort();
+    for reason in gave_way.iter().take(TOLD) {
+        tracing::warn!(reason, "a template ConfigMap cannot be used");
+    }
+    if gave_way.len() > TOLD {
+        tracing::warn!(more = gave_way.len() - TOLD, "more template ConfigMaps cannot be used for the same reason");
+    }
+    for config_map in given_room.iter().take(TOLD) {
+        tracing::info!(%config_map, "there is room for a template ConfigMap again: it is read and compiled");
     }
 }
 

@@ -24,16 +24,21 @@ use jiff::Timestamp;
 use kube::Client;
 use policies::keys;
 use policies::library::{Library, TemplateSet};
-use policies::object::Gvk;
+use policies::object::{Gvk, NamespacedName};
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
+use super::client::{self, Detail, path};
 use super::watch::{Change, News, Pulse, Stale, Watched, follow};
 use compiler::{Compiler, Source, log_problems};
 use known::{Known, PATIENCE, PATIENCE_IN_ALL};
 
-/// Changes that may wait to be taken in; the watch waits beyond that.
-const WAITING: usize = 64;
+/// Changes that may wait to be taken in; the watch waits beyond that. Each may be a ConfigMap of more than a megabyte.
+const WAITING: usize = 4;
+/// ConfigMaps per page of a list: the API server, too, has a page in memory.
+const PAGE: u32 = 50;
+/// Bytes that are kept of all template ConfigMaps, where nothing else is said ([`crate::memory`]).
+pub const KEPT: u64 = 192 << 20;
 
 /// The compiled templates at one instant, with what others need to know of them.
 #[derive(Clone, Debug, Default)]
@@ -62,15 +67,24 @@ pub struct Templates {
     current: ArcSwap<Snapshot>,
     pulse: Arc<Pulse>,
     changed: watch::Sender<u64>,
+    /// Bytes that are kept of all together.
+    kept: u64,
 }
 
 impl Default for Templates {
     fn default() -> Self {
-        Self { current: ArcSwap::default(), pulse: Arc::default(), changed: watch::Sender::new(0) }
+        Self { current: ArcSwap::default(), pulse: Arc::default(), changed: watch::Sender::new(0), kept: KEPT }
     }
 }
 
 impl Templates {
+    /// So many bytes are kept of all together.
+    #[must_use]
+    pub(crate) fn keeping(mut self, bytes: u64) -> Self {
+        self.kept = bytes;
+        self
+    }
+
     /// For whom no verdict goes by them ([`Pulse::unhurried`]).
     pub(crate) fn unhurried() -> Self {
         Self { pulse: Arc::new(Pulse::unhurried()), ..Self::default() }
@@ -113,19 +127,30 @@ impl Templates {
     /// Watches, for ever.
     pub(crate) async fn run(self: Arc<Self>, client: Client) {
         let watched = Watched::new("v1", "ConfigMap", "configmaps").labelled(&format!("{}=true", keys::TEMPLATES));
+        let watched = watched.in_pages_of(PAGE);
         let (out, changes) = mpsc::channel(WAITING);
         let compiler = Compiler::default();
         let compile = |source| compiler.compile(source);
-        tokio::join!(follow::<Value>(client, watched, Arc::clone(&self.pulse), out), self.take_in(changes, compile));
+        let reads = client.clone();
+        let read = move |name| read_one(reads.clone(), name);
+        tokio::join!(
+            follow::<Value>(client, watched, Arc::clone(&self.pulse), out),
+            self.take_in(changes, compile, read)
+        );
     }
 
     /// Takes in changes until there are no more. Waits for no compile.
-    async fn take_in<C>(&self, mut changes: mpsc::Receiver<News<Value>>, compile: impl Fn(Source) -> C)
-    where
+    async fn take_in<C, R>(
+        &self,
+        mut changes: mpsc::Receiver<News<Value>>,
+        compile: impl Fn(Source) -> C,
+        read: impl Fn(Arc<NamespacedName>) -> R,
+    ) where
         C: Future<Output = Option<TemplateSet>> + Send + 'static,
+        R: Future<Output = Option<Value>> + Send + 'static,
     {
-        let mut known = Known::default();
-        let mut compiling = FuturesUnordered::new();
+        let mut known = Known::bounded(self.kept);
+        let (mut compiling, mut reading) = (FuturesUnordered::new(), FuturesUnordered::new());
         // When the API server is known to have said what is known; none if that is told.
         let mut as_of = None;
         loop {
@@ -143,6 +168,10 @@ impl Templates {
                 let made = compile(source);
                 compiling.push(async move { (name, content, made.await) });
             }
+            while let Some(name) = known.next_read(now) {
+                let found = read(Arc::clone(&name));
+                reading.push(async move { (name, found.await) });
+            }
             if known.is_due(now, changes.is_empty()) {
                 self.publish(&mut known, now, &mut as_of);
             }
@@ -159,6 +188,7 @@ impl Templates {
                         }
                     }
                 }
+                Some((name, found)) = reading.next() => known.was_read(&name, found, tokio::time::Instant::now()),
                 change = changes.recv(), if full_until.is_none() => {
                     let Some(News { at, change }) = change else { return };
                     as_of = as_of.max(Some(at));
@@ -195,6 +225,18 @@ impl Templates {
             && let Some(at) = as_of.take()
         {
             self.pulse.beat(at);
+        }
+    }
+}
+
+/// Reads one ConfigMap; none if it is not there, or did not come.
+async fn read_one(client: Client, name: Arc<NamespacedName>) -> Option<Value> {
+    let path = path("v1", "configmaps", Some(&name.namespace), &name.name).ok()?;
+    match client::read(&client, &format!("ConfigMap {name}"), &path, Detail::Whole).await {
+        Ok(found) => found,
+        Err(error) => {
+            tracing::debug!(%error, config_map = %name, "a template ConfigMap could not be read; it is tried again");
+            None
         }
     }
 }

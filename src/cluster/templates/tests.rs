@@ -61,16 +61,30 @@ struct World {
     compiles: Compiles,
     watch: mpsc::Sender<News<Value>>,
     changes: watch::Receiver<u64>,
+    /// What is read by name.
+    there: Stored,
 }
+
+type Stored = Arc<Mutex<BTreeMap<String, Value>>>;
 
 impl World {
     fn new() -> Self {
-        let (templates, compiles) = (Arc::new(Templates::default()), Compiles::default());
+        Self::keeping(KEPT)
+    }
+
+    fn keeping(bytes: u64) -> Self {
+        let (templates, compiles) = (Arc::new(Templates::default().keeping(bytes)), Compiles::default());
         let (watch, taken) = mpsc::channel(WAITING);
         let changes = templates.changes();
         let (taking, begun) = (Arc::clone(&templates), compiles.clone());
-        tokio::spawn(async move { taking.take_in(taken, |source| begun.begin(&source)).await });
-        Self { templates, compiles, watch, changes }
+        let there: Stored = Arc::default();
+        let stored = Arc::clone(&there);
+        let read = move |name: Arc<NamespacedName>| {
+            let found = stored.lock().unwrap_or_else(PoisonError::into_inner).get(&name.name).cloned();
+            async move { found }
+        };
+        tokio::spawn(async move { taking.take_in(taken, |source| begun.begin(&source), read).await });
+        Self { templates, compiles, watch, changes, there }
     }
 
     async fn listed(config_maps: &[(&str, &str)]) -> Self {
@@ -335,6 +349,100 @@ async fn a_compile_that_panics_leaves_its_config_map_broken_and_no_other() {
     assert_eq!(set.problems[0].severity, Severity::Error);
 }
 
+/// A text of some hundred thousand bytes, none like another.
+fn large(name: &str) -> String {
+    format!("{name}{}", "x".repeat(100_000))
+}
+
+impl World {
+    fn not_kept(&self) -> Vec<String> {
+        self.templates.last().library.not_kept.keys().map(|name| name.name.clone()).collect()
+    }
+
+    fn usable(&self) -> Vec<String> {
+        self.stand().sets.into_keys().collect()
+    }
+
+    /// What the API server has, for whoever reads it by name.
+    fn store(&self, name: &str, version: &str, text: &str) {
+        let stored = config_map(name, version, text);
+        self.there.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), stored);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn threat_54_what_is_beyond_the_bound_is_not_kept_and_is_read_again_once_there_is_room() {
+    let mut world = World::keeping(350_000);
+    let texts = ["a", "b", "c", "d"].map(|name| (name, large(name)));
+    let all: Vec<_> = texts.iter().map(|(name, text)| (*name, text.as_str())).collect();
+    world.list(&all).await;
+    world.until(is_ready).await;
+    assert_eq!((world.usable(), world.not_kept()), (["a", "b", "c"].map(str::to_owned).to_vec(), vec!["d".to_owned()]));
+    // A younger one changes nothing for those that are kept, and a list that says the same nothing at all.
+    world.apply("e", "2", &large("e")).await;
+    world.settle().await;
+    assert_eq!(world.usable(), ["a", "b", "c"]);
+    let youngest = large("e");
+    let listed: Vec<_> = all.iter().copied().chain([("e", youngest.as_str())]).collect();
+    world.list(&listed).await;
+    world.settle().await;
+    assert_eq!(world.usable(), ["a", "b", "c"]);
+    // There is room: it could not be read at first, then it is there.
+    world.tell(Change::Removed(config_map("a", "3", ""))).await;
+    world.settle().await;
+    assert_eq!(world.usable(), ["b", "c"]);
+    world.store("d", "1", &texts[3].1);
+    let (_, waited) = world.until(|stand| stand.sets.contains_key("d")).await;
+    assert!(waited <= Duration::from_secs(2), "{waited:?}");
+    assert_eq!(world.usable(), ["b", "c", "d"]);
+    assert_eq!(world.not_kept(), ["e"]);
+    // It is not kept either once it is no template ConfigMap any more.
+    world.tell(Change::Removed(config_map("e", "4", ""))).await;
+    world.settle().await;
+    assert_eq!(world.not_kept(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn threat_54_a_config_map_that_shrinks_is_kept_and_one_that_is_read_in_another_version_waits_for_the_watch() {
+    let mut world = World::keeping(150_000);
+    world.list(&[("a", &large("a")), ("b", &large("b"))]).await;
+    world.until(is_ready).await;
+    assert_eq!(world.not_kept(), ["b"]);
+    world.apply("b", "2", "x").await;
+    world.settle().await;
+    assert_eq!(world.usable(), ["a", "b"]);
+    world.apply("b", "3", &large("b")).await;
+    world.until(|stand| !stand.sets.contains_key("b")).await;
+    assert_eq!(world.not_kept(), ["b"]);
+    // What is read is newer than what the watch has told of.
+    world.store("b", "5", "y");
+    world.tell(Change::Removed(config_map("a", "4", ""))).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!((world.usable(), world.not_kept()), (vec![], vec![]));
+    world.apply("b", "5", "y").await;
+    world.settle().await;
+    assert_eq!(world.stand(), stand(&[("b", "y")], &[]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn threat_54_old_versions_are_kept_no_longer_than_they_stand_where_there_is_little_room() {
+    let mut world = World::keeping(250_000);
+    world.list(&[("a", &large("a")), ("b", &large("b"))]).await;
+    world.until(is_ready).await;
+    let weak = std::sync::Arc::downgrade(world.templates.last().library.sets.values().next().unwrap());
+    for name in ["a", "b"] {
+        world.apply(name, "2", &format!("slow {}", large(name))).await;
+    }
+    world.until(|stand| stand.compiling.len() == 2).await;
+    assert_eq!(weak.strong_count(), 0);
+    // Large ones of one namespace are compiled one after the other.
+    for name in ["a", "b"] {
+        world.compiles.end(name);
+        world.settle().await;
+    }
+    assert_eq!(world.usable(), ["a", "b"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_is_told_of_the_first_list_may_judge_by_it() {
     for _ in 0..200 {
@@ -361,7 +469,7 @@ async fn a_real_compile_runs_beside_the_runtime_and_a_panic_of_one_is_none_of_th
         (compiled.hash, compiled.problems, compiled.version),
         (directly.hash, directly.problems, "7".to_owned())
     );
-    let unreadable = Source { content: [0; 32], text: "no JSON".into() };
+    let unreadable = Source { content: [0; 32], data: [0; 32], text: "no JSON".into() };
     assert!(compiler.compile(unreadable).await.is_none());
     assert!(!broken(&NamespacedName::new("trading", "a")).usable());
 }

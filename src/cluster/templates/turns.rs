@@ -45,9 +45,11 @@ impl Turns {
         }
     }
 
-    /// Takes the next work of a namespace that `may` have a turn now.
-    pub(super) fn take(&mut self, may: impl Fn(&str) -> bool) -> Option<Arc<NamespacedName>> {
-        let (_, _, namespace) = self.order.iter().find(|(_, _, namespace)| may(namespace))?.clone();
+    /// Takes the next work of a namespace that has work which `may` begin now: its cheapest.
+    pub(super) fn take(&mut self, may: impl Fn(&Arc<NamespacedName>) -> bool) -> Option<Arc<NamespacedName>> {
+        let next = |namespace: &Arc<str>| self.namespaces.get(namespace)?.work.first().map(|(_, name)| name);
+        let found = self.order.iter().find(|(_, _, namespace)| next(namespace).is_some_and(&may));
+        let (_, _, namespace) = found?.clone();
         let (namespace, mut waiting) = self.leave(&namespace)?;
         self.present = self.present.max(waiting.turn);
         let taken = waiting.work.pop_first();

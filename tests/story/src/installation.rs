@@ -245,6 +245,18 @@ impl Installation {
         controller.as_ref().context("the controller runs")?.metrics()
     }
 
+    /// The memory of the webhook, and of the controller ([`Server::memory`]); none where it does not run.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn memory(&self) -> Result<[Option<(u64, u64)>; 2]> {
+        let of = |server: &Mutex<Option<Server>>| -> Result<Option<(u64, u64)>> {
+            let server = server.lock().map_err(|_| anyhow::anyhow!("poisoned"))?;
+            server.as_ref().map(Server::memory).transpose()
+        };
+        Ok([of(&self.webhook)?, of(&self.controller)?])
+    }
+
     /// Kills the webhook.
     pub fn stop_webhook(&self) {
         if let Ok(mut webhook) = self.webhook.lock() {

@@ -96,6 +96,25 @@ impl Server {
         samples.map(|line| Ok(line.rsplit(' ').next().context("a sample")?.parse::<f64>()?)).sum::<Result<f64>>()
     }
 
+    /// Bytes of its memory: resident now, and the most that ever were. Linux only.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn memory(&self) -> Result<(u64, u64)> {
+        let supervisor = self.child.id();
+        let children = std::fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children"));
+        let pid = match children {
+            Ok(children) => children.split_whitespace().next().context("its process")?.to_owned(),
+            Err(_) => bail!("the kernel does not tell the children of a process"),
+        };
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let of = |key: &str| -> Result<u64> {
+            let line = status.lines().find_map(|line| line.strip_prefix(key)).context("memory")?;
+            Ok(line.trim_end_matches("kB").trim().parse::<u64>()? * 1024)
+        };
+        Ok((of("VmRSS:")?, of("VmHWM:")?))
+    }
+
     /// The last lines of its log.
     pub fn log_tail(&self) -> String {
         let text = self.log();

@@ -188,6 +188,19 @@ fn threat_54_a_config_map_that_is_being_compiled_refuses_with_that_reason_and_th
 }
 
 #[test]
+fn threat_54_a_config_map_that_is_not_kept_refuses_with_that_reason() {
+    let name = NamespacedName::new("trading", "post-trade");
+    let mut situation = situation();
+    let mut library = Library::clone(&situation.library);
+    library.sets.remove(&name);
+    let not_kept = NotKept { takes: 51 << 20, namespace: 1 << 30, share: 100 << 20, bound: 192 << 20 };
+    library.not_kept.insert(Arc::new(name), not_kept);
+    situation.library = Arc::new(library);
+    let words = ["ConfigMap trading/post-trade is not kept in memory", "51Mi", "delete or shorten"];
+    refused(&create(Phase::Mutating, &job()), &situation, Cause::Consent, &words);
+}
+
+#[test]
 fn consent_has_two_sides() {
     let mut silent = situation();
     silent.caller.as_mut().unwrap().wish.manifests.clear();
