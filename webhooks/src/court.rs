@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use policies::collectable::{self, Need, Rights};
 use policies::request::{Phase, Request};
-use policies::verdict::{Situation, Verdict, effort, template_text};
+use policies::verdict::{Situation, Verdict, template_text};
 use tokio::time::{Instant, timeout_at};
 
 use crate::caller::DynAsking;
@@ -37,8 +37,6 @@ pub(crate) struct Deadline {
     pub(crate) time: Duration,
 }
 
-/// What a step of [`effort`] takes, nanoseconds.
-const STEP: u64 = 1;
 /// The most steps that are tried on a thread that serves: about a millisecond. What takes more begins anew elsewhere.
 const INLINE: u64 = 1_000_000;
 /// What parsing and judging a byte is expected to take, nanoseconds. What it took is charged afterwards.
@@ -109,16 +107,17 @@ impl Court {
             Ok(Ok(gathered)) => gathered?,
         };
         let pending = Pending { court: Arc::clone(self), settled: request.dry_run, request, situation };
-        let cost = if sent.size < LARGE {
+        let mut tried = Duration::ZERO;
+        if sent.size < LARGE {
+            let began = std::time::Instant::now();
             let quickly = guarded(|| (self.quickly)(&pending.request, &pending.situation, INLINE))?;
             if let Some(verdict) = quickly {
                 return guarded(|| Ok(pending.give(verdict)))?;
             }
-            guarded(|| effort(&pending.request, &pending.situation))?.saturating_mul(STEP)
-        } else {
-            // As long as it takes to say how long it will take, others wait.
-            sent.cost()
-        };
+            // It takes at least as long again.
+            tried = began.elapsed();
+        }
+        let cost = sent.cost().saturating_add(u64::try_from(tried.as_nanos()).unwrap_or(u64::MAX));
         let path = sent.sender.review(&pending.request.user.username);
         let room = Arc::clone(&sent.room);
         let work = move |claim: &Claim| {
