@@ -39,6 +39,12 @@ const HANDSHAKE: Duration = Duration::from_secs(1);
 /// nothing end after [`HANDSHAKE`], so that it takes so many new ones a second to keep others out. Each takes some KB.
 const HANDSHAKES: usize = 8_192;
 
+/// How far the threads that judge stand back: where there are not enough processors, they get a tenth of what a thread that
+/// serves gets.
+const JUDGES_NICE: i32 = 10;
+/// The one that lints gets a seventieth: a tenth is some milliseconds at a time, which one review in ten would wait for.
+const LINTS_NICE: i32 = 19;
+
 /// How to serve.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -176,8 +182,9 @@ pub fn bind<A: Asking, L: Linting>(
     let Parts { asking, linting, readiness, metrics, registry, decide, quickly } = parts;
     let limits = config.limits;
     let gate = Gate::new(limits, &metrics);
-    let judges = Workers::start("judge", limits.judged_at_once, limits.judged_waiting, metrics.queue(Queue::Judging));
-    let lints = Workers::start("lint", 1, limits.lints_waiting, metrics.queue(Queue::Linting));
+    let (judging, linting_queue) = (metrics.queue(Queue::Judging), metrics.queue(Queue::Linting));
+    let judges = Workers::start("judge", limits.judged_at_once, JUDGES_NICE, limits.judged_waiting, judging);
+    let lints = Workers::start("lint", 1, LINTS_NICE, limits.lints_waiting, linting_queue);
     let (judges, lints) = judges.and_then(|judges| Ok((judges, lints?))).map_err(ServeError::Threads)?;
     let court = Court { asking: Box::new(asking), linting: Box::new(linting), decide, quickly, gate, judges, lints };
     let service = web::Data::new(Service {
