@@ -1,7 +1,8 @@
 //! One review of a master judged: gather, decide, tell; or a ConfigMap linted. Whatever fails on the way is a [`Fault`],
 //! and so a refusal.
 //!
-//! What takes long runs away from the threads that serve ([`Workers`]): linting always, judging where it is expected to.
+//! What takes long runs away from the threads that serve ([`Workers`]): linting always, judging where the body is large or a
+//! trial of it took too long. The rest is done at once, or in turns ([`serving`]).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::metrics::Why;
 use crate::review::{self, Answer, Rejected, Review};
 use crate::rooms::{LARGE, Room};
 use crate::sender::Sender;
+use crate::serving;
 use crate::shedding::Gate;
 use crate::workers::{Claim, Workers};
 
@@ -41,6 +43,8 @@ pub(crate) struct Deadline {
 const INLINE: u64 = 1_000_000;
 /// What parsing and judging a byte is expected to take, nanoseconds. What it took is charged afterwards.
 const BYTE: u64 = 20;
+/// What parsing and judging a small review takes beside, nanoseconds.
+const SMALL: u64 = 50_000;
 /// What linting is expected to take, nanoseconds. Nothing is known of it before.
 const LINT: u64 = 10_000_000;
 
@@ -85,10 +89,12 @@ pub(crate) struct Linted {
 impl Court {
     /// Parses a review of a master.
     pub(crate) async fn parse(&self, phase: Phase, sent: &Sent) -> Result<Result<Review, Rejected>, Fault> {
+        let path = || sent.sender.review(review::claims(&sent.body).username);
         if sent.size < LARGE {
+            serving::turn(path, sent.cost().saturating_add(SMALL), sent.deadline).await?;
             return guarded(|| review::parse(phase, &sent.body));
         }
-        let path = sent.sender.review(review::claims(&sent.body).username);
+        let path = path();
         let Sent { body, room, deadline, .. } = sent.clone();
         let work = move |_: &Claim| {
             let _room = room;
