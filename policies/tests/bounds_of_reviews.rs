@@ -12,29 +12,32 @@ use policies::budget::Budget;
 use policies::library::TemplateSet;
 use policies::request::{Operation, Phase};
 use policies::tables::Form;
-use policies::verdict::{Cause, REVIEW, Refusal, Situation, Verdict, decide_within, effort};
+use policies::verdict::{Cause, REVIEW, Refusal, Situation, Verdict, decide_quickly, decide_within};
 use serde_json::{Value, json};
 
 use support::*;
 
-/// How far the estimate may lie below what is taken.
-const FACTOR: u64 = 2;
+/// The steps that a verdict may take where others wait for it.
+const QUICK: u64 = 1_000_000;
 
-/// The verdict on a create of this object as it is sent, and the steps that it took. The estimate is from above.
+/// The verdict on a create of this object as it is sent, and the steps that it took. Where others wait, there is the same
+/// verdict, or none if it takes more steps than are allowed there, or a template is to be compiled first.
 fn judged(set: &Arc<TemplateSet>, object: &Value) -> (Verdict, u64) {
     let situation = Situation { form: Some(Form::Submitted), ..situation(set) };
     let request = request(Operation::Create, Phase::Mutating, Some(object.clone()), None);
     // The first time a template is compiled, the second time it is there.
     let mut last = None;
     for _ in 0..2 {
-        let estimated = effort(&request, &situation);
         let budget = Budget::of(REVIEW);
         let verdict = decide_within(&request, &situation, &budget);
-        let steps = REVIEW - budget.left();
-        assert!(estimated >= steps / FACTOR, "estimated {estimated}, took {steps}");
-        last = Some((verdict, steps));
+        last = Some((verdict, REVIEW - budget.left()));
     }
-    last.unwrap()
+    let (verdict, steps) = last.unwrap();
+    let quickly = decide_quickly(&request, &situation, QUICK);
+    assert!(quickly.is_some() || steps > QUICK, "{steps} are few enough");
+    assert!(quickly.is_none() || steps <= 2 * QUICK, "{steps} are too many");
+    assert!(quickly.is_none_or(|quickly| quickly == verdict));
+    (verdict, steps)
 }
 
 fn refused(set: &Arc<TemplateSet>, object: &Value) -> Refusal {

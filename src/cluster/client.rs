@@ -18,6 +18,9 @@ use super::clock::{Clock, DateLayer};
 /// How long one live read may take: a healthy API server answers in milliseconds, and a verdict that needs a chain
 /// of three such reads still fits the webhook's own deadline.
 pub const READ_DEADLINE: Duration = Duration::from_secs(1);
+/// How long one attempt of a live read that a verdict waits for may take, the next after the last; the webhook's deadline ends
+/// them all. What is lost once, or waits behind other things, comes with the next.
+const ATTEMPTS: [Duration; 2] = [READ_DEADLINE, Duration::from_secs(2)];
 /// How long connecting may take, TLS included; above the read deadline, since watches connect with it too.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
 
@@ -218,21 +221,24 @@ pub(crate) async fn read(
     path: &str,
     detail: Detail,
 ) -> Result<Option<Value>, LookupError> {
-    let mut request = http::Request::get(path);
-    if detail == Detail::Metadata {
-        request = request.header(http::header::ACCEPT, METADATA_ONLY);
-    }
     let failed = |message: String| LookupError::Failed { what: what.into(), message };
-    let request = request.body(Vec::new()).map_err(|error| failed(error.to_string()))?;
-    match tokio::time::timeout(READ_DEADLINE, client.request::<Value>(request)).await {
-        Err(_) => Err(LookupError::Slow { what: what.into(), after: READ_DEADLINE }),
-        Ok(Ok(object)) => Ok(Some(object)),
-        Ok(Err(kube::Error::Api(status))) if status.code == 404 => Ok(None),
-        Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
-            Err(LookupError::Forbidden { what: what.into(), message: status.message.clone() })
+    for patience in ATTEMPTS {
+        let mut request = http::Request::get(path);
+        if detail == Detail::Metadata {
+            request = request.header(http::header::ACCEPT, METADATA_ONLY);
         }
-        Ok(Err(error)) => Err(failed(message(&error))),
+        let request = request.body(Vec::new()).map_err(|error| failed(error.to_string()))?;
+        return match tokio::time::timeout(patience, client.request::<Value>(request)).await {
+            Err(_) => continue,
+            Ok(Ok(object)) => Ok(Some(object)),
+            Ok(Err(kube::Error::Api(status))) if status.code == 404 => Ok(None),
+            Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
+                Err(LookupError::Forbidden { what: what.into(), message: status.message.clone() })
+            }
+            Ok(Err(error)) => Err(failed(message(&error))),
+        };
     }
+    Err(LookupError::Slow { what: what.into(), after: ATTEMPTS.iter().sum() })
 }
 
 /// How the API server serves a kind.
@@ -390,6 +396,29 @@ users: [{name: u, user: {token: t}}]
         let error = read(&connection.client, "pod a/b", &path, Detail::Whole).await.unwrap_err();
         assert!(error.to_string().contains("pod a/b"), "{error}");
         assert!(before.elapsed() < READ_DEADLINE * 2, "no retries");
+    }
+
+    /// Of so many requests this server answers none, and then all.
+    async fn read_from(silent: usize) -> Result<Option<Value>, LookupError> {
+        let asked = std::sync::atomic::AtomicUsize::new(0);
+        let server = tower::service_fn(move |_: http::Request<kube::client::Body>| {
+            let answers = asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) >= silent;
+            async move {
+                if !answers {
+                    std::future::pending::<()>().await;
+                }
+                Ok::<_, std::io::Error>(http::Response::new(kube::client::Body::from(b"{\"kind\":\"Pod\"}".to_vec())))
+            }
+        });
+        let path = path("v1", "pods", Some("a"), "b").unwrap();
+        read(&Client::new(server, "a"), "pod a/b", &path, Detail::Metadata).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn threat_18_a_read_that_is_not_answered_is_asked_again_once() {
+        assert_eq!(read_from(1).await.unwrap().unwrap()["kind"], "Pod");
+        let error = read_from(2).await.unwrap_err().to_string();
+        assert_eq!(error, "the API server did not answer within 3 s when asked for pod a/b");
     }
 
     #[test]

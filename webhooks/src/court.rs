@@ -1,7 +1,8 @@
 //! One review of a master judged: gather, decide, tell; or a ConfigMap linted. Whatever fails on the way is a [`Fault`],
 //! and so a refusal.
 //!
-//! What takes long runs away from the threads that serve ([`Workers`]): linting always, judging where it is expected to.
+//! What takes long runs away from the threads that serve ([`Workers`]): linting always, judging where the body is large or a
+//! trial of it took too long. The rest is done at once, or in turns ([`serving`]).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use policies::collectable::{self, Need, Rights};
 use policies::request::{Phase, Request};
-use policies::verdict::{Situation, Verdict, effort, template_text};
+use policies::verdict::{Situation, Verdict, template_text};
 use tokio::time::{Instant, timeout_at};
 
 use crate::caller::DynAsking;
@@ -21,6 +22,7 @@ use crate::metrics::Why;
 use crate::review::{self, Answer, Rejected, Review};
 use crate::rooms::{LARGE, Room};
 use crate::sender::Sender;
+use crate::serving;
 use crate::shedding::Gate;
 use crate::workers::{Claim, Workers};
 
@@ -37,12 +39,12 @@ pub(crate) struct Deadline {
     pub(crate) time: Duration,
 }
 
-/// What a step of [`effort`] takes, nanoseconds.
-const STEP: u64 = 1;
 /// The most steps that are tried on a thread that serves: about a millisecond. What takes more begins anew elsewhere.
 const INLINE: u64 = 1_000_000;
 /// What parsing and judging a byte is expected to take, nanoseconds. What it took is charged afterwards.
 const BYTE: u64 = 20;
+/// What parsing and judging a small review takes beside, nanoseconds.
+const SMALL: u64 = 50_000;
 /// What linting is expected to take, nanoseconds. Nothing is known of it before.
 const LINT: u64 = 10_000_000;
 
@@ -87,10 +89,12 @@ pub(crate) struct Linted {
 impl Court {
     /// Parses a review of a master.
     pub(crate) async fn parse(&self, phase: Phase, sent: &Sent) -> Result<Result<Review, Rejected>, Fault> {
+        let path = || sent.sender.review(review::claims(&sent.body).username);
         if sent.size < LARGE {
+            serving::turn(path, sent.cost().saturating_add(SMALL), sent.deadline).await?;
             return guarded(|| review::parse(phase, &sent.body));
         }
-        let path = sent.sender.review(review::claims(&sent.body).username);
+        let path = path();
         let Sent { body, room, deadline, .. } = sent.clone();
         let work = move |_: &Claim| {
             let _room = room;
@@ -109,16 +113,17 @@ impl Court {
             Ok(Ok(gathered)) => gathered?,
         };
         let pending = Pending { court: Arc::clone(self), settled: request.dry_run, request, situation };
-        let cost = if sent.size < LARGE {
+        let mut tried = Duration::ZERO;
+        if sent.size < LARGE {
+            let began = std::time::Instant::now();
             let quickly = guarded(|| (self.quickly)(&pending.request, &pending.situation, INLINE))?;
             if let Some(verdict) = quickly {
                 return guarded(|| Ok(pending.give(verdict)))?;
             }
-            guarded(|| effort(&pending.request, &pending.situation))?.saturating_mul(STEP)
-        } else {
-            // As long as it takes to say how long it will take, others wait.
-            sent.cost()
-        };
+            // It takes at least as long again.
+            tried = began.elapsed();
+        }
+        let cost = sent.cost().saturating_add(u64::try_from(tried.as_nanos()).unwrap_or(u64::MAX));
         let path = sent.sender.review(&pending.request.user.username);
         let room = Arc::clone(&sent.room);
         let work = move |claim: &Claim| {

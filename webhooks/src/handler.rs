@@ -141,8 +141,9 @@ impl Service {
                 let outcome = if judged.answer.allowed() { Outcome::Admitted } else { Outcome::Refused };
                 self.count(door, Some(operation), outcome, judged.why, took);
                 record_all!(Span::current(), template = judged.template.as_deref());
-                // Anybody may have sent it: a create is told of once its object is there, by what gathers.
-                if outcome == Outcome::Admitted && operation == Operation::Create && door != Door::Lint {
+                // Anybody may have sent it: a create is told of once its object is there, by what gathers, and of others the
+                // API server's own audit log tells.
+                if outcome == Outcome::Admitted && door != Door::Lint {
                     debug!("review answered");
                 } else {
                     info!("review answered");

@@ -5,22 +5,28 @@
 //! happened: an error, a panic, a passed deadline and a full house are refusals ([`fault`]). [`server`] is the TLS
 //! server around it, [`health`] says when it may answer at all, [`metrics`] counts.
 //!
-//! No sender stands in another's path: each has its share of the bytes in flight (`rooms`, `shares`), and work that
-//! takes long is done beside the threads that serve (`workers`), in turns between senders (`turns`, `sender`).
+//! No sender stands in another's path: each has its share of connections (`accept`, `connections`) and of the bytes in flight
+//! (`rooms`, `shares`), and work is done in turns between senders (`turns`, `sender`): what takes long beside the threads that
+//! serve (`workers`), the rest on them (`serving`).
 //!
 //! Nothing here decides, and nothing here knows the cluster: the binary brings who-is-asking.
 
+mod accept;
 pub mod caller;
+mod connections;
 mod court;
+mod descriptors;
 pub mod fault;
 mod handler;
 pub mod health;
+mod http2;
 pub mod lint;
 pub mod metrics;
 pub mod review;
 mod rooms;
 mod sender;
 pub mod server;
+mod serving;
 mod shares;
 pub mod shedding;
 mod turns;

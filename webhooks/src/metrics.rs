@@ -62,6 +62,24 @@ impl Queue {
     }
 }
 
+/// How far a connection came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Stage {
+    /// Its TLS handshake has not ended.
+    Handshake,
+    /// It has.
+    Open,
+}
+
+impl Stage {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Handshake => "handshake",
+            Self::Open => "open",
+        }
+    }
+}
+
 /// What is counted of one queue.
 #[derive(Clone, Debug)]
 pub(crate) struct QueueMetrics {
@@ -176,6 +194,11 @@ struct QueueLabel {
     queue: Word,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StageLabel {
+    stage: Word,
+}
+
 /// The webhook's metrics. Cloning shares them.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -187,6 +210,7 @@ pub struct Metrics {
     waiting: Family<QueueLabel, Gauge>,
     moved: Family<QueueLabel, Counter>,
     crowded_out: Family<QueueLabel, Counter>,
+    connections_closed: Family<StageLabel, Counter>,
     certificate_expiry: Gauge<f64, AtomicU64>,
     template_problems: Family<SeverityLabel, Gauge>,
 }
@@ -203,6 +227,7 @@ impl Metrics {
             waiting: Family::default(),
             moved: Family::default(),
             crowded_out: Family::default(),
+            connections_closed: Family::default(),
             certificate_expiry: Gauge::default(),
             template_problems: Family::default(),
         };
@@ -229,6 +254,11 @@ impl Metrics {
             "retinue_reviews_crowded_out",
             "Reviews refused because their sender has too many waiting",
             metrics.crowded_out.clone(),
+        );
+        registry.register(
+            "retinue_connections_crowded_out",
+            "Connections closed because their address has too many",
+            metrics.connections_closed.clone(),
         );
         registry.register(
             "retinue_serving_certificate_expiry_timestamp_seconds",
@@ -270,6 +300,11 @@ impl Metrics {
             moved: (queue != Queue::Bodies).then(|| self.moved.get_or_create(&label).clone()),
             crowded_out: self.crowded_out.get_or_create(&label).clone(),
         }
+    }
+
+    /// Where connections are counted that were closed at this stage because there were too many.
+    pub(crate) fn connections(&self, stage: Stage) -> Counter {
+        self.connections_closed.get_or_create(&StageLabel { stage: Word(stage.as_str()) }).clone()
     }
 
     /// One review was answered.

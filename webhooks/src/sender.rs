@@ -25,8 +25,10 @@ static NUMBERS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 impl Sender {
     pub(crate) fn of(http: &HttpRequest) -> Self {
-        let unknown = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-        let peer = http.peer_addr().unwrap_or(unknown);
+        Self::at(http.peer_addr().unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into()))
+    }
+
+    pub(crate) fn at(peer: SocketAddr) -> Self {
         Self { address: peer.ip(), port: peer.port() }
     }
 

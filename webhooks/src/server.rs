@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::Server;
+use actix_http::{HttpService, KeepAlive};
+use actix_service::map_config;
+use actix_web::dev::{AppConfig, Server};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use prometheus_client::registry::Registry;
 use rustls::RootCertStore;
@@ -13,31 +15,35 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{
     NoServerSessionStorage, ResolvesServerCert, ServerConfig, VerifierBuilderError, WebPkiClientVerifier,
 };
+use tokio::net::TcpSocket;
 use tokio_util::sync::CancellationToken;
 
+use crate::accept::{self, Accepting, Entrance};
 use crate::caller::Asking;
+use crate::connections::Connections;
 use crate::court::Court;
 pub use crate::court::{Decide, DecideQuickly};
+use crate::descriptors;
 use crate::handler::{self, Service};
 use crate::health::Readiness;
+use crate::http2::{KEEP_ALIVE, Requests};
 use crate::lint::Linting;
-use crate::metrics::{self, Door, Metrics, Queue};
+use crate::metrics::{self, Door, Metrics, Queue, Stage};
 use crate::shedding::{Gate, Limits};
 use crate::workers::Workers;
 
-/// HTTP/2 window of one stream, bytes: what a body that waits for room may hold.
-const STREAM_WINDOW: u32 = 256 << 10;
-/// HTTP/2 window of one connection: as many streams as may wait ([`Limits::waiting`]) and as many again, so that
-/// those which wait never keep those which are read from being read.
-const CONNECTION_WINDOW: u32 = 256 * STREAM_WINDOW;
-/// Longer than the 90 s after which the API server drops an idle connection: who closes first must not be us, in the
-/// moment in which a review is sent.
-const KEEP_ALIVE: Duration = Duration::from_secs(120);
-/// How long a TLS handshake may take. An API server's takes milliseconds.
+/// How long a client may send nothing, and then how long its TLS handshake may take. An API server's takes milliseconds.
 const HANDSHAKE: Duration = Duration::from_secs(1);
-/// Handshakes that a thread has under way at once; beyond it nobody is accepted until one has ended. Connections that send
-/// nothing end after [`HANDSHAKE`], so that it takes so many new ones a second to keep others out. Each takes some KB.
-const HANDSHAKES: usize = 8_192;
+/// How long a client may take to close its side of HTTP/1.1.
+const DISCONNECT: Duration = Duration::from_secs(1);
+/// Connections that the kernel holds until they are accepted.
+const BACKLOG: u32 = 4_096;
+
+/// How far the threads that judge stand back: where there are not enough processors, they get a tenth of what a thread that
+/// serves gets.
+const JUDGES_NICE: i32 = 10;
+/// The one that lints gets a seventieth: a tenth is some milliseconds at a time, which one review in ten would wait for.
+const LINTS_NICE: i32 = 19;
 
 /// How to serve.
 #[derive(Clone, Debug)]
@@ -176,8 +182,9 @@ pub fn bind<A: Asking, L: Linting>(
     let Parts { asking, linting, readiness, metrics, registry, decide, quickly } = parts;
     let limits = config.limits;
     let gate = Gate::new(limits, &metrics);
-    let judges = Workers::start("judge", limits.judged_at_once, limits.judged_waiting, metrics.queue(Queue::Judging));
-    let lints = Workers::start("lint", 1, limits.lints_waiting, metrics.queue(Queue::Linting));
+    let (judging, linting_queue) = (metrics.queue(Queue::Judging), metrics.queue(Queue::Linting));
+    let judges = Workers::start("judge", limits.judged_at_once, JUDGES_NICE, limits.judged_waiting, judging);
+    let lints = Workers::start("lint", 1, LINTS_NICE, limits.lints_waiting, linting_queue);
     let (judges, lints) = judges.and_then(|judges| Ok((judges, lints?))).map_err(ServeError::Threads)?;
     let court = Court { asking: Box::new(asking), linting: Box::new(linting), decide, quickly, gate, judges, lints };
     let service = web::Data::new(Service {
@@ -191,7 +198,20 @@ pub fn bind<A: Asking, L: Linting>(
 
     let listening = |address: SocketAddr| move |source: io::Error| ServeError::Listen { address, source };
     let grace = config.grace.as_secs();
-    let reviews = HttpServer::new({
+    let metrics = &service.metrics;
+    let connections = |limit, stage| Connections::new(descriptors::affordable(limit), metrics.connections(stage));
+    let listener = listen(config.listen).map_err(listening(config.listen))?;
+    let address = listener.local_addr().map_err(listening(config.listen))?;
+    let builder = Server::build().workers(config.workers.max(1));
+    let entrance = Entrance {
+        tls: accept::acceptor(config.tls),
+        patience: HANDSHAKE,
+        waiting: connections(limits.handshakes, Stage::Handshake),
+        open: connections(limits.connections, Stage::Open),
+        requests: Requests::new(limits.requests),
+        stopping: builder.graceful_shutdown_signal(),
+    };
+    let app = {
         let status = status.clone();
         move || {
             App::new()
@@ -200,20 +220,27 @@ pub fn bind<A: Asking, L: Linting>(
                 .configure(reviews_routes)
                 .configure(status_routes)
         }
-    })
-    .workers(config.workers.max(1))
-    // Nagle's algorithm holds the second segment of an answer with a patch back for 40 ms.
-    .tcp_nodelay(true)
-    .tls_handshake_timeout(HANDSHAKE)
-    .max_connection_rate(HANDSHAKES)
-    .keep_alive(KEEP_ALIVE)
-    .h2_initial_window_size(STREAM_WINDOW)
-    .h2_initial_connection_window_size(CONNECTION_WINDOW)
-    .shutdown_signal(shutdown.cancelled_owned())
-    .shutdown_timeout(grace)
-    .bind_rustls_0_23(config.listen, config.tls)
-    .map_err(listening(config.listen))?;
-    let address = reviews.addrs().first().copied().unwrap_or(config.listen);
+    };
+    let accepting = move || {
+        let stopping = entrance.stopping.clone();
+        let stopping = move || {
+            let stopping = stopping.clone();
+            async move { stopping.notified().await }
+        };
+        let app = || map_config(app(), |_| AppConfig::default());
+        let http1 = HttpService::build()
+            .graceful_shutdown_signal(stopping)
+            .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))
+            .client_disconnect_timeout(DISCONNECT)
+            .finish(app());
+        Accepting { entrance: entrance.clone(), http1, app: app() }
+    };
+    let reviews = builder
+        .listen("reviews", listener, accepting)
+        .map_err(listening(config.listen))?
+        .shutdown_signal(shutdown.cancelled_owned())
+        .shutdown_timeout(grace)
+        .run();
 
     let plain_stop = CancellationToken::new();
     let plain = match config.plain {
@@ -229,7 +256,7 @@ pub fn bind<A: Asking, L: Linting>(
         ),
     };
     let plain_address = plain.as_ref().and_then(|plain| plain.addrs().first().copied());
-    Ok(Bound { address, plain_address, reviews: reviews.run(), plain: plain.map(HttpServer::run), plain_stop })
+    Ok(Bound { address, plain_address, reviews, plain: plain.map(HttpServer::run), plain_stop })
 }
 
 impl Bound {
@@ -253,6 +280,14 @@ impl Bound {
         let (reviews, plain) = futures::join!(reviews, plain);
         reviews.and(plain).map_err(ServeError::Ended)
     }
+}
+
+/// Listens, also on an address that a process before had until now.
+fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
 }
 
 /// What health and metrics show.

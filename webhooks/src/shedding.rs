@@ -38,6 +38,13 @@ pub struct Limits {
     pub judged_waiting: usize,
     /// How many template ConfigMaps may wait to be linted; one at a time is.
     pub lints_waiting: usize,
+    /// Connections that have not ended their TLS handshake. An API server that speaks HTTP/1.1 opens one for each review
+    /// under way; each takes a kilobyte, and some more once it has sent something.
+    pub handshakes: usize,
+    /// Connections that have. An idle one takes some 30 KB.
+    pub connections: usize,
+    /// Requests over HTTP/2 that are not answered yet, or whose answer has not left: each may hold some 50 KB, most hold two.
+    pub requests: usize,
 }
 
 impl Default for Limits {
@@ -52,6 +59,9 @@ impl Default for Limits {
             judged_at_once: std::thread::available_parallelism().map_or(1, |all| all.get().max(2) - 1),
             judged_waiting: 256,
             lints_waiting: 64,
+            handshakes: 2_048,
+            connections: 2_048,
+            requests: 4_096,
         }
     }
 }

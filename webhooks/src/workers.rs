@@ -18,10 +18,6 @@ use crate::metrics::QueueMetrics;
 use crate::sender::Path;
 use crate::turns::{Number, Turn, Turns};
 
-/// How far these threads stand back when there are not enough processors: about a tenth of what a thread that serves gets.
-#[cfg(target_os = "linux")]
-const NICE: i32 = 10;
-
 /// The threads, and what waits for them.
 #[derive(Debug)]
 pub(crate) struct Workers {
@@ -76,11 +72,18 @@ impl Claim {
 }
 
 impl Workers {
-    /// Starts `threads` threads called `name`. At most `limit` jobs wait.
+    /// Starts `threads` threads called `name`, which stand back by `nice` where there are not enough processors. At most `limit`
+    /// jobs wait.
     ///
     /// # Errors
     /// When the system gives no threads.
-    pub(crate) fn start(name: &str, threads: usize, limit: usize, metrics: QueueMetrics) -> io::Result<Self> {
+    pub(crate) fn start(
+        name: &str,
+        threads: usize,
+        nice: i32,
+        limit: usize,
+        metrics: QueueMetrics,
+    ) -> io::Result<Self> {
         let state = State { turns: Turns::new(limit), discarded: Vec::new(), closed: false };
         let shared = Arc::new(Shared { state: Mutex::new(state), wake: Condvar::new(), metrics });
         // Dropped at an error, it ends those that run.
@@ -88,7 +91,7 @@ impl Workers {
         for _ in 0..threads.max(1) {
             let shared = Arc::clone(&workers.shared);
             thread::Builder::new().name(name.into()).spawn(move || {
-                stand_back();
+                stand_back(nice);
                 shared.work();
             })?;
         }
@@ -214,8 +217,10 @@ impl Shared {
 }
 
 /// Threads that serve come first.
-fn stand_back() {
+fn stand_back(nice: i32) {
     // The process keeps its priority, this thread alone loses some; where it may not, the kernel divides evenly.
     #[cfg(target_os = "linux")]
-    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
+    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), nice);
+    #[cfg(not(target_os = "linux"))]
+    let _ = nice;
 }

@@ -15,6 +15,7 @@ use policies::request::Request;
 use policies::verdict::{Admission, Ground, Verdict};
 use serde_json::{Value, json};
 use support::{Client, Harness, Reads, Setup, Table, by, config_map, labels, reason, response, review, start, wire};
+use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 use webhooks::server::Decide;
 
@@ -177,19 +178,19 @@ async fn threat_54_a_flood_of_lints_keeps_no_review_waiting() {
         },
         ..Setup::default()
     });
-    let mut floods = Vec::new();
-    // From the address of the API server and from another.
+    let mut floods = flood(&[server.client_at(2).await], "/lint", &templates("trading"), 1);
+    hand.begun().await;
+    // While that one runs, from the address of the API server and from another.
     for host in [1, 2] {
         floods.extend(flood(&clients(&server, host, 3).await, "/lint", &templates("trading"), 10));
     }
-    hand.begun().await;
     another_master_is_served(&server.client().await).await;
     for answer in join_all(floods).await {
         let (status, text) = answer.unwrap();
         assert!([429, 504].contains(&status), "our own trouble is no answer of the review: {status} {text}");
     }
     let metrics = server.get("/metrics").await.1;
-    assert!(metrics.contains(r#"retinue_reviews_crowded_out_total{queue="linting"} 51"#), "{metrics}");
+    assert!(metrics.contains(r#"retinue_reviews_crowded_out_total{queue="linting"} 52"#), "{metrics}");
     hand.let_go(1);
     server.until(r#"retinue_work_moved_total{queue="linting"} 1"#).await;
     let again = flood(&[server.client().await], "/lint", &templates("trading"), 1);
@@ -326,4 +327,49 @@ async fn threat_59_bodies_that_do_not_come_take_no_room_of_others() {
         drop(held);
         server.stop().await;
     }
+}
+
+/// What is judged at once, on the thread that serves: in turns once there is more than the thread can do.
+#[tokio::test(flavor = "multi_thread")]
+async fn threat_59_a_flood_of_small_reviews_delays_another_master_by_a_few_of_them() {
+    let (work, mut hand) = slow();
+    let decide: Decide = Arc::new(move |request, _| {
+        work.work(&request.user.username);
+        Verdict::Admit(Admission::on(Ground::Template))
+    });
+    let change = |config: &mut webhooks::server::Config| {
+        config.workers = 1;
+        config.deadline = Duration::from_secs(60);
+    };
+    let server = start(Setup { decide: Some(decide), change, ..Setup::default() });
+    let [noisy, quiet] = ["system:serviceaccount:noisy:eod", "quiet"]
+        .map(|account| http1(&wire(&by(account, review(config_map(json!({"a": "b"})))))));
+    // One thread serves all of them, so each has ended its handshake before the first review.
+    let mut quiets = server.tls("http/1.1", None).await;
+    let mut floods = Vec::new();
+    for _ in 0..60 {
+        floods.push(server.tls_from(2, "http/1.1", None).await);
+    }
+    for (at, flood) in floods.iter_mut().enumerate() {
+        flood.write_all(&noisy).await.unwrap();
+        flood.flush().await.unwrap();
+        if at == 0 {
+            hand.begun().await;
+        }
+    }
+    // The thread is busy with the first; the kernel holds all others, and then this.
+    quiets.write_all(&quiet).await.unwrap();
+    quiets.flush().await.unwrap();
+    // The first takes longer than a thread serves in the order of arrival; no event tells of that.
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let place = hand.place("quiet", async || {}).await;
+    assert!(place <= 8, "it was served as number {place} of 60");
+    hand.let_go(100);
+    server.stop().await;
+}
+
+/// A review as HTTP/1.1 sends it.
+fn http1(body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!("POST /mutate HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n{body}").into_bytes()
 }

@@ -332,7 +332,7 @@ async fn a_right_that_the_collector_lacks_refuses_a_template_and_no_answer_is_a_
 
     let server = start(Setup {
         lint_asks: Asks::Never,
-        change: |config| config.deadline = Duration::from_millis(100),
+        change: |config| config.deadline = Duration::from_secs(1),
         ..Setup::default()
     });
     let client = server.client().await;

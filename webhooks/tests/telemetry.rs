@@ -39,13 +39,17 @@ async fn threat_42_each_verdict_is_one_line_with_names_and_no_contents() {
     let log = Log::default();
     let writer = log.clone();
     tracing_subscriber::fmt().json().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).init();
-    let secret = review(config_map(json!({"password": "hunter2"})));
-    for (decide, verdict, cause, level) in [
-        // What was admitted is told at INFO once its object is there.
-        (support::stamps(), "admitted", Value::Null, "DEBUG"),
-        (refuses(), "refused", json!("identity"), "INFO"),
-        (panics(), "failed", json!("panicked"), "ERROR"),
+    let mut secret = review(config_map(json!({"password": "hunter2"})));
+    secret["request"]["oldObject"] = secret["request"]["object"].clone();
+    for (operation, decide, verdict, cause, level) in [
+        // Anybody may have sent it: that something was admitted is told at INFO once its object is there.
+        ("CREATE", support::stamps(), "admitted", Value::Null, "DEBUG"),
+        ("UPDATE", support::stamps(), "admitted", Value::Null, "DEBUG"),
+        ("DELETE", support::stamps(), "admitted", Value::Null, "DEBUG"),
+        ("CREATE", refuses(), "refused", json!("identity"), "INFO"),
+        ("CREATE", panics(), "failed", json!("panicked"), "ERROR"),
     ] {
+        secret["request"]["operation"] = operation.into();
         let server = start(Setup { decide: Some(decide), ..Setup::default() });
         server.client().await.ask("/mutate", &secret).await;
         let lines = log.take();
@@ -55,7 +59,7 @@ async fn threat_42_each_verdict_is_one_line_with_names_and_no_contents() {
         for (field, expected) in [
             ("uid", json!(support::UID)),
             ("phase", json!("mutating")),
-            ("operation", json!("create")),
+            ("operation", json!(operation.to_lowercase())),
             ("kind", json!("v1 ConfigMap")),
             ("namespace", json!("trading")),
             ("object", json!("results")),

@@ -50,15 +50,6 @@ struct Source {
     parameters: Arc<Declared>,
 }
 
-/// Templates of one key that are not compiled yet.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Waiting {
-    /// Bytes of their text.
-    pub(crate) length: u64,
-    /// The steps of compiling them, at most ([`crate::budget`]).
-    pub(crate) steps: u64,
-}
-
 impl Shelf {
     fn read(&self) -> &[Arc<Template>] {
         self.made.get_or_init(|| self.make(self.source.parameters.read()).into_iter().map(Arc::new).collect())
@@ -131,21 +122,20 @@ impl Templates {
     /// The steps that [`Templates::of_kind`] may still take to compile what nobody asked for yet, at most. A step of compiling
     /// is some five nanoseconds of one core in a release build. Compiles nothing.
     pub fn effort(&self, kind: &Gvk) -> u64 {
-        self.ready(kind).filter_map(Result::err).map(|waiting| waiting.steps).sum()
+        self.waiting(kind).sum()
     }
 
-    /// Those of one kind that are compiled, and of each key whose are not the length of its text and the steps that
-    /// compiling it may still take ([`TemplateSet::load`](super::TemplateSet::load) counted them). Compiles nothing.
-    pub(crate) fn ready<'a>(&'a self, kind: &Gvk) -> impl Iterator<Item = Result<&'a Arc<Template>, Waiting>> {
+    /// Whether [`Templates::of_kind`] compiles something first.
+    pub(crate) fn compiles(&self, kind: &Gvk) -> bool {
+        self.waiting(kind).next().is_some()
+    }
+
+    /// Of each key whose templates of this kind are not compiled yet, the steps that compiling them may take
+    /// ([`TemplateSet::load`](super::TemplateSet::load) counted them).
+    fn waiting(&self, kind: &Gvk) -> impl Iterator<Item = u64> {
         let known = self.kinds.iter().filter(move |(known, _)| **known == *kind);
         let shelves = known.filter_map(|(_, at)| self.shelves.get(*at).zip(self.steps.get(*at)));
-        shelves.flat_map(move |(shelf, steps)| {
-            let made = shelf.made.get();
-            let waiting =
-                made.is_none().then(|| Err(Waiting { length: shelf.source.text.len() as u64, steps: *steps }));
-            let templates = made.into_iter().flatten().filter(move |template| *template.kind == *kind);
-            templates.map(Ok).chain(waiting)
-        })
+        shelves.filter(|(shelf, _)| shelf.made.get().is_none()).map(|(_, steps)| *steps)
     }
 
     /// All of them.

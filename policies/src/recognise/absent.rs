@@ -126,13 +126,6 @@ pub(super) fn search(
     }
 }
 
-/// How often an object may be held against `template` without some of its holes.
-pub(super) fn most_tries(template: &Template) -> usize {
-    // Each of them, then each of the others with that one, and so on; and those that are sure at once.
-    let candidates = candidates(template).len();
-    (candidates * (candidates + 3) / 2).min(TRIES)
-}
-
 /// What the holes of `template` may be where the object shows something else; nothing where each is seen at its place.
 fn candidates(template: &Template) -> Vec<(usize, Guess)> {
     if super::shortcut::stand_apart(template) {

@@ -5,12 +5,13 @@
 //!
 //! The rooms: `create` for new objects, `update` for changed ones and renewals, `delete` for deletions and evictions,
 //! `subresource` for the rest; `grant` says what both sides consent to, `own` what is a master's own, `owner` which
-//! references may be sent, `attempt` holds a new object against one template, `nearest` refuses it by one, `inspect` what is never admitted, `generated` fills credentials; [`effort()`] estimates work; [`refusal`] words answers.
+//! references may be sent, `attempt` holds a new object against one template, `nearest` refuses it by one, `inspect` what is never admitted, `generated` fills credentials; `compiles` tells what is to be compiled first;
+//! [`refusal`] words answers.
 
 mod attempt;
+mod compiles;
 mod create;
 mod delete;
-mod effort;
 mod generated;
 mod grant;
 mod inspect;
@@ -36,7 +37,6 @@ use crate::request::{Operation, Request};
 use crate::tables::{Facts, Form};
 use crate::template::Given;
 
-pub use effort::effort;
 pub use refusal::{Cause, Refusal};
 
 /// The steps of one review, at most ([`crate::budget`]): an object of 1 MB is held the long way against two templates with
@@ -262,7 +262,7 @@ pub fn decide_within(request: &Request, situation: &Situation, budget: &Budget) 
 /// As [`decide`], if that takes no more than about twice these steps, and nothing that it needs is to be compiled first.
 /// None where it takes more: then [`decide`] is for a thread on which nobody waits.
 pub fn decide_quickly(request: &Request, situation: &Situation, steps: u64) -> Option<Verdict> {
-    if effort::compiles(request, situation) {
+    if compiles::compiles(request, situation) {
         return None;
     }
     let budget = Budget::of(steps);

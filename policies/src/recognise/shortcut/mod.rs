@@ -12,7 +12,6 @@
 
 mod additions;
 mod contrast;
-mod dearness;
 mod plan;
 mod remembered;
 #[cfg(test)]
@@ -33,19 +32,11 @@ use crate::template::Template;
 #[derive(Debug, Default)]
 pub struct Shortcut {
     plan: OnceLock<Option<Arc<plan::Plan>>>,
-    dearness: OnceLock<dearness::Dearness>,
 }
 
 impl Shortcut {
     fn plan(&self, template: &Template) -> Option<&Arc<plan::Plan>> {
         self.plan.get_or_init(|| plan::Plan::of(template).map(Arc::new)).as_ref()
-    }
-
-    /// Steps of holding an object of this size against `template`, whose this is, at most; none where it is not prepared
-    /// yet, which is work too.
-    pub(crate) fn work(&self, template: &Template, size: u64) -> Option<u64> {
-        self.plan.get()?;
-        Some(self.dearness.get_or_init(|| dearness::Dearness::of(template)).work(size))
     }
 }
 

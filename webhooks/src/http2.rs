@@ -1,0 +1,230 @@
+//! HTTP/2 over one connection, with bounds where actix sets none: streams at once, the headers of each, and how many requests
+//! a client has that are not answered, until it has read the answers.
+//!
+//! Without them a client that sends requests and reads no answers, or headers that unpack to thousands of times their size,
+//! makes the server hold as much as it likes.
+
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use actix_http::error::PayloadError;
+use actix_http::{BoxedPayloadStream, Payload, Request};
+use actix_service::Service;
+use actix_web::body::MessageBody;
+use actix_web::dev::ServiceResponse;
+use actix_web::http::Method;
+use actix_web::rt::net::TcpStream;
+use actix_web::{Error, HttpResponse};
+use bytes::Bytes;
+use futures::Stream;
+use h2::server::{Connection, SendResponse};
+use h2::{Ping, PingPong, Reason, RecvStream};
+use tokio::task::spawn_local;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::server::TlsStream;
+
+use crate::sender::Sender;
+use crate::shares::Shares;
+
+/// Window of one stream, bytes: what a body that waits for room may hold.
+const STREAM_WINDOW: u32 = 256 << 10;
+/// Window of one connection: as many as there are streams, so that those which wait for room never keep those which are read
+/// from being read. What waits is bounded in all ([`crate::shedding::Limits::waiting`]), what does not is read or refused.
+const CONNECTION_WINDOW: u32 = STREAMS * STREAM_WINDOW;
+/// Streams of a connection at once. An API server that has more reviews under way opens another connection.
+const STREAMS: u32 = 256;
+/// Bytes of a request's headers. An API server's are some 300.
+const HEADERS: u32 = 16 << 10;
+/// What is given to a stream at a time, bytes.
+const CHUNK: usize = 16 << 10;
+/// How long a client may leave an answer unread.
+const UNREAD: Duration = Duration::from_secs(10);
+/// Longer than the 90 s after which the API server drops an idle connection: who closes first must not be us, in the
+/// moment in which a review is sent.
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(120);
+/// How long a client may take until HTTP/2 is spoken.
+const PREFACE: Duration = Duration::from_secs(5);
+
+/// Requests of all connections that are not answered yet, each sender a share of them. Cloning shares them.
+#[derive(Clone, Debug)]
+pub(crate) struct Requests(Arc<Mutex<Shares>>);
+
+/// One of them, until it is dropped.
+#[derive(Debug)]
+struct Place {
+    requests: Requests,
+    sender: Sender,
+}
+
+impl Requests {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self(Arc::new(Mutex::new(Shares::new(limit))))
+    }
+
+    fn take(&self, sender: Sender) -> Option<Place> {
+        self.lock().take(sender, 1).then(|| Place { requests: self.clone(), sender })
+    }
+
+    /// What is held here is whole at each moment, also where a thread panicked.
+    fn lock(&self) -> MutexGuard<'_, Shares> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.requests.lock().give(self.sender, 1);
+    }
+}
+
+/// What answers requests: an `App`.
+pub(crate) trait Answers: Service<Request, Response = ServiceResponse, Error = Error> {}
+
+impl<S: Service<Request, Response = ServiceResponse, Error = Error>> Answers for S {}
+
+/// Serves one connection until the client ends it, or is silent for [`KEEP_ALIVE`] twice, or the server stops and all is
+/// answered.
+pub(crate) async fn serve<S>(
+    io: TlsStream<TcpStream>,
+    sender: Sender,
+    app: Rc<S>,
+    requests: &Requests,
+    stopping: impl Future<Output = ()>,
+) -> Result<(), h2::Error>
+where
+    S: Answers + 'static,
+    S::Future: 'static,
+{
+    let mut builder = h2::server::Builder::new();
+    builder
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(HEADERS);
+    let Ok(shaken) = timeout(PREFACE, builder.handshake(io)).await else { return Ok(()) };
+    let mut connection: Connection<_, Bytes> = shaken?;
+    let mut silent = pin!(silent(connection.ping_pong()));
+    let (mut stopping, mut stops) = (pin!(stopping), false);
+    loop {
+        let accepted = tokio::select! {
+            accepted = connection.accept() => accepted,
+            () = &mut silent => return Ok(()),
+            () = &mut stopping, if !stops => {
+                stops = true;
+                connection.graceful_shutdown();
+                continue;
+            }
+        };
+        let Some(accepted) = accepted else { return Ok(()) };
+        let (request, mut respond) = accepted?;
+        match requests.take(sender) {
+            Some(place) => drop(spawn_local(answer(Rc::clone(&app), sender, request, respond, place))),
+            // Who sent it may send it again.
+            None => respond.send_reset(Reason::REFUSED_STREAM),
+        }
+    }
+}
+
+/// Ends when the client answers no more.
+async fn silent(pings: Option<PingPong>) {
+    let Some(mut pings) = pings else { return std::future::pending().await };
+    loop {
+        sleep(KEEP_ALIVE).await;
+        if !matches!(timeout(KEEP_ALIVE, pings.ping(Ping::opaque())).await, Ok(Ok(_))) {
+            return;
+        }
+    }
+}
+
+async fn answer<S: Answers>(
+    app: Rc<S>,
+    sender: Sender,
+    request: http::Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    place: Place,
+) {
+    let head_only = request.method() == Method::HEAD;
+    let response = match app.call(taken(request, sender)).await {
+        Ok(response) => response.into(),
+        Err(error) => error.error_response(),
+    };
+    // Without an answer the client sees a stream that was reset, as with one that it does not read.
+    let sent = timeout(UNREAD, send(response, head_only, &mut respond, place)).await;
+    if sent.is_err() {
+        respond.send_reset(Reason::CANCEL);
+    }
+}
+
+/// As actix has it.
+fn taken(request: http::Request<RecvStream>, sender: Sender) -> Request {
+    let (parts, body) = request.into_parts();
+    let payload: BoxedPayloadStream = Box::pin(Body(body));
+    let mut request = Request::with_payload(Payload::Stream { payload });
+    let head = request.head_mut();
+    head.uri = parts.uri;
+    head.method = parts.method;
+    head.version = parts.version;
+    head.headers = parts.headers.into();
+    head.peer_addr = Some((sender.address, sender.port).into());
+    request
+}
+
+/// Sends an answer. Its request counts until all of it has left.
+async fn send(
+    response: HttpResponse,
+    head_only: bool,
+    respond: &mut SendResponse<Bytes>,
+    place: Place,
+) -> Result<(), h2::Error> {
+    let (response, body) = response.into_parts();
+    let mut head = http::Response::new(());
+    *head.status_mut() = response.status();
+    *head.version_mut() = http::Version::HTTP_2;
+    for (name, value) in response.headers() {
+        head.headers_mut().append(name, value.clone());
+    }
+    // All bodies here are whole.
+    let body = body.try_into_bytes().unwrap_or_default();
+    head.headers_mut().insert(http::header::CONTENT_LENGTH, body.len().into());
+    let ends = head_only || body.is_empty();
+    let mut stream = respond.send_response(head, ends)?;
+    if ends {
+        return Ok(());
+    }
+    let mut rest = Bytes::from_owner(Unsent { body, _place: place });
+    while !rest.is_empty() {
+        stream.reserve_capacity(rest.len().min(CHUNK));
+        let Some(room) = std::future::poll_fn(|cx| stream.poll_capacity(cx)).await else { return Ok(()) };
+        let chunk = rest.split_to(room?.min(rest.len()));
+        stream.send_data(chunk, rest.is_empty())?;
+    }
+    Ok(())
+}
+
+/// A body of which a part has not left.
+struct Unsent {
+    body: Bytes,
+    _place: Place,
+}
+
+impl AsRef<[u8]> for Unsent {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+/// A body that comes in.
+struct Body(RecvStream);
+
+impl Stream for Body {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Some(chunk) = ready!(self.0.poll_data(cx)) else { return Poll::Ready(None) };
+        let read = chunk.and_then(|chunk| self.0.flow_control().release_capacity(chunk.len()).map(|()| chunk));
+        Poll::Ready(Some(read.map_err(PayloadError::from)))
+    }
+}
