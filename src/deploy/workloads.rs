@@ -112,7 +112,7 @@ fn deployment(values: &Values, name: &str) -> Value {
         // Reviews in flight are bounded by bytes; the limit leaves room for them beside the snapshots.
         "resources": {
             "requests": { "cpu": "100m", "memory": "64Mi" },
-            "limits": { "memory": "512Mi" },
+            "limits": { "memory": "768Mi" },
         },
         "securityContext": {
             "allowPrivilegeEscalation": false,

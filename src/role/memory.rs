@@ -7,9 +7,9 @@ use crate::memory;
 
 /// The least that may be said: less would keep hardly any.
 const LEAST: u64 = 1 << 20;
-/// The part of the container's memory limit: the rest is for reviews, for compiling and linting (about 100 MB each for a
-/// ConfigMap of a megabyte), and for all else that is known of the cluster.
-const PART: (u64, u64) = (3, 8);
+/// The part of the container's memory limit: the rest is for reviews and lints in flight (at most 320 MiB), for compiling and
+/// linting (about 100 MB each for a ConfigMap of a megabyte), and for all else that is known of the cluster.
+const PART: u64 = 4;
 
 /// The memory of template ConfigMaps.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -17,7 +17,7 @@ pub struct MemoryArgs {
     /// Memory for all template ConfigMaps together, by what they would take in use: 192Mi
     ///
     /// Namespaces share it. One that wants more than the others leave keeps its oldest ConfigMaps; the others of it cannot
-    /// be used. The same for every replica. [default: three eighths of the container's memory limit; 192Mi without one]
+    /// be used. The same for every replica. [default: a quarter of the container's memory limit; 192Mi without one]
     #[arg(long, value_name = "QUANTITY", value_parser = bytes)]
     pub template_memory: Option<u64>,
 }
@@ -31,8 +31,7 @@ impl MemoryArgs {
 
 /// What is kept under this memory limit of the container.
 pub(crate) fn part_of(limit: Option<u64>) -> u64 {
-    let (part, whole) = PART;
-    limit.map_or(KEPT, |limit| (limit / whole * part).max(LEAST))
+    limit.map_or(KEPT, |limit| (limit / PART).max(LEAST))
 }
 
 /// A quantity, in bytes.
@@ -54,7 +53,7 @@ mod tests {
         for bad in ["", "0", "-1Mi", "100k", "many", "1e40"] {
             assert!(bytes(bad).is_err(), "{bad}");
         }
-        assert_eq!(part_of(Some(512 << 20)), 192 << 20);
+        assert_eq!(part_of(Some(768 << 20)), 192 << 20);
         assert_eq!(part_of(Some(1)), LEAST);
         assert_eq!(part_of(None), KEPT);
         assert_eq!(MemoryArgs { template_memory: Some(7) }.templates(), 7);

@@ -76,7 +76,7 @@ mod tests {
             json!({"spec": {"template": {"spec": {"containers": [container]}}}})
         };
         for (args, limit, expected) in [
-            (&["webhook"][..], "512Mi", 192 << 20),
+            (&["webhook"][..], "768Mi", 192 << 20),
             (&["webhook", "--template-memory", "64Mi"], "512Mi", 64 << 20),
             (&["webhook", "--template-memory=1Gi"], "512Mi", 1 << 30),
             (&["webhook"], "", crate::cluster::templates::KEPT),
