@@ -4,6 +4,8 @@
 //! It gives up wherever the long way might see it otherwise (a hole that does not fit, elements that may pair in
 //! another way, an object that completing would change), so that both say the same; a property test holds them to it.
 
+use std::cell::OnceCell;
+
 use serde_json::{Map, Value};
 
 use super::additions::{additions, are_about};
@@ -286,6 +288,8 @@ impl<'v> Contrast<'v> {
             }
         };
         let spare = values.get(list.elements.len()..)?;
+        let in_place = OnceCell::new();
+        let is_in_place = |at: usize| in_place.get_or_init(|| list.in_place(values)).has(at);
         for (at, (node, value)) in list.elements.iter().zip(values).enumerate() {
             // A list by position names its elements, too, where both have one name.
             let own = key.unwrap_or("name");
@@ -294,7 +298,7 @@ impl<'v> Contrast<'v> {
             self.trail.push(Turn::Element(at, named));
             let count = self.found.len();
             self.node(node, value)?;
-            if self.found.len() > count && !list.pairs(at, values) {
+            if self.found.len() > count && !is_in_place(at) {
                 return None;
             }
             self.trail.pop();
@@ -306,7 +310,7 @@ impl<'v> Contrast<'v> {
             self.trail.pop();
         }
         // With others in the list its elements pair by their keys alone.
-        let pair = || key.is_none() || (0..list.elements.len().min(1)).all(|at| list.pairs(at, values));
+        let pair = || key.is_none() || (0..list.elements.len().min(1)).all(is_in_place);
         if spare.is_empty() || !list.variables && pair() { Some(()) } else { None }
     }
 
