@@ -93,13 +93,6 @@ pub(super) struct Found<'a> {
     pub(super) unknown: Option<Given>,
 }
 
-impl Found<'_> {
-    /// How many places of holes it saw.
-    pub(super) fn places(&self) -> usize {
-        self.proposals.len() + self.absences.len() + self.misfits.len()
-    }
-}
-
 /// The walk.
 pub(super) struct Binder<'a> {
     pub(super) parameters: &'a Parameters,

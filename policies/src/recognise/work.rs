@@ -17,6 +17,8 @@ pub(super) const RESHAPING: u64 = 8;
 pub(super) const HOLDING: u64 = 12;
 /// Copying an object and completing the copy, for each of [`size`].
 pub(crate) const COPYING: u64 = 4;
+/// Keeping what the holes of a text stand for.
+const KEEPING: u64 = 48;
 /// A state of an automaton, entered with a byte.
 const STATE: u64 = 4;
 /// A state, made part of a table.
@@ -87,7 +89,7 @@ pub(super) fn of_text(text: &TextPattern, length: usize, parameters: &Parameters
     // With several holes each byte may belong to any part. What one hole alone stands for is the rest, copied.
     let parts = if text.parts.len() < 3 { 1 } else { text.parts.len() as u64 };
     let cutting = if text.declared().len() < 2 && parts == 1 { 0 } else { 4 * parts };
-    LOOK as u64 * parts + once + (length as u64).saturating_mul(each.saturating_add(cutting))
+    LOOK as u64 * parts + KEEPING + once + (length as u64).saturating_mul(each.saturating_add(cutting))
 }
 
 /// Finding what is known of a value, and copying it.

@@ -34,19 +34,6 @@ pub const ALL: &[Dimension] = &[
         }
     })
     .callers(),
-    // What tells these apart stands in lists, which are not looked into until they are paired.
-    Dimension::of("containers-told-by-lists", [8, 8], 1_900, |world, size| {
-        world.declare_all("own", size, "{type: string, pattern: \"[a-z0-9]*\"}");
-        let place = world.pod("/containers");
-        for at in 0..size {
-            let container = |name: String, arg: usize| {
-                json!({"name": name, "image": "registry.example/work:1", "args": [format!("a{arg}")]})
-            };
-            world.push(&place, container(format!("${{own{at}}}"), at), container(format!("c{at}"), size - 1 - at));
-        }
-        world.push(&place, None, json!({"name": "more", "image": "registry.example/work:1", "args": ["more"]}));
-    })
-    .callers(),
     Dimension::of("init-containers", [8, 12], 8_000, |world, size| {
         let place = world.pod("/initContainers");
         for at in 0..size {

@@ -80,6 +80,16 @@ pub const ALL: &[Dimension] = &[
         }
     })
     .callers(),
+    // What tells these elements apart stands deep in them.
+    Dimension::of("env-rows-of-references", [30, 8], 1_900, |world, size| {
+        world.declare_all("reference", size, "{type: string, pattern: \"[a-z0-9]*\"}");
+        let place = world.container("/env");
+        for at in 0..size {
+            let row = |name: String, from: String| json!({"name": name, "valueFrom": {"secretKeyRef": {"name": from, "key": "k"}}});
+            world.push(&place, row(format!("${{reference{at}}}"), format!("s{at}")), row(format!("v{at}"), "other".into()));
+        }
+    })
+    .callers(),
     // Names with holes, in another order, each value a hole of its own.
     Dimension::of("env-rows-moved", [8, 8], 1_900, |world, size| {
         world.declare("app", "{type: string, pattern: \"[a-z0-9]+\"}");
