@@ -165,3 +165,8 @@ pub(crate) fn weight(pattern: &Pattern) -> u64 {
     }
     weigh(pattern, 0)
 }
+
+/// Preparing a template, once: rendering it with marks, completing it, and finding them again.
+pub(crate) fn planning(pattern: &Pattern) -> u64 {
+    8 * weight(pattern) + 1000 * pattern.holes().len() as u64
+}
