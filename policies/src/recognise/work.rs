@@ -168,5 +168,5 @@ pub(crate) fn weight(pattern: &Pattern) -> u64 {
 
 /// Preparing a template, once: rendering it with marks, completing it, and finding them again.
 pub(crate) fn planning(pattern: &Pattern) -> u64 {
-    8 * weight(pattern) + 1000 * pattern.holes().len() as u64
+    10 * weight(pattern) + 400 * pattern.holes().len() as u64
 }

@@ -29,8 +29,8 @@ use crate::difference::Difference;
 use crate::parameter::Bindings;
 use crate::template::Template;
 
-/// Of a budget such a part is not used for preparing templates.
-const RESERVED: u64 = 4;
+/// Of a budget one such part is not used for preparing templates.
+const RESERVED: u64 = 2;
 
 /// A template's prepared form, made at first use. A copy of a template has one of its own, since its pattern may be
 /// changed.
