@@ -23,8 +23,6 @@ const KEEPING: u64 = 48;
 const STATE: u64 = 4;
 /// A state, made part of a table.
 const TABLED: u64 = 256;
-/// Comparing an object with a prepared template: for so many of [`size`] a step.
-pub(crate) const CONTRASTED: u64 = 2;
 
 /// A value, for what goes along it once: 16 for each, one for each byte of its texts.
 pub(crate) fn size(value: &Value) -> u64 {

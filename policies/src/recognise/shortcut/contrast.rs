@@ -14,7 +14,7 @@ use super::walk::{Walk, added, find, is_aside, is_in_place, is_passed_over, need
 use super::{Marked, Miss};
 use crate::difference::{Difference, Expected, Got, Path, Step};
 use crate::recognise::bind::Found;
-use crate::recognise::{Context, report};
+use crate::recognise::{Context, report, work};
 use crate::render::Renderer;
 use crate::tables::{self, Both, ListKind, Shape, side_by_side};
 use crate::template::{Pattern, Template};
@@ -79,7 +79,10 @@ pub(super) fn contrast<'v>(
     walk.at_once = true;
     let mut contrast =
         Contrast { walk, shape, trail: Vec::new(), found: Vec::new(), misfits: Vec::new(), settled: true };
-    contrast.root(entries, fields, plan, marked)?;
+    let walked = contrast.root(entries, fields, plan, marked);
+    let visited = contrast.walk.visited;
+    contrast.walk.settle_account().ok()?;
+    walked?;
     let Contrast { walk, found, misfits, settled, .. } = contrast;
     let bindings = walk.finish().ok()?;
     let extras = found.iter().filter(|unlike| matches!(unlike, Unlike::Extra(..))).count();
@@ -92,7 +95,9 @@ pub(super) fn contrast<'v>(
         misfits.is_empty() && elsewhere && memory.holds(object, extras, context)
     });
     // What was remembered was so in an object that was complete.
-    if !(settled && (extras == 0 || remembered)) && !tables::settled(shape, object) {
+    if !(settled && (extras == 0 || remembered))
+        && !(context.spend((visited * work::LOOK) as u64) && tables::settled(shape, object))
+    {
         return None;
     }
     let differences = without_additions(found, remembered, || {
@@ -153,6 +158,7 @@ impl<'v> Contrast<'v> {
         plan: &Plan,
         marked: Marked,
     ) -> Option<()> {
+        self.walk.visited += entries.len().max(fields.len());
         for (name, node, value) in both(entries, fields) {
             match (name, node, value) {
                 ("status", ..) if plan.status => {}
@@ -168,6 +174,7 @@ impl<'v> Contrast<'v> {
     }
 
     fn metadata(&mut self, entries: &'v Entries, shown: &'v Map<String, Value>, marked: Marked) -> Option<()> {
+        self.walk.visited += entries.len().max(shown.len());
         for (name, node, value) in both(entries, shown) {
             match (name, node, value) {
                 _ if is_passed_over(name, marked) => {}
@@ -178,6 +185,7 @@ impl<'v> Contrast<'v> {
                         _ => return None,
                     };
                     self.trail.push(Turn::Key(name));
+                    self.walk.visited += entries.len().max(shown.len());
                     for (key, node, value) in both(entries, shown) {
                         if !is_aside(name, key, marked) {
                             self.field(key, node, value)?;
@@ -235,6 +243,7 @@ impl<'v> Contrast<'v> {
                 Some(())
             }
             (Node::Map(entries), Value::Object(object)) => {
+                self.walk.visited += entries.len().max(object.len());
                 both(entries, object).try_for_each(|(name, node, value)| self.field(name, node, value))
             }
             (Node::List(list), Value::Array(values)) => self.list(list, values),
@@ -288,6 +297,7 @@ impl<'v> Contrast<'v> {
             }
         };
         let spare = values.get(list.elements.len()..)?;
+        self.walk.visited += values.len();
         let in_place = OnceCell::new();
         let is_in_place = |at: usize| in_place.get_or_init(|| list.in_place(values)).has(at);
         for (at, (node, value)) in list.elements.iter().zip(values).enumerate() {
@@ -314,7 +324,9 @@ impl<'v> Contrast<'v> {
         if spare.is_empty() || !list.variables && pair() { Some(()) } else { None }
     }
 
+    /// What is told is copied, by the way there.
     fn extra(&mut self, value: &'v Value) {
+        self.walk.visited += self.trail.len() + work::size(value) as usize / work::LOOK;
         self.found.push(Unlike::Extra(self.trail.clone(), value));
     }
 

@@ -123,7 +123,7 @@ pub(super) struct Walk<'a> {
     later: Vec<Later<'a>>,
     budget: Option<&'a Budget>,
     /// Fields that were looked at.
-    visited: usize,
+    pub(super) visited: usize,
     /// Whether this is in a list, where what does not fit may fit elsewhere.
     in_lists: bool,
     /// Whether what is told of long texts is wanted at their place, so that none is left until later.
@@ -186,7 +186,7 @@ impl<'a> Walk<'a> {
     ///
     /// # Errors
     /// Where there were not so many left.
-    fn settle_account(&mut self) -> Result<(), Miss> {
+    pub(super) fn settle_account(&mut self) -> Result<(), Miss> {
         let steps = std::mem::take(&mut self.visited) * work::LOOK;
         self.spend(steps as u64)
     }
