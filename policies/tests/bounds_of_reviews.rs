@@ -118,17 +118,18 @@ fn threat_59_too_much_work_is_refused_and_says_what_to_make_simpler() {
         let _ = writeln!(parameters, "n{at}: {{type: string, pattern: '[a-z]+_?[0-9_]*'}}");
         let _ = writeln!(
             elements,
-            "    - name: \"${{n{at}}}\"\n      valueFrom: {{secretKeyRef: {{name: s{at}, key: k}}}}"
+            "  - name: \"${{n{at}}}\"\n    ephemeral: {{volumeClaimTemplate: {{spec: {{storageClassName: s{at}, accessModes: [ReadWriteOnce], resources: {{requests: {{storage: 1Gi}}}}}}}}}}"
         );
     }
     let manifest = format!(
-        "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec:\n  containers:\n  - name: main\n    image: registry.example/a:1\n    env:\n{elements}"
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec:\n  containers:\n  - name: main\n    image: registry.example/a:1\n  volumes:\n{elements}"
     );
     let set = set(&parameters, &manifest);
-    let reference = json!({"secretKeyRef": {"name": "other", "key": "k"}});
-    let env = (0..count).map(|at| json!({"name": format!("a_{at}"), "valueFrom": reference})).collect();
+    let claim = json!({"volumeClaimTemplate": {"spec": {"storageClassName": "other", "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": "1Gi"}}}}});
+    let volumes = (0..count).map(|at| json!({"name": format!("a_{at}"), "ephemeral": claim})).collect();
     let object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "trading"},
-        "spec": {"containers": [{"name": "main", "image": "registry.example/a:1", "env": Value::Array(env)}]}});
+        "spec": {"containers": [{"name": "main", "image": "registry.example/a:1"}], "volumes": Value::Array(volumes)}});
     let refusal = refused(&set, &object);
     assert_eq!(refusal.cause, Cause::TooLarge, "{}", refusal.message);
     assert_eq!(refusal.cause.status().0, 413);

@@ -12,12 +12,14 @@ use super::bind::{Binder, may_be_missing, may_be_replaced};
 use super::{spelling, work};
 use crate::tables::Shape;
 use crate::template::{Element, Hole, Pattern};
-use crate::text::{Part, TextPattern};
+use crate::text::Part;
 
 /// So few values are held against an element one by one.
 const FEW: usize = 8;
 /// So many fields of one element are looked up.
 const CLUES: usize = 4;
+/// So deep in an element.
+const DEEPEST: usize = 3;
 /// So many fields of one list's values are prepared.
 const COLUMNS: usize = 8;
 
@@ -29,7 +31,8 @@ pub(super) struct Index<'a> {
     shape: Shape<'a>,
     /// The first merge key; none where values are found by the whole of them.
     key: Option<&'a str>,
-    columns: RefCell<Vec<(Option<&'a str>, Rc<Column<'a>>)>>,
+    /// By the way to the field.
+    columns: RefCell<Vec<(Vec<&'a str>, Rc<Column<'a>>)>>,
 }
 
 /// One field of all values.
@@ -42,6 +45,15 @@ struct Column<'a> {
     texts: Vec<(&'a str, usize)>,
     bytes: usize,
     sorted: OnceCell<[Vec<(&'a str, usize)>; 2]>,
+}
+
+/// A field that an element says.
+struct Said<'a> {
+    /// The way to it; empty for the whole.
+    way: Vec<&'a str>,
+    clue: Clue,
+    /// Whether a value without it may be the element all the same.
+    may_be_absent: bool,
 }
 
 /// What a field must be like.
@@ -82,16 +94,13 @@ impl<'a> Index<'a> {
     pub(super) fn plausible(&self, element: &'a Element) -> Vec<usize> {
         let Element::One(pattern) = element else { return self.all() };
         let mut narrowest: Option<Vec<usize>> = None;
-        for (field, pattern) in self.fields(pattern).into_iter().take(CLUES) {
+        for said in self.clues(pattern) {
             if narrowest.as_ref().is_some_and(|found| found.len() <= FEW) {
                 break;
             }
-            let Some(clue) = self.clue(field, pattern) else { continue };
-            let Some(column) = self.column(field) else { continue };
-            let Some(hits) = self.hits(&column, &clue) else { return Vec::new() };
-            let shape = field.map_or(self.shape, |field| self.shape.field(field));
-            let absent = field.is_some() && may_be_missing(self.binder.parameters, pattern, shape);
-            let unnamed = if absent { column.unnamed.as_slice() } else { &[] };
+            let Some(column) = self.column(&said.way) else { continue };
+            let Some(hits) = self.hits(&column, &said.clue) else { return Vec::new() };
+            let unnamed = if said.may_be_absent { column.unnamed.as_slice() } else { &[] };
             let count = hits.len() + unnamed.len();
             if count < narrowest.as_ref().map_or(self.values.len(), Vec::len) {
                 if !self.binder.spend(4 * count) {
@@ -119,7 +128,8 @@ impl<'a> Index<'a> {
             _ => None,
         };
         let clue = literal.or_else(|| said.and_then(|pattern| self.said(pattern)));
-        let Some((clue, column)) = clue.zip(self.column(self.key)) else { return self.all() };
+        let way: Vec<&str> = self.key.into_iter().collect();
+        let Some((clue, column)) = clue.zip(self.column(&way)) else { return self.all() };
         let Some(hits) = self.hits(&column, &clue) else { return Vec::new() };
         if !self.binder.spend(4 * (hits.len() + column.unnamed.len())) {
             return Vec::new();
@@ -134,31 +144,55 @@ impl<'a> Index<'a> {
         if self.binder.spend(self.values.len()) { (0..self.values.len()).collect() } else { Vec::new() }
     }
 
-    /// The fields that a pattern says, the first merge key first.
-    fn fields(&self, pattern: &'a Pattern) -> Vec<(Option<&'a str>, &'a Pattern)> {
+    /// What a pattern says, the first merge key first.
+    fn clues(&self, pattern: &'a Pattern) -> Vec<Said<'a>> {
+        let mut clues = Vec::new();
         match (pattern, self.key) {
             (Pattern::Map(entries), Some(key)) => {
-                let is_key = |field: &&str| *field == key;
-                let named = |first: bool| {
-                    let all = entries.iter().map(|(name, pattern)| (&**name, pattern));
-                    all.filter(move |(name, _)| is_key(name) == first).map(|(name, pattern)| (Some(name), pattern))
-                };
-                named(true).chain(named(false)).filter(|(_, pattern)| says_something(pattern)).take(CLUES).collect()
+                let (first, rest): (Vec<_>, Vec<_>) = entries.iter().partition(|(name, _)| **name == *key);
+                for (name, pattern) in first.into_iter().chain(rest) {
+                    self.field(&mut vec![name], pattern, self.shape, false, &mut clues);
+                }
             }
-            (Pattern::Literal(_) | Pattern::Text(_), None) => vec![(None, pattern)],
-            _ => Vec::new(),
+            (Pattern::Literal(_) | Pattern::Text(_), None) if !spelling::is_quantity(self.shape.scalar()) => {
+                let clue = self.said(pattern);
+                clues.extend(clue.map(|clue| Said { way: Vec::new(), clue, may_be_absent: false }));
+            }
+            _ => {}
         }
+        clues
     }
 
-    /// What a field of a plausible value is like; none where it may be anything.
-    fn clue(&self, field: Option<&str>, pattern: &Pattern) -> Option<Clue> {
-        let (replaced, scalar) = match field {
-            Some(field) => {
-                (may_be_replaced(self.binder.parameters, pattern, field, self.shape), self.shape.field(field).scalar())
+    /// Adds what a field says, or those in it. `shape` is that of the struct that it is in.
+    fn field(
+        &self,
+        way: &mut Vec<&'a str>,
+        pattern: &'a Pattern,
+        shape: Shape<'a>,
+        may_be_absent: bool,
+        clues: &mut Vec<Said<'a>>,
+    ) {
+        let Some(name) = way.last().copied().filter(|_| clues.len() < CLUES && way.len() <= DEEPEST) else { return };
+        let parameters = self.binder.parameters;
+        let field = shape.field(name);
+        // What may be replaced, or be written otherwise, may be anything.
+        if may_be_replaced(parameters, pattern, name, shape) || spelling::is_quantity(field.scalar()) {
+            return;
+        }
+        let may_be_absent = may_be_absent || may_be_missing(parameters, pattern, field);
+        match pattern {
+            Pattern::Map(entries) => {
+                for (name, pattern) in entries.iter() {
+                    way.push(name);
+                    self.field(way, pattern, field, may_be_absent, clues);
+                    way.pop();
+                }
             }
-            None => (false, self.shape.scalar()),
-        };
-        if replaced || spelling::is_quantity(scalar) { None } else { self.said(pattern) }
+            pattern => {
+                let clue = self.said(pattern);
+                clues.extend(clue.map(|clue| Said { way: way.clone(), clue, may_be_absent }));
+            }
+        }
     }
 
     /// What `pattern` says for itself.
@@ -186,16 +220,16 @@ impl<'a> Index<'a> {
     }
 
     /// None where this is one column too many, or no step is left.
-    fn column(&self, field: Option<&'a str>) -> Option<Rc<Column<'a>>> {
-        if let Some((_, known)) = self.columns.borrow().iter().find(|(name, _)| *name == field) {
+    fn column(&self, way: &[&'a str]) -> Option<Rc<Column<'a>>> {
+        if let Some((_, known)) = self.columns.borrow().iter().find(|(other, _)| *other == way) {
             return Some(Rc::clone(known));
         }
         if self.columns.borrow().len() >= COLUMNS || !self.binder.spend(self.values.len() * work::LOOK) {
             return None;
         }
-        let column = Rc::new(Column::of(self.values, field));
+        let column = Rc::new(Column::of(self.values, way));
         self.binder.spend(column.bytes);
-        self.columns.borrow_mut().push((field, Rc::clone(&column)));
+        self.columns.borrow_mut().push((way.to_vec(), Rc::clone(&column)));
         Some(column)
     }
 
@@ -223,11 +257,11 @@ impl<'a> Index<'a> {
 }
 
 impl<'a> Column<'a> {
-    fn of(values: &'a [Value], field: Option<&str>) -> Self {
+    fn of(values: &'a [Value], way: &[&str]) -> Self {
         let mut column =
             Self { named: HashMap::new(), unnamed: Vec::new(), texts: Vec::new(), bytes: 0, sorted: OnceCell::new() };
         for (at, value) in values.iter().enumerate() {
-            let shown = field.map_or(Some(value), |field| value.get(field));
+            let shown = way.iter().try_fold(value, |value, field| value.get(field));
             match shown.and_then(spelled) {
                 Some(name) => column.named.entry(name).or_default().push(at),
                 None => column.unnamed.push(at),
@@ -246,20 +280,6 @@ impl<'a> Column<'a> {
         backwards.sort_unstable_by(|(one, _), (other, _)| one.bytes().rev().cmp(other.bytes().rev()));
         [forwards, backwards]
     }
-}
-
-/// Whether a field's pattern can be looked up at all.
-fn says_something(pattern: &Pattern) -> bool {
-    match pattern {
-        Pattern::Literal(literal) => literal.is_string() || literal.is_number(),
-        Pattern::Text(text) => is_partly_known(text),
-        Pattern::Hole(_) | Pattern::Map(_) | Pattern::List(_) => false,
-    }
-}
-
-fn is_partly_known(text: &TextPattern) -> bool {
-    let is_known = |part: &Part| !matches!(part, Part::Hole(Hole::Declared(_)));
-    text.parts.first().is_some_and(is_known) || text.parts.last().is_some_and(is_known)
 }
 
 /// Where a text stands to those that begin so.
@@ -297,7 +317,7 @@ mod tests {
     #[test]
     fn texts_are_found_by_how_they_begin_and_by_how_they_end() {
         let values: Vec<Value> = ["a_1", "b_11", "a_21", "ab", "", "a_"].into_iter().map(Value::from).collect();
-        let column = Column::of(&values, None);
+        let column = Column::of(&values, &[]);
         let [forwards, backwards] = column.sorted();
         let found = |texts: &[(&str, usize)]| {
             let mut found: Vec<_> = texts.iter().map(|(_, at)| *at).collect();

@@ -11,6 +11,9 @@ use crate::template::{Element, Field, Hole, Pattern};
 /// Cells of the alignment table; beyond, a list is paired by position. Each takes a byte.
 const CELLS: usize = 1 << 22;
 
+/// Steps for an element that is paired by its keys, beside those of holding it against values.
+const PAIRING: usize = 16 * work::LOOK;
+
 /// What a pattern's element stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Partner {
@@ -266,6 +269,7 @@ impl<'a> List<'a> {
     /// if it can be, so that the `shared` holes are the same everywhere; list holes take what is left and fits. No
     /// keys: by the whole value.
     fn by_key(&self, keys: &'a [String], shared: &[usize]) -> Vec<Partner> {
+        self.binder.spend(self.elements.len() * PAIRING);
         let named = |row: &usize| literal_keys(&self.elements[*row], keys).unwrap_or(0);
         let one = |row: &usize| matches!(self.elements[*row], Element::One(_));
         let mut rows: Vec<usize> = (0..self.elements.len()).filter(one).collect();
