@@ -239,8 +239,10 @@ impl Accepted {
     /// The rows, as bits, that are about objects of `template` and of which it says nothing itself.
     pub(crate) fn applying_to(&self, template: &Template) -> u64 {
         const { assert!(MOST <= 64) };
-        let applies = |row: &Row| row.kind == *template.kind && !says::says(template, row.path.steps());
-        self.0.iter().enumerate().fold(0, |rows, (at, row)| rows | u64::from(applies(row)) << at)
+        let of_kind = self.0.iter().enumerate().filter(|(_, row)| row.kind == *template.kind);
+        let places: Vec<_> = of_kind.map(|(at, row)| (1 << at, row.path.steps())).collect();
+        let rows = places.iter().fold(0, |rows, (row, _)| rows | row);
+        rows & !says::said(&template.pattern, &places)
     }
 
     /// Steps of [`Accepted::without_rows`] with an object of this [`work::size`].

@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use policies::budget::Budget;
 use policies::library::TemplateSet;
+use policies::object::Gvk;
 use policies::request::{Operation, Phase};
-use policies::tables::Form;
+use policies::tables::{Facts, Form, complete};
 use policies::verdict::{Cause, REVIEW, Refusal, Situation, Verdict, decide_quickly, decide_within};
 use serde_json::{Value, json};
 
@@ -113,19 +114,25 @@ fn threat_59_variables_named_by_holes_take_bounded_work() {
 
 #[test]
 fn threat_59_too_much_work_is_refused_and_says_what_to_make_simpler() {
-    // Elements of a set that any of the holes could be, each against each.
+    // Elements that only what stands deep in them tells apart, each against each.
     let count = 4_000;
-    let elements = (0..1_000).fold(String::new(), |mut text, at| {
-        let _ = writeln!(text, "    - name: \"${{app}}_{at}\"\n      value: v");
-        text
-    });
+    let (mut parameters, mut elements) = (String::new(), String::new());
+    for at in 0..1_000 {
+        let _ = writeln!(parameters, "n{at}: {{type: string, pattern: '[a-z]+_?[0-9_]*'}}");
+        let _ = writeln!(
+            elements,
+            "  - name: \"${{n{at}}}\"\n    ephemeral: {{volumeClaimTemplate: {{spec: {{storageClassName: s{at}, accessModes: [ReadWriteOnce], resources: {{requests: {{storage: 1Gi}}}}}}}}}}"
+        );
+    }
     let manifest = format!(
-        "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec:\n  containers:\n  - name: main\n    image: registry.example/a:1\n    env:\n{elements}"
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec:\n  containers:\n  - name: main\n    image: registry.example/a:1\n  volumes:\n{elements}"
     );
-    let set = set("app: {type: string, pattern: '[a-z]+_?[0-9_]*'}\n", &manifest);
-    let env = (0..count).map(|at| json!({"name": format!("a_{}", at), "value": "w"})).collect();
+    let set = set(&parameters, &manifest);
+    let claim = json!({"volumeClaimTemplate": {"spec": {"storageClassName": "other", "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": "1Gi"}}}}});
+    let volumes = (0..count).map(|at| json!({"name": format!("a_{at}"), "ephemeral": claim})).collect();
     let object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "trading"},
-        "spec": {"containers": [{"name": "main", "image": "registry.example/a:1", "env": Value::Array(env)}]}});
+        "spec": {"containers": [{"name": "main", "image": "registry.example/a:1"}], "volumes": Value::Array(volumes)}});
     let refusal = refused(&set, &object);
     assert_eq!(refusal.cause, Cause::TooLarge, "{}", refusal.message);
     assert_eq!(refusal.cause.status().0, 413);
@@ -304,7 +311,7 @@ fn threat_59_many_list_holes_between_literals_find_their_elements() {
 }
 
 #[test]
-fn threat_59_rows_that_holes_name_are_admitted_where_each_is_in_its_place() {
+fn threat_59_rows_that_holes_name_are_admitted_in_any_order() {
     let count = 1_900;
     let parameters = (0..count).fold("app: {type: string, pattern: '[a-z0-9]+'}\n".to_owned(), |mut text, at| {
         let _ = writeln!(text, "v{at}: {{type: string}}");
@@ -320,9 +327,39 @@ fn threat_59_rows_that_holes_name_are_admitted_where_each_is_in_its_place() {
             "apiVersion: v1\nkind: Pod\nmetadata: {{name: p, labels: {{a: b}}}}\nspec:\n  restartPolicy: Never\n  containers:\n  - name: main\n    image: registry.example/a:1\n    env:\n{elements}"
         ),
     );
-    let env = (0..count).map(|at| json!({"name": format!("a_{at}"), "value": "v"})).collect();
-    let (verdict, _) = judged(&set, &pod(json!({"a": "b"}), env));
+    let row = |at: usize| json!({"name": format!("a_{at}"), "value": "v"});
+    let (verdict, _) = judged(&set, &pod(json!({"a": "b"}), (0..count).map(row).collect()));
     assert!(matches!(verdict, Verdict::Admit(_)), "{verdict:?}");
+    // The order of variables does not matter.
+    let (verdict, _) = judged(&set, &pod(json!({"a": "b"}), (0..count).rev().map(row).collect()));
+    assert!(matches!(verdict, Verdict::Admit(_)), "{verdict:?}");
+    // One that no element is, is told.
+    let mut env: Vec<Value> = (0..count).rev().map(row).collect();
+    env[7]["name"] = "b-7".into();
+    let refusal = refused(&set, &pod(json!({"a": "b"}), env));
+    assert_eq!(refusal.cause, Cause::Template, "{}", refusal.message);
+}
+
+#[test]
+fn threat_59_values_that_all_differ_are_told_within_the_work_of_one_review() {
+    let count = 10_000;
+    let elements = (0..count).fold(String::new(), |mut text, at| {
+        let _ = writeln!(text, "    - {{name: N{at}, value: \"0\"}}");
+        text
+    });
+    let set = set(
+        "",
+        &format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: p, labels: {{a: b}}}}\nspec:\n  restartPolicy: Never\n  containers:\n  - name: main\n    image: registry.example/a:1\n    env:\n{elements}"
+        ),
+    );
+    let mut object = pod(json!({"a": "b"}), variables(count));
+    for is_complete in [false, true] {
+        let refusal = refused(&set, &object);
+        assert_eq!(refusal.cause, Cause::Template, "{is_complete}: {}", refusal.message);
+        assert!(refusal.message.contains("env[name=N0].value"), "{is_complete}: {}", refusal.message);
+        complete(&Gvk::from_api_version("v1", "Pod"), &mut object, &Facts::default());
+    }
 }
 
 #[test]

@@ -1,32 +1,65 @@
 //! Whether a template says something at a place: there it is the template that decides, and no row.
 
+use std::collections::HashMap;
+
 use crate::difference::Step;
 use crate::template::{Element, Hole, Pattern, Template};
 
 /// Whether `template` names the place of these steps, or has a hole at or above it.
 pub(crate) fn says(template: &Template, steps: &[Step]) -> bool {
-    says_at(&template.pattern, steps)
+    said(&template.pattern, &[(1, steps)]) != 0
 }
 
-fn says_at(pattern: &Pattern, steps: &[Step]) -> bool {
-    let Some((step, rest)) = steps.split_first() else { return true };
-    match (pattern, step) {
-        (Pattern::Map(entries), Step::Key(key)) => {
-            entries.iter().any(|(name, pattern)| **name == **key && says_at(pattern, rest))
+/// Of places, each with its bit, those that `pattern` says something at. All of them in one walk: a map may have many
+/// keys.
+pub(super) fn said(pattern: &Pattern, places: &[(u64, &[Step])]) -> u64 {
+    let mut found = 0;
+    let mut below: Vec<(u64, &Step, &[Step])> = Vec::new();
+    for (bit, steps) in places {
+        match steps.split_first() {
+            None => found |= bit,
+            Some((step, rest)) => below.push((*bit, step, rest)),
         }
-        (Pattern::List(elements), Step::Index(index)) => match elements.get(*index) {
-            Some(Element::One(pattern)) => says_at(pattern, rest),
-            Some(Element::Many(_)) | None => false,
-        },
-        (Pattern::List(elements), Step::Element(label)) => elements.iter().any(|element| match element {
-            Element::One(pattern) => may_be(pattern, label) && says_at(pattern, rest),
-            // What a list hole takes is its own affair: a row is tried only where the hole does not.
-            Element::Many(_) => false,
-        }),
-        (Pattern::Hole(Hole::Declared(_) | Hole::Given(_)) | Pattern::Text(_), _) => true,
-        // Null, or an empty value: nothing is below it.
-        _ => false,
     }
+    if below.is_empty() {
+        return found;
+    }
+    let at = |is_it: &dyn Fn(&Step) -> bool| -> Vec<(u64, &[Step])> {
+        below.iter().filter(|(_, step, _)| is_it(step)).map(|(bit, _, rest)| (*bit, *rest)).collect()
+    };
+    match pattern {
+        Pattern::Map(entries) => {
+            let mut keys: HashMap<&str, Vec<(u64, &[Step])>> = HashMap::new();
+            for (bit, step, rest) in &below {
+                if let Step::Key(key) = step {
+                    keys.entry(key).or_default().push((*bit, rest));
+                }
+            }
+            for (name, pattern) in entries.iter() {
+                found |= keys.get(&**name).map_or(0, |places| said(pattern, places));
+            }
+        }
+        Pattern::List(elements) => {
+            for (position, element) in elements.iter().enumerate() {
+                // What a list hole takes is its own affair: a row is tried only where the hole does not.
+                let Element::One(pattern) = element else { continue };
+                let places = at(&|step| match step {
+                    Step::Index(index) => *index == position,
+                    Step::Element(label) => may_be(pattern, label),
+                    Step::Key(_) => false,
+                });
+                if !places.is_empty() {
+                    found |= said(pattern, &places);
+                }
+            }
+        }
+        Pattern::Hole(Hole::Declared(_) | Hole::Given(_)) | Pattern::Text(_) => {
+            found |= below.iter().fold(0, |all, (bit, ..)| all | bit);
+        }
+        // Null, or an empty value: nothing is below it.
+        Pattern::Literal(_) => {}
+    }
+    found
 }
 
 /// Whether an element may be the one of a label, `name=main` or, in a set, its text.

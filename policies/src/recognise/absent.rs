@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::bind::Misfit;
 use super::update::Since;
 use super::{Context, Recognition, TOO_MUCH, uses};
+use crate::budget::Budget;
 use crate::parameter::{Bindings, Parameters, text_of_value};
 use crate::tables::{Shape, built_in_shape, is_anybodys};
 use crate::template::{Element, Hole, Pattern, Template};
@@ -61,7 +62,7 @@ pub(super) fn search(
 ) -> Recognition {
     let Held { recognition, mut impossible, unseen } = held_against(template, since);
     let Recognition::Differ(mut fewest) = recognition else { return recognition };
-    let (mut guessed, mut left) = (Guesses::new(), candidates(template));
+    let (mut guessed, mut left) = (Guesses::new(), candidates(template, context.budget));
     // What is absent already need not be tried; an update may know it from before.
     left.retain(|(index, guess)| *guess != Guess::Absent || since.is_some() || !unseen.contains(index));
     // Where not all can be tried and none of them would do, nothing is.
@@ -127,8 +128,8 @@ pub(super) fn search(
 }
 
 /// What the holes of `template` may be where the object shows something else; nothing where each is seen at its place.
-fn candidates(template: &Template) -> Vec<(usize, Guess)> {
-    if super::shortcut::stand_apart(template) {
+fn candidates(template: &Template, budget: Option<&Budget>) -> Vec<(usize, Guess)> {
+    if super::shortcut::stand_apart(template, budget) {
         return Vec::new();
     }
     let used = uses(&template.pattern).into_iter();

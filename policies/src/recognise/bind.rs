@@ -93,13 +93,6 @@ pub(super) struct Found<'a> {
     pub(super) unknown: Option<Given>,
 }
 
-impl Found<'_> {
-    /// How many places of holes it saw.
-    pub(super) fn places(&self) -> usize {
-        self.proposals.len() + self.absences.len() + self.misfits.len()
-    }
-}
-
 /// The walk.
 pub(super) struct Binder<'a> {
     pub(super) parameters: &'a Parameters,
@@ -585,7 +578,7 @@ pub(super) fn exactly(
 
 /// Whether the pattern of a field may be empty, so that the API server fills in something else. `shape` is that of the
 /// struct that the field is in.
-fn may_be_replaced(parameters: &Parameters, pattern: &Pattern, key: &str, shape: Shape<'_>) -> bool {
+pub(super) fn may_be_replaced(parameters: &Parameters, pattern: &Pattern, key: &str, shape: Shape<'_>) -> bool {
     match pattern {
         Pattern::Literal(literal) => shape.replaced(key).contains(literal),
         pattern => !absent::filled(pattern, key, shape, parameters).is_empty(),
@@ -593,7 +586,7 @@ fn may_be_replaced(parameters: &Parameters, pattern: &Pattern, key: &str, shape:
 }
 
 /// Whether a key with this pattern may be missing from the object.
-fn may_be_missing(parameters: &Parameters, pattern: &Pattern, shape: Shape<'_>) -> bool {
+pub(super) fn may_be_missing(parameters: &Parameters, pattern: &Pattern, shape: Shape<'_>) -> bool {
     match pattern {
         Pattern::Literal(literal) => literal.is_null() || shape.zero().is_some_and(|zero| zero == *literal),
         // A list or map of optional things may be empty, which the server may drop.

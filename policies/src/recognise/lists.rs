@@ -1,16 +1,18 @@
 //! Which element of a list belongs to which element of a pattern.
 
-use std::collections::HashMap;
-
 use serde_json::Value;
 
 use super::bind::{Binder, droppable, plausible};
+use super::index::Index;
 use super::{joint, work};
 use crate::tables::{ListKind, Shape};
 use crate::template::{Element, Field, Hole, Pattern};
 
 /// Cells of the alignment table; beyond, a list is paired by position. Each takes a byte.
 const CELLS: usize = 1 << 22;
+
+/// Steps for an element that is paired by its keys, beside those of holding it against values.
+const PAIRING: usize = 16 * work::LOOK;
 
 /// What a pattern's element stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +94,7 @@ struct List<'a> {
     shape: Shape<'a>,
 }
 
-impl List<'_> {
+impl<'a> List<'a> {
     /// Whether the element of the pattern could be this value, or one of them.
     fn could_be(&self, element: &Element, value: &Value) -> bool {
         match element {
@@ -266,12 +268,13 @@ impl List<'_> {
     /// By merge key: the largest matching of elements with values that fit, those first whose keys are literal, and
     /// if it can be, so that the `shared` holes are the same everywhere; list holes take what is left and fits. No
     /// keys: by the whole value.
-    fn by_key(&self, keys: &[String], shared: &[usize]) -> Vec<Partner> {
+    fn by_key(&self, keys: &'a [String], shared: &[usize]) -> Vec<Partner> {
+        self.binder.spend(self.elements.len() * PAIRING);
         let named = |row: &usize| literal_keys(&self.elements[*row], keys).unwrap_or(0);
         let one = |row: &usize| matches!(self.elements[*row], Element::One(_));
         let mut rows: Vec<usize> = (0..self.elements.len()).filter(one).collect();
         rows.sort_by_key(|row| std::cmp::Reverse(named(row)));
-        let index = Index::of(self.values, keys);
+        let index = Index::of(self.binder, self.values, keys, self.shape.element());
         let edges: Vec<Vec<usize>> = rows.iter().map(|row| self.fitting(*row, &index)).collect();
         let mut owner: Vec<Option<usize>> = vec![None; self.values.len()];
         let together = if shared.is_empty() { None } else { self.together(&rows, &edges, shared) };
@@ -280,36 +283,28 @@ impl List<'_> {
                 *owner = Some(position);
             }
         }
+        let mut matching =
+            Matching { binder: self.binder, edges: &edges, owner, seen: vec![0; self.values.len()], time: 0 };
         for (position, row) in rows.iter().enumerate().filter(|_| together.is_none()) {
-            let matched = match edges[position].as_slice() {
-                // Most have one partner alone, which is free.
-                [at] if owner[*at].is_none() => {
-                    owner[*at] = Some(position);
-                    true
-                }
-                [] => false,
-                _ => {
-                    self.binder.spend(self.values.len());
-                    self.augment(position, &edges, &mut owner, &mut vec![false; self.values.len()])
-                }
-            };
+            let matched = matching.find(position);
             if !matched && named(row) > 0 {
                 // The list differs. The element with these keys is still the one to speak of.
-                let mut same_keys = self.candidates(*row, &index).into_iter();
-                if let Some(at) = same_keys.find(|at| owner[*at].is_none() && self.key_fits(*row, *at, keys)) {
-                    owner[at] = Some(position);
+                let mut same_keys = index.of_key(&self.elements[*row]).into_iter();
+                let is_free = |at: &usize| matching.owner[*at].is_none();
+                if let Some(at) = same_keys.find(|at| is_free(at) && self.key_fits(*row, *at, keys)) {
+                    matching.owner[at] = Some(position);
                 }
             }
         }
         let mut free = vec![true; self.values.len()];
         let mut partners = vec![Partner::None; self.elements.len()];
-        for (at, owner) in owner.iter().enumerate() {
+        for (at, owner) in matching.owner.iter().enumerate() {
             if let Some(row) = owner.and_then(|index| rows.get(index)) {
                 free[at] = false;
                 partners[*row] = Partner::One(at);
             }
         }
-        self.nearest(&rows, keys, &mut free, &mut partners);
+        self.nearest(&rows, keys, &index, &mut free, &mut partners);
         for (row, element) in self.elements.iter().enumerate() {
             if let Element::Many(_) = element
                 && self.binder.spend(free.len() * 4)
@@ -336,8 +331,9 @@ impl List<'_> {
     }
 
     /// The values that fit an element, those first that fit as they are.
-    fn fitting(&self, row: usize, index: &Index<'_>) -> Vec<usize> {
-        let mut fitting = self.candidates(row, index);
+    fn fitting(&self, row: usize, index: &Index<'a>) -> Vec<usize> {
+        let Some(element) = self.elements.get(row) else { return Vec::new() };
+        let mut fitting = index.plausible(element);
         fitting.retain(|at| self.fits(row, *at));
         if let Some(Element::One(Pattern::Hole(Hole::Declared(index)))) = self.elements.get(row)
             && let Some(parameter) = self.binder.parameters.all.get(*index)
@@ -354,56 +350,30 @@ impl List<'_> {
     }
 
     /// What is nearest to elements that nothing fits, so that the differences speak of something.
-    fn nearest(&self, rows: &[usize], keys: &[String], free: &mut [bool], partners: &mut [Partner]) {
+    fn nearest(&self, rows: &[usize], keys: &[String], index: &Index<'a>, free: &mut [bool], partners: &mut [Partner]) {
+        let mut first_free = 0;
         for row in rows {
             let element = &self.elements[*row];
             if partners[*row] != Partner::None || self.may_be_none(element) || literal_keys(element, keys).is_some() {
                 continue;
             }
-            if !self.binder.spend(free.len() * work::LOOK) {
+            while free.get(first_free) == Some(&false) {
+                first_free += 1;
+            }
+            let wanted = |at: usize| {
+                let many = self.elements.iter().filter(|element| matches!(element, Element::Many(_)));
+                many.into_iter().any(|element| self.could_be(element, &self.values[at]))
+            };
+            let is_free = |at: &usize| free[*at] && self.binder.spend(2);
+            let by_key = index.of_key(element).into_iter().filter(is_free).find(|at| self.key_fits(*row, *at, keys));
+            if self.binder.is_exhausted() {
                 return;
             }
-            let wanted = |at: &usize| {
-                let many = self.elements.iter().filter(|element| matches!(element, Element::Many(_)));
-                many.into_iter().any(|element| self.could_be(element, &self.values[*at]))
-            };
-            let mut left = (0..free.len()).filter(|at| free[*at]);
-            let by_key = left.clone().find(|at| self.key_fits(*row, *at, keys));
-            if let Some(at) = by_key.or_else(|| left.find(|at| !wanted(at))) {
+            let mut left = (first_free..free.len()).filter(is_free);
+            if let Some(at) = by_key.or_else(|| left.find(|at| !wanted(*at))) {
                 free[at] = false;
                 partners[*row] = Partner::One(at);
             }
-        }
-    }
-
-    /// One step of bipartite matching: a partner for `index`, moving others if need be.
-    fn augment(&self, index: usize, edges: &[Vec<usize>], owner: &mut [Option<usize>], seen: &mut [bool]) -> bool {
-        let Some(candidates) = edges.get(index) else { return false };
-        if !self.binder.spend(candidates.len() * 4) {
-            return false;
-        }
-        if let Some(at) = candidates.iter().find(|at| owner[**at].is_none()) {
-            owner[*at] = Some(index);
-            return true;
-        }
-        for at in candidates {
-            if std::mem::replace(&mut seen[*at], true) {
-                continue;
-            }
-            if owner[*at].is_some_and(|other| self.augment(other, edges, owner, seen)) {
-                owner[*at] = Some(index);
-                return true;
-            }
-        }
-        false
-    }
-
-    /// The values that an element may be by its first key.
-    fn candidates(&self, row: usize, index: &Index<'_>) -> Vec<usize> {
-        if self.binder.spend(index.most(&self.elements[row])) {
-            index.candidates(&self.elements[row])
-        } else {
-            Vec::new()
         }
     }
 
@@ -450,66 +420,45 @@ impl List<'_> {
     }
 }
 
-/// The values of a list by their first merge key: a long list is not searched for every element that says its own.
-struct Index<'k> {
-    keys: &'k [String],
-    named: HashMap<String, Vec<usize>>,
-    unnamed: Vec<usize>,
-    count: usize,
+/// The largest matching of elements with values that fit them, one element after the other.
+struct Matching<'m> {
+    binder: &'m Binder<'m>,
+    /// For each element, the values that fit it.
+    edges: &'m [Vec<usize>],
+    /// For each value, the element that has it.
+    owner: Vec<Option<usize>>,
+    /// When each value was last asked for.
+    seen: Vec<usize>,
+    time: usize,
 }
 
-impl<'k> Index<'k> {
-    fn of(values: &[Value], keys: &'k [String]) -> Self {
-        let mut index = Self { keys, named: HashMap::new(), unnamed: Vec::new(), count: values.len() };
-        for (at, value) in values.iter().enumerate() {
-            match keys.first().map_or(Some(value), |key| value.get(key)).and_then(spelled) {
-                Some(name) => index.named.entry(name).or_default().push(at),
-                None => index.unnamed.push(at),
+impl Matching<'_> {
+    /// A value for an element, moving others if need be; false where there is none.
+    fn find(&mut self, element: usize) -> bool {
+        self.time += 1;
+        self.augment(element)
+    }
+
+    fn augment(&mut self, element: usize) -> bool {
+        let edges = self.edges;
+        let Some(candidates) = edges.get(element) else { return false };
+        if !self.binder.spend(work::LOOK + 2 * candidates.len()) {
+            return false;
+        }
+        if let Some(at) = candidates.iter().find(|at| self.owner[**at].is_none()) {
+            self.owner[*at] = Some(element);
+            return true;
+        }
+        for at in candidates {
+            if std::mem::replace(&mut self.seen[*at], self.time) == self.time {
+                continue;
+            }
+            if self.owner[*at].is_some_and(|other| self.augment(other)) {
+                self.owner[*at] = Some(element);
+                return true;
             }
         }
-        index
-    }
-
-    /// How many [`Index::candidates`] are there at most.
-    fn most(&self, element: &Element) -> usize {
-        match self.literal(element) {
-            Some(name) => self.unnamed.len() + self.named.get(&name).map_or(0, Vec::len) + 16,
-            None => self.count,
-        }
-    }
-
-    /// What an element says of its first key, if it is literal.
-    fn literal(&self, element: &Element) -> Option<String> {
-        let literal = match (element, self.keys.first()) {
-            (Element::One(Pattern::Literal(literal)), None) => Some(literal),
-            (Element::One(Pattern::Literal(literal)), Some(key)) => literal.get(key),
-            (Element::One(Pattern::Map(entries)), Some(key)) => {
-                entries.iter().find_map(|(name, pattern)| match pattern {
-                    Pattern::Literal(literal) if **name == **key => Some(literal),
-                    _ => None,
-                })
-            }
-            _ => None,
-        };
-        literal.and_then(spelled)
-    }
-
-    /// The positions of all values that the element of a pattern may be, in order.
-    fn candidates(&self, element: &Element) -> Vec<usize> {
-        let Some(name) = self.literal(element) else { return (0..self.count).collect() };
-        let mut found = self.unnamed.clone();
-        found.extend(self.named.get(&name).into_iter().flatten());
-        found.sort_unstable();
-        found
-    }
-}
-
-/// One text for all spellings of a merge key; none for what is no key.
-fn spelled(key: &Value) -> Option<String> {
-    match key {
-        Value::String(text) => Some(format!("\"{text}")),
-        Value::Number(number) => number.as_f64().map(|number| number.to_string()),
-        _ => None,
+        false
     }
 }
 

@@ -9,6 +9,7 @@ mod absent;
 mod applied;
 mod bind;
 mod fill;
+mod index;
 mod joint;
 mod lists;
 mod literals;

@@ -82,11 +82,6 @@ fn held_against(
         ))
         .into();
     }
-    if let Some(since) = since
-        && !context.spend(since.work(found.places()))
-    {
-        return Recognition::CouldNotTell(TOO_MUCH.into()).into();
-    }
     let settled = settle(&found, &template.parameters, context.given, context.form, since);
     // A hole that is used often makes much of little.
     if !context.spend(work::HOLDING / 2 * work::rendered(&template.pattern, &settled.bindings)) {
@@ -124,9 +119,6 @@ fn held_against(
     let compared = compare(&template.kind, &expected, seen, context.facts);
     differences.extend(compared.into_iter().filter(|difference| !covered(difference)));
     if let Some(since) = since {
-        if !context.spend(since.work(differences.len())) {
-            return Recognition::CouldNotTell(TOO_MUCH.into()).into();
-        }
         differences.retain(|difference| since.touches(&difference.path));
     }
     if differences.is_empty()

@@ -17,12 +17,12 @@ pub(super) const RESHAPING: u64 = 8;
 pub(super) const HOLDING: u64 = 12;
 /// Copying an object and completing the copy, for each of [`size`].
 pub(crate) const COPYING: u64 = 4;
+/// Keeping what the holes of a text stand for.
+const KEEPING: u64 = 48;
 /// A state of an automaton, entered with a byte.
 const STATE: u64 = 4;
 /// A state, made part of a table.
 const TABLED: u64 = 256;
-/// Comparing an object with a prepared template: for so many of [`size`] a step.
-pub(crate) const CONTRASTED: u64 = 2;
 
 /// A value, for what goes along it once: 16 for each, one for each byte of its texts.
 pub(crate) fn size(value: &Value) -> u64 {
@@ -87,7 +87,7 @@ pub(super) fn of_text(text: &TextPattern, length: usize, parameters: &Parameters
     // With several holes each byte may belong to any part. What one hole alone stands for is the rest, copied.
     let parts = if text.parts.len() < 3 { 1 } else { text.parts.len() as u64 };
     let cutting = if text.declared().len() < 2 && parts == 1 { 0 } else { 4 * parts };
-    LOOK as u64 * parts + once + (length as u64).saturating_mul(each.saturating_add(cutting))
+    LOOK as u64 * parts + KEEPING + once + (length as u64).saturating_mul(each.saturating_add(cutting))
 }
 
 /// Finding what is known of a value, and copying it.
@@ -162,4 +162,9 @@ pub(crate) fn weight(pattern: &Pattern) -> u64 {
         }
     }
     weigh(pattern, 0)
+}
+
+/// Preparing a template, once: rendering it with marks, completing it, and finding them again.
+pub(crate) fn planning(pattern: &Pattern) -> u64 {
+    10 * weight(pattern) + 400 * pattern.holes().len() as u64
 }

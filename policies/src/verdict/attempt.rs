@@ -206,11 +206,11 @@ impl<'a> Attempts<'a> {
         let mut bindings = match bindings {
             Some(bindings) => bindings,
             None => {
-                if !context.spend(form.size() / work::CONTRASTED) {
-                    return Err(too_much(candidate));
-                }
                 if let Some(differences) = recognise::contrast(template, object, context, Marked::Maybe) {
                     return differs(differences);
+                }
+                if context.is_exhausted() {
+                    return Err(too_much(candidate));
                 }
                 let prepare = || {
                     context.spend(work::COPYING * form.size());

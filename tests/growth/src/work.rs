@@ -195,6 +195,14 @@ fn change(request: &mut Request, stored: Value, deed: Deed) {
             request.phase = Phase::Validating;
             request.object = Some(stored);
         }
+        Deed::Rewrite => {
+            request.operation = Operation::Update;
+            let mut new = stored.clone();
+            rewrite(&mut new["metadata"]["labels"]);
+            rewrite(&mut new["spec"]);
+            request.object = Some(new);
+            request.old_object = Some(stored);
+        }
         Deed::Update | Deed::Renew => {
             request.operation = Operation::Update;
             let mut new = stored.clone();
@@ -211,6 +219,15 @@ fn change(request: &mut Request, stored: Value, deed: Deed) {
             request.object = None;
             request.old_object = Some(stored);
         }
+    }
+}
+
+fn rewrite(value: &mut Value) {
+    match value {
+        Value::String(text) if text == "x" => *text = "y".into(),
+        Value::Array(values) => values.iter_mut().for_each(rewrite),
+        Value::Object(fields) => fields.values_mut().for_each(rewrite),
+        _ => {}
     }
 }
 

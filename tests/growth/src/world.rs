@@ -89,6 +89,8 @@ pub enum Deed {
     Check,
     /// A label of the stored object is changed to what no template says.
     Update,
+    /// All that its labels, and what stands in `spec`, say as `x` is changed to `y`.
+    Rewrite,
     /// Its deadline is moved.
     Renew,
     /// It is deleted.

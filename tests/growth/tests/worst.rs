@@ -17,7 +17,7 @@ use growth::work;
 const MARGIN: u32 = 8;
 
 /// What makes reviews long.
-const REVIEWS: [&str; 13] = [
+const REVIEWS: [&str; 18] = [
     "search Pod env-names-with-holes=8000",                         // 6.3 s
     "search Pod env-rows-that-chain=4000",                          // 4.7 s
     "review Pod tangled=1000 value-length=60000 args-of-a-list=15", // 4.1 s
@@ -31,6 +31,11 @@ const REVIEWS: [&str; 13] = [
     "search Job sidecars=8000",                                     // 1.0 s
     "review Pod args-of-lists=750",                                 // 0.9 s
     "search ConfigMap optional-absent=1900 last-applied=2600 templates-by-end=100", // 0.5 s
+    "review Pod env-other-values=15000",                            // 22.7 s
+    "review Pod mounts-other-names=15000",                          // 19.8 s
+    "review Pod containers-other-images=8000",                      // 6.4 s
+    "review Pod env-rows-that-chain=2000",                          // 0.33 s
+    "search Pod env-rows-of-own-holes=1900",                        // 0.31 s
 ];
 
 /// What makes lints and compiles long.

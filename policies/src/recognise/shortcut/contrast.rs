@@ -4,6 +4,8 @@
 //! It gives up wherever the long way might see it otherwise (a hole that does not fit, elements that may pair in
 //! another way, an object that completing would change), so that both say the same; a property test holds them to it.
 
+use std::cell::OnceCell;
+
 use serde_json::{Map, Value};
 
 use super::additions::{additions, are_about};
@@ -12,7 +14,7 @@ use super::walk::{Walk, added, find, is_aside, is_in_place, is_passed_over, need
 use super::{Marked, Miss};
 use crate::difference::{Difference, Expected, Got, Path, Step};
 use crate::recognise::bind::Found;
-use crate::recognise::{Context, report};
+use crate::recognise::{Context, report, work};
 use crate::render::Renderer;
 use crate::tables::{self, Both, ListKind, Shape, side_by_side};
 use crate::template::{Pattern, Template};
@@ -77,7 +79,10 @@ pub(super) fn contrast<'v>(
     walk.at_once = true;
     let mut contrast =
         Contrast { walk, shape, trail: Vec::new(), found: Vec::new(), misfits: Vec::new(), settled: true };
-    contrast.root(entries, fields, plan, marked)?;
+    let walked = contrast.root(entries, fields, plan, marked);
+    let visited = contrast.walk.visited;
+    contrast.walk.settle_account().ok()?;
+    walked?;
     let Contrast { walk, found, misfits, settled, .. } = contrast;
     let bindings = walk.finish().ok()?;
     let extras = found.iter().filter(|unlike| matches!(unlike, Unlike::Extra(..))).count();
@@ -90,7 +95,9 @@ pub(super) fn contrast<'v>(
         misfits.is_empty() && elsewhere && memory.holds(object, extras, context)
     });
     // What was remembered was so in an object that was complete.
-    if !(settled && (extras == 0 || remembered)) && !tables::settled(shape, object) {
+    if !(settled && (extras == 0 || remembered))
+        && !(context.spend((visited * work::LOOK) as u64) && tables::settled(shape, object))
+    {
         return None;
     }
     let differences = without_additions(found, remembered, || {
@@ -151,6 +158,7 @@ impl<'v> Contrast<'v> {
         plan: &Plan,
         marked: Marked,
     ) -> Option<()> {
+        self.walk.visited += entries.len().max(fields.len());
         for (name, node, value) in both(entries, fields) {
             match (name, node, value) {
                 ("status", ..) if plan.status => {}
@@ -166,6 +174,7 @@ impl<'v> Contrast<'v> {
     }
 
     fn metadata(&mut self, entries: &'v Entries, shown: &'v Map<String, Value>, marked: Marked) -> Option<()> {
+        self.walk.visited += entries.len().max(shown.len());
         for (name, node, value) in both(entries, shown) {
             match (name, node, value) {
                 _ if is_passed_over(name, marked) => {}
@@ -176,6 +185,7 @@ impl<'v> Contrast<'v> {
                         _ => return None,
                     };
                     self.trail.push(Turn::Key(name));
+                    self.walk.visited += entries.len().max(shown.len());
                     for (key, node, value) in both(entries, shown) {
                         if !is_aside(name, key, marked) {
                             self.field(key, node, value)?;
@@ -233,6 +243,7 @@ impl<'v> Contrast<'v> {
                 Some(())
             }
             (Node::Map(entries), Value::Object(object)) => {
+                self.walk.visited += entries.len().max(object.len());
                 both(entries, object).try_for_each(|(name, node, value)| self.field(name, node, value))
             }
             (Node::List(list), Value::Array(values)) => self.list(list, values),
@@ -286,6 +297,9 @@ impl<'v> Contrast<'v> {
             }
         };
         let spare = values.get(list.elements.len()..)?;
+        self.walk.visited += values.len();
+        let in_place = OnceCell::new();
+        let is_in_place = |at: usize| in_place.get_or_init(|| list.in_place(values)).has(at);
         for (at, (node, value)) in list.elements.iter().zip(values).enumerate() {
             // A list by position names its elements, too, where both have one name.
             let own = key.unwrap_or("name");
@@ -294,7 +308,7 @@ impl<'v> Contrast<'v> {
             self.trail.push(Turn::Element(at, named));
             let count = self.found.len();
             self.node(node, value)?;
-            if self.found.len() > count && !list.pairs(at, values) {
+            if self.found.len() > count && !is_in_place(at) {
                 return None;
             }
             self.trail.pop();
@@ -306,11 +320,13 @@ impl<'v> Contrast<'v> {
             self.trail.pop();
         }
         // With others in the list its elements pair by their keys alone.
-        let pair = || key.is_none() || (0..list.elements.len().min(1)).all(|at| list.pairs(at, values));
+        let pair = || key.is_none() || (0..list.elements.len().min(1)).all(is_in_place);
         if spare.is_empty() || !list.variables && pair() { Some(()) } else { None }
     }
 
+    /// What is told is copied, by the way there.
     fn extra(&mut self, value: &'v Value) {
+        self.walk.visited += self.trail.len() + work::size(value) as usize / work::LOOK;
         self.found.push(Unlike::Extra(self.trail.clone(), value));
     }
 

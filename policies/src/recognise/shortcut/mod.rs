@@ -22,20 +22,35 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
-use super::Context;
+use super::{Context, work};
+use crate::budget::Budget;
 use crate::difference::Difference;
 use crate::parameter::Bindings;
 use crate::template::Template;
+
+/// Of a budget one such part is not used for preparing templates.
+const RESERVED: u64 = 2;
 
 /// A template's prepared form, made at first use. A copy of a template has one of its own, since its pattern may be
 /// changed.
 #[derive(Debug, Default)]
 pub struct Shortcut {
     plan: OnceLock<Option<Arc<plan::Plan>>>,
+    /// Steps of making it.
+    planning: OnceLock<u64>,
 }
 
 impl Shortcut {
-    fn plan(&self, template: &Template) -> Option<&Arc<plan::Plan>> {
+    /// None where the template has none, or making it would leave too little of the budget for holding the object against
+    /// it the long way, which needs none. The next review makes it.
+    fn plan(&self, template: &Template, budget: Option<&Budget>) -> Option<&Arc<plan::Plan>> {
+        let affords = |budget: &Budget| {
+            let work = *self.planning.get_or_init(|| work::planning(&template.pattern));
+            budget.affords(work + budget.given() / RESERVED) && budget.spend(work).is_ok()
+        };
+        if self.plan.get().is_none() && !budget.is_none_or(affords) {
+            return None;
+        }
         self.plan.get_or_init(|| plan::Plan::of(template).map(Arc::new)).as_ref()
     }
 }
@@ -69,18 +84,18 @@ pub enum Miss {
 /// # Errors
 /// [`Miss`] where this does not find them.
 pub fn shortcut(template: &Template, object: &Value, context: &Context<'_>, marked: Marked) -> Result<Bindings, Miss> {
-    walk::walk(template.shortcut.plan(template).ok_or(Miss::Unsure)?, template, object, context, marked)
+    walk::walk(template.shortcut.plan(template, context.budget).ok_or(Miss::Unsure)?, template, object, context, marked)
 }
 
 /// Whether no hole of `template` that may be absent stands where the API server fills something in, or where something else
 /// depends on it: then an absent one is seen at its place. False where that is not known.
-pub(super) fn stand_apart(template: &Template) -> bool {
-    template.shortcut.plan(template).is_some_and(|plan| !plan.defaulted)
+pub(super) fn stand_apart(template: &Template, budget: Option<&Budget>) -> bool {
+    template.shortcut.plan(template, budget).is_some_and(|plan| !plan.defaulted)
 }
 
 /// The differences between `object` and what `template` renders, as the long way words them. None says nothing: the
 /// long way tells.
 pub fn contrast(template: &Template, object: &Value, context: &Context<'_>, marked: Marked) -> Option<Vec<Difference>> {
-    let plan = template.shortcut.plan(template)?;
+    let plan = template.shortcut.plan(template, context.budget)?;
     contrast::contrast(plan, template, object, context, marked)
 }

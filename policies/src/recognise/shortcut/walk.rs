@@ -123,7 +123,7 @@ pub(super) struct Walk<'a> {
     later: Vec<Later<'a>>,
     budget: Option<&'a Budget>,
     /// Fields that were looked at.
-    visited: usize,
+    pub(super) visited: usize,
     /// Whether this is in a list, where what does not fit may fit elsewhere.
     in_lists: bool,
     /// Whether what is told of long texts is wanted at their place, so that none is left until later.
@@ -186,7 +186,7 @@ impl<'a> Walk<'a> {
     ///
     /// # Errors
     /// Where there were not so many left.
-    fn settle_account(&mut self) -> Result<(), Miss> {
+    pub(super) fn settle_account(&mut self) -> Result<(), Miss> {
         let steps = std::mem::take(&mut self.visited) * work::LOOK;
         self.spend(steps as u64)
     }
@@ -264,7 +264,7 @@ impl<'a> Walk<'a> {
             let outcome = self.node(node, value);
             self.in_lists = around;
             match outcome {
-                Err(Miss::Sure) if !list.pairs(at, values) => return Err(Miss::Unsure),
+                Err(Miss::Sure) if !list.in_place(values).has(at) => return Err(Miss::Unsure),
                 outcome => outcome?,
             }
         }
@@ -421,23 +421,53 @@ impl Literal {
 }
 
 impl List {
-    /// Whether the element at a position is compared with the value there, and no other.
-    pub(super) fn pairs(&self, at: usize, values: &[Value]) -> bool {
+    /// Which elements are compared with the value at their own position, and with no other.
+    pub(super) fn in_place<'l>(&'l self, values: &'l [Value]) -> InPlace<'l> {
         if self.many.is_some() {
-            return false;
+            return InPlace::None;
         }
         match self.shape.list() {
-            ListKind::Positional => true,
+            ListKind::Positional => InPlace::All,
             ListKind::Keyed([key]) => {
                 let names: Option<Vec<_>> = self.elements.iter().map(|node| says(node, key)).collect();
-                let Some(mut names) = names else { return false };
-                let same = values.get(at).and_then(|value| value.get(key)?.as_str()) == names.get(at).copied();
-                names.sort_unstable();
-                same && names.windows(2).all(|pair| pair[0] != pair[1]) && differ(values, key)
+                match names.filter(|names| all_differ(names.clone())) {
+                    Some(names) if differ(values, key) => InPlace::Named { key, names, values },
+                    _ => InPlace::None,
+                }
             }
-            ListKind::Keyed(_) | ListKind::Set => false,
+            ListKind::Keyed(_) | ListKind::Set => InPlace::None,
         }
     }
+}
+
+/// Those elements of a list that are compared with the value at their own position, and with no other.
+pub(super) enum InPlace<'l> {
+    None,
+    All,
+    /// Those whose name is that of the value.
+    Named {
+        key: &'l str,
+        names: Vec<&'l str>,
+        values: &'l [Value],
+    },
+}
+
+impl InPlace<'_> {
+    /// Whether the element at this position is one of them.
+    pub(super) fn has(&self, at: usize) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::Named { key, names, values } => {
+                values.get(at).and_then(|value| value.get(key)?.as_str()) == names.get(at).copied()
+            }
+        }
+    }
+}
+
+fn all_differ(mut names: Vec<&str>) -> bool {
+    names.sort_unstable();
+    names.windows(2).all(|pair| pair[0] != pair[1])
 }
 
 /// The literal text of a field.
@@ -454,10 +484,7 @@ pub(super) fn says<'n>(node: &'n Node, name: &str) -> Option<&'n str> {
 /// Whether all elements have another text under a key.
 fn differ(values: &[Value], key: &str) -> bool {
     let names: Option<Vec<_>> = values.iter().map(|value| value.get(key)?.as_str()).collect();
-    names.is_some_and(|mut names| {
-        names.sort_unstable();
-        names.windows(2).all(|pair| pair[0] != pair[1])
-    })
+    names.is_some_and(all_differ)
 }
 
 /// How many fields and elements injectors added, each of which the object has exactly so; none where it has not.

@@ -78,6 +78,8 @@ fn only(words: &[String]) {
 struct Found {
     genome: Genome,
     took: Duration,
+    /// Of a review that comes again, when the templates are prepared.
+    again: Option<Duration>,
     share: f64,
     answer: String,
 }
@@ -85,7 +87,14 @@ struct Found {
 impl std::fmt::Display for Found {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let answer: String = self.answer.chars().take(100).collect();
-        write!(f, "{:.2} of its budget, {:.3} s: {} ({answer})", self.share, self.took.as_secs_f64(), self.genome)
+        let again = self.again.map_or_else(String::new, |again| format!(", {:.3} s again", again.as_secs_f64()));
+        write!(
+            f,
+            "{:.2} of its budget, {:.3} s{again}: {} ({answer})",
+            self.share,
+            self.took.as_secs_f64(),
+            self.genome
+        )
     }
 }
 
@@ -151,21 +160,21 @@ impl Search {
             return None;
         }
         self.tried += 1;
-        let (took, budget, answer) = match genome.side {
+        let (took, again, budget, answer) = match genome.side {
             Side::Author => {
                 let map = work::config_maps(&world).swap_remove(0);
                 let (took, answer) = timed(|| work::lint_and_compile(&map));
-                (took, BUDGETS.0, answer)
+                (took, None, BUDGETS.0, answer)
             }
             Side::Caller(way) => {
                 let review = work::review(&world, way);
                 let (first, _) = timed(|| review.judge());
                 let (again, answer) = timed(|| review.judge());
-                (first.max(again), BUDGETS.1, answer)
+                (first.max(again), Some(again), BUDGETS.1, answer)
             }
         };
         let share = took.as_secs_f64() / budget.as_secs_f64();
-        Some(Found { genome, took, share, answer: answer.0 })
+        Some(Found { genome, took, again, share, answer: answer.0 })
     }
 }
 

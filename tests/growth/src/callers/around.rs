@@ -1,7 +1,7 @@
 //! What stands around the object: other templates, other ConfigMaps, the caller, the cluster, and what is done.
 
 use crate::dimension::Dimension;
-use crate::world::{Apart, Deed, World};
+use crate::world::{Apart, Deed, Kind, World};
 use serde_json::json;
 
 /// All of these.
@@ -49,6 +49,45 @@ pub const ALL: &[Dimension] = &[
         }
     })
     .anywhere()
+    .callers(),
+    Dimension::of("rewritten-holes", [118, 40], 1_900, |world, size| {
+        world.deed = Deed::Rewrite;
+        world.declare_all("held", size, "{type: string, pattern: \"[a-z]*\"}");
+        for at in 0..size {
+            world.set("/metadata/labels", &format!("h{at}"), json!(format!("${{held{at}}}")), json!("x"));
+        }
+    })
+    .anywhere()
+    .callers(),
+    Dimension::of("rewritten-labels", [118, 100], 20_000, |world, size| {
+        world.deed = Deed::Rewrite;
+        for at in 0..size {
+            world.set("/metadata/labels", &format!("l{at}"), json!("x"), json!("x"));
+        }
+    })
+    .anywhere()
+    .callers(),
+    // Many holes, each so deep that its path is long.
+    Dimension::of("rewritten-deep", [118, 40], 1_900, |world, size| {
+        world.deed = Deed::Rewrite;
+        world.declare_all("deep", size, "{type: string, pattern: \"[a-z]*\"}");
+        let place = format!("/spec{}", "/a-long-name-of-a-field".repeat(50));
+        for at in 0..size {
+            world.set(&place, &format!("h{at}"), json!(format!("${{deep{at}}}")), json!("x"));
+        }
+    })
+    .on(&[Kind::Custom])
+    .callers(),
+    Dimension::of("rewritten-variables", [118, 40], 1_900, |world, size| {
+        world.deed = Deed::Rewrite;
+        world.declare_all("held", size, "{type: string, pattern: \"[a-z]*\"}");
+        let place = world.container("/env");
+        for at in 0..size {
+            let row = |value: String| json!({"name": format!("R{at}"), "value": value});
+            world.push(&place, row(format!("${{held{at}}}")), row("x".into()));
+        }
+    })
+    .on(&[Kind::StatefulSet])
     .callers(),
 ];
 

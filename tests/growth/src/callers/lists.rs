@@ -8,6 +8,32 @@ use serde_json::{Value, json};
 pub const ALL: &[Dimension] = &[
     Dimension::of("containers", [8, 12], 8_000, |world, size| containers(world, size, |at| at)),
     Dimension::of("containers-reversed", [8, 11], 8_000, |world, size| containers(world, size, |at| size - 1 - at)),
+    Dimension::of("containers-other-images", [8, 12], 8_000, |world, size| {
+        let place = world.pod("/containers");
+        for at in 0..size {
+            let container =
+                |image: &str| json!({"name": format!("o{at}"), "image": format!("registry.example/{image}")});
+            world.push(&place, container("work:1"), container("work:2"));
+        }
+    })
+    .callers(),
+    Dimension::of("containers-named-by-holes", [8, 12], 1_900, |world, size| {
+        world.declare("app", "{type: string, pattern: \"[a-z0-9]+\"}");
+        let place = world.pod("/containers");
+        for at in 0..size {
+            let container = |name: String| json!({"name": name, "image": "registry.example/work:1"});
+            world.push(&place, container(format!("${{app}}-{at}")), container(format!("a-{}", size - 1 - at)));
+        }
+    })
+    .callers(),
+    Dimension::of("mounts-other-names", [8, 20], 15_000, |world, size| {
+        let place = world.container("/volumeMounts");
+        for at in 0..size {
+            let mount = |name: &str| json!({"name": name, "mountPath": format!("/o{at}")});
+            world.push(&place, mount("v"), mount("w"));
+        }
+    })
+    .callers(),
     Dimension::of("init-containers", [8, 12], 8_000, |world, size| {
         let place = world.pod("/initContainers");
         for at in 0..size {

@@ -80,6 +80,52 @@ pub const ALL: &[Dimension] = &[
         }
     })
     .callers(),
+    // What tells these elements apart stands deep in them.
+    Dimension::of("env-rows-of-references", [30, 8], 1_900, |world, size| {
+        world.declare_all("reference", size, "{type: string, pattern: \"[a-z0-9]*\"}");
+        let place = world.container("/env");
+        for at in 0..size {
+            let row = |name: String, from: String| json!({"name": name, "valueFrom": {"secretKeyRef": {"name": from, "key": "k"}}});
+            world.push(&place, row(format!("${{reference{at}}}"), format!("s{at}")), row(format!("v{at}"), "other".into()));
+        }
+    })
+    .callers(),
+    // Names with holes, in another order, each value a hole of its own.
+    Dimension::of("env-rows-moved", [8, 8], 1_900, |world, size| {
+        world.declare("app", "{type: string, pattern: \"[a-z0-9]+\"}");
+        world.declare_all("own", size, "{type: string}");
+        let place = world.container("/env");
+        for at in 0..size {
+            let row = json!({"name": format!("${{app}}_{at}"), "value": format!("${{own{at}}}")});
+            world.push(&place, row, variable("a_", size - 1 - at, "v"));
+        }
+    })
+    .callers(),
+    Dimension::of("env-rows-optional", [8, 8], 1_900, |world, size| {
+        world.declare("app", "{type: string, pattern: \"[a-z0-9]+\"}");
+        world.declare_all("own", size, "{type: string, optional: true}");
+        let place = world.container("/env");
+        for at in 0..size {
+            let row = json!({"name": format!("${{app}}_{at}"), "value": format!("${{own{at}}}")});
+            world.push(&place, row, (at % 2 == 0).then(|| variable("a_", at, "v")));
+        }
+    })
+    .callers(),
+    // Every element is the same but for its value.
+    Dimension::of("env-other-values", [8, 20], 20_000, |world, size| {
+        let place = world.container("/env");
+        for at in 0..size {
+            world.push(&place, variable("O", at, "v"), variable("O", at, "w"));
+        }
+    })
+    .callers(),
+    Dimension::of("env-other-names", [8, 20], 20_000, |world, size| {
+        let place = world.container("/env");
+        for at in 0..size {
+            world.push(&place, variable("O", at, "v"), variable("P", at, "v"));
+        }
+    })
+    .callers(),
     Dimension::of("whole-elements", [8, 30], 1_000, |world, size| {
         let place = world.pod("/volumes");
         let schema = |at| {
