@@ -27,7 +27,7 @@ help: ## this list
 quick: controlplane ## while you change things: format, lints, unit tests, laws with few cases, the story
 	@PROPTEST_CASES=32 PROPTEST_RNG_SEED=$(SEED) RUST_TEST_THREADS=$(THREADS) tests/quick
 
-test: check alone deny instructions controlplane ## everything: formatting, lints, licences, all tests, those against a real API server too
+test: check alone deny instructions growth controlplane ## everything: formatting, lints, licences, all tests, those against a real API server too
 	@echo '== cargo test'
 	@rm -rf $(FIGURES) && mkdir -p $(FIGURES)
 	@PROOF_FIGURES=$(FIGURES) PROPTEST_RNG_SEED=$(SEED) RUST_TEST_THREADS=$(THREADS) FUZZ_SECONDS=$(FUZZ) tests/all target/logs && outcome=0 || outcome=$$?; \
@@ -89,7 +89,6 @@ instructions: ## how many instructions a verdict takes, held against what is com
 	@echo '== instructions of a verdict'
 	@tests/instructions/count
 
-# Not a part of make test yet: rows of a list that are named by holes are ended by the budget alone, and later than it says.
 growth: ## how the work of a lint and of a verdict grows with their input: a failure above n log n (needs valgrind)
 	@echo '== growth of work'
 	@tests/growth/run
