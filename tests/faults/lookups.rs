@@ -38,11 +38,12 @@ const BLINDING: [Fault; 11] = [
     Fault::Hang,
     Fault::Cut,
     Fault::Garbled,
-    Fault::Late(Duration::from_millis(1500)),
+    Fault::Late(Duration::from_millis(3500)),
 ];
 
-/// Faults under which enough is known.
-const BEARABLE: [Fault; 2] = [Fault::Late(Duration::from_millis(200)), Fault::Stale];
+/// Faults under which enough is known: what is answered late is asked for once more.
+const BEARABLE: [Fault; 3] =
+    [Fault::Late(Duration::from_millis(200)), Fault::Late(Duration::from_millis(1500)), Fault::Stale];
 
 /// How long a fault may take to be met: a second, and what a busy machine adds.
 const PATIENCE: Duration = Duration::from_secs(30);
