@@ -213,6 +213,13 @@ pub fn bind<A: Asking, L: Linting>(
     };
     let app = {
         let status = status.clone();
+        // Whoever reaches that port may ask them without a turn, so there only where there is no other.
+        let is_alone = config.plain.is_none();
+        let status_routes = move |app: &mut web::ServiceConfig| {
+            if is_alone {
+                status_routes(app);
+            }
+        };
         move || {
             App::new()
                 .app_data(service.clone())

@@ -14,6 +14,7 @@ use support::{
     Asks, Client, Gathers, Setup, Table, UID, config_map, escaped, labels, panics, reason, refuses, response, review,
     start, wire,
 };
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use webhooks::GatherError;
 
 fn small() -> Value {
@@ -194,6 +195,21 @@ async fn the_plain_port_answers_no_reviews() {
     let server = start(Setup::default());
     assert_eq!(server.get("/mutate").await.0, 404);
     assert_eq!(server.get("/healthz").await, (200, "ok\n".into()));
+    server.stop().await;
+}
+
+/// They take no turn there, and cost a stranger nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn threat_59_the_port_of_reviews_shows_no_metrics_where_another_does() {
+    let server = start(Setup::default());
+    for path in ["/metrics", "/healthz", "/readyz"] {
+        let mut stream = server.tls_from(1, "http/1.1", None).await;
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 404"), "{path}: {answer}");
+    }
     server.stop().await;
 }
 

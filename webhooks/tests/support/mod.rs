@@ -242,7 +242,7 @@ pub fn start(setup: Setup) -> Harness {
     }
     let stop = CancellationToken::new();
     let bound = server::bind(config, parts, stop.clone()).unwrap();
-    let (address, plain) = (bound.address, bound.plain_address.unwrap());
+    let (address, plain) = (bound.address, bound.plain_address.unwrap_or(bound.address));
     let running = tokio::spawn(bound.run());
     Harness { address, plain, readiness, metrics, stop, running, certificate }
 }
