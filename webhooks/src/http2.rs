@@ -22,12 +22,13 @@ use bytes::Bytes;
 use futures::Stream;
 use h2::server::{Connection, SendResponse};
 use h2::{Ping, PingPong, Reason, RecvStream};
+use tokio::sync::oneshot;
 use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::server::TlsStream;
 
 use crate::sender::Sender;
-use crate::shares::Shares;
+use crate::shares::{GivesWay, Holding, Shares};
 
 /// Window of one stream, bytes: what a body that waits for room may hold.
 const STREAM_WINDOW: u32 = 256 << 10;
@@ -48,7 +49,8 @@ pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(120);
 /// How long a client may take until HTTP/2 is spoken.
 const PREFACE: Duration = Duration::from_secs(5);
 
-/// Requests of all connections that are not answered yet, each sender a share of them. Cloning shares them.
+/// Requests of all connections that are not answered yet, each sender a share of them: the newest of whoever has most gives
+/// way to one of a sender that has fewer. Cloning shares them.
 #[derive(Clone, Debug)]
 pub(crate) struct Requests(Arc<Mutex<Shares>>);
 
@@ -56,7 +58,7 @@ pub(crate) struct Requests(Arc<Mutex<Shares>>);
 #[derive(Debug)]
 struct Place {
     requests: Requests,
-    sender: Sender,
+    held: Holding,
 }
 
 impl Requests {
@@ -65,7 +67,8 @@ impl Requests {
     }
 
     fn take(&self, sender: Sender) -> Option<Place> {
-        self.lock().take(sender, 1).then(|| Place { requests: self.clone(), sender })
+        let held = self.lock().take(sender, 1)?;
+        Some(Place { requests: self.clone(), held })
     }
 
     /// What is held here is whole at each moment, also where a thread panicked.
@@ -74,9 +77,15 @@ impl Requests {
     }
 }
 
+impl Place {
+    fn gives_way(&self) -> GivesWay {
+        self.held.gives_way()
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
-        self.requests.lock().give(self.sender, 1);
+        self.requests.lock().give(&mut self.held, 1);
     }
 }
 
@@ -139,6 +148,7 @@ async fn silent(pings: Option<PingPong>) {
     }
 }
 
+/// Answers one request, unless it has to give way before its answer has left.
 async fn answer<S: Answers>(
     app: Rc<S>,
     sender: Sender,
@@ -146,16 +156,36 @@ async fn answer<S: Answers>(
     mut respond: SendResponse<Bytes>,
     place: Place,
 ) {
+    let gives_way = place.gives_way();
+    let mut begun = false;
+    let reset = tokio::select! {
+        biased;
+        sent = answered(app, sender, request, &mut respond, place, &mut begun) => (!sent).then_some(Reason::CANCEL),
+        // Who sent it may send it again, if it saw nothing of the answer.
+        () = gives_way.told() => Some(if begun { Reason::CANCEL } else { Reason::REFUSED_STREAM }),
+    };
+    // Without an answer the client sees a stream that was reset, as with one that it does not read.
+    if let Some(reason) = reset {
+        respond.send_reset(reason);
+    }
+}
+
+/// Whether the answer has left.
+async fn answered<S: Answers>(
+    app: Rc<S>,
+    sender: Sender,
+    request: http::Request<RecvStream>,
+    respond: &mut SendResponse<Bytes>,
+    place: Place,
+    begun: &mut bool,
+) -> bool {
     let head_only = request.method() == Method::HEAD;
     let response = match app.call(taken(request, sender)).await {
         Ok(response) => response.into(),
         Err(error) => error.error_response(),
     };
-    // Without an answer the client sees a stream that was reset, as with one that it does not read.
-    let sent = timeout(UNREAD, send(response, head_only, &mut respond, place)).await;
-    if sent.is_err() {
-        respond.send_reset(Reason::CANCEL);
-    }
+    *begun = true;
+    timeout(UNREAD, send(response, head_only, respond, place)).await.is_ok()
 }
 
 /// As actix has it.
@@ -194,13 +224,17 @@ async fn send(
     if ends {
         return Ok(());
     }
-    let mut rest = Bytes::from_owner(Unsent { body, _place: place });
+    let (leaves, left) = oneshot::channel();
+    let mut rest = Bytes::from_owner(Unsent { body, _place: place, _leaves: leaves });
     while !rest.is_empty() {
         stream.reserve_capacity(rest.len().min(CHUNK));
         let Some(room) = std::future::poll_fn(|cx| stream.poll_capacity(cx)).await else { return Ok(()) };
         let chunk = rest.split_to(room?.min(rest.len()));
         stream.send_data(chunk, rest.is_empty())?;
     }
+    drop(rest);
+    // What was given to the connection stays there as long as the client reads nothing.
+    let _ = left.await;
     Ok(())
 }
 
@@ -208,6 +242,8 @@ async fn send(
 struct Unsent {
     body: Bytes,
     _place: Place,
+    /// Dropped with it.
+    _leaves: oneshot::Sender<()>,
 }
 
 impl AsRef<[u8]> for Unsent {
