@@ -27,6 +27,7 @@ use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::server::TlsStream;
 
+use crate::frames::{Allowance, Measured};
 use crate::sender::Sender;
 use crate::shares::{GivesWay, Holding, Shares};
 
@@ -113,6 +114,8 @@ where
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(STREAMS)
         .max_header_list_size(HEADERS);
+    let allowance = Allowance::new();
+    let io = Measured::new(io, Rc::clone(&allowance));
     let Ok(shaken) = timeout(PREFACE, builder.handshake(io)).await else { return Ok(()) };
     let mut connection: Connection<_, Bytes> = shaken?;
     let mut silent = pin!(silent(connection.ping_pong()));
@@ -130,7 +133,14 @@ where
         let Some(accepted) = accepted else { return Ok(()) };
         let (request, mut respond) = accepted?;
         match requests.take(sender) {
-            Some(place) => drop(spawn_local(answer(Rc::clone(&app), sender, request, respond, place))),
+            Some(place) => {
+                let (app, allowance) = (Rc::clone(&app), Rc::clone(&allowance));
+                drop(spawn_local(async move {
+                    if let Some(bytes) = answer(app, sender, request, respond, place).await {
+                        allowance.answered(bytes);
+                    }
+                }));
+            }
             // Who sent it may send it again.
             None => respond.send_reset(Reason::REFUSED_STREAM),
         }
@@ -148,29 +158,27 @@ async fn silent(pings: Option<PingPong>) {
     }
 }
 
-/// Answers one request, unless it has to give way before its answer has left.
+/// Answers one request, unless it has to give way before its answer has left: so many bytes.
 async fn answer<S: Answers>(
     app: Rc<S>,
     sender: Sender,
     request: http::Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
     place: Place,
-) {
+) -> Option<usize> {
     let gives_way = place.gives_way();
     let mut begun = false;
-    let reset = tokio::select! {
+    let answered = tokio::select! {
         biased;
-        sent = answered(app, sender, request, &mut respond, place, &mut begun) => (!sent).then_some(Reason::CANCEL),
+        answered = answered(app, sender, request, &mut respond, place, &mut begun) => answered.ok_or(Reason::CANCEL),
         // Who sent it may send it again, if it saw nothing of the answer.
-        () = gives_way.told() => Some(if begun { Reason::CANCEL } else { Reason::REFUSED_STREAM }),
+        () = gives_way.told() => Err(if begun { Reason::CANCEL } else { Reason::REFUSED_STREAM }),
     };
     // Without an answer the client sees a stream that was reset, as with one that it does not read.
-    if let Some(reason) = reset {
-        respond.send_reset(reason);
-    }
+    answered.map_err(|reason| respond.send_reset(reason)).ok()
 }
 
-/// Whether the answer has left.
+/// How many bytes the answer had; none if it has not left in time.
 async fn answered<S: Answers>(
     app: Rc<S>,
     sender: Sender,
@@ -178,14 +186,14 @@ async fn answered<S: Answers>(
     respond: &mut SendResponse<Bytes>,
     place: Place,
     begun: &mut bool,
-) -> bool {
+) -> Option<usize> {
     let head_only = request.method() == Method::HEAD;
     let response = match app.call(taken(request, sender)).await {
         Ok(response) => response.into(),
         Err(error) => error.error_response(),
     };
     *begun = true;
-    timeout(UNREAD, send(response, head_only, respond, place)).await.is_ok()
+    timeout(UNREAD, send(response, head_only, respond, place)).await.ok().map(Result::unwrap_or_default)
 }
 
 /// As actix has it.
@@ -202,13 +210,13 @@ fn taken(request: http::Request<RecvStream>, sender: Sender) -> Request {
     request
 }
 
-/// Sends an answer. Its request counts until all of it has left.
+/// Sends an answer: so many bytes. Its request counts until all of it has left.
 async fn send(
     response: HttpResponse,
     head_only: bool,
     respond: &mut SendResponse<Bytes>,
     place: Place,
-) -> Result<(), h2::Error> {
+) -> Result<usize, h2::Error> {
     let (response, body) = response.into_parts();
     let mut head = http::Response::new(());
     *head.status_mut() = response.status();
@@ -219,23 +227,23 @@ async fn send(
     // All bodies here are whole.
     let body = body.try_into_bytes().unwrap_or_default();
     head.headers_mut().insert(http::header::CONTENT_LENGTH, body.len().into());
-    let ends = head_only || body.is_empty();
+    let (ends, size) = (head_only || body.is_empty(), body.len());
     let mut stream = respond.send_response(head, ends)?;
     if ends {
-        return Ok(());
+        return Ok(0);
     }
     let (leaves, left) = oneshot::channel();
     let mut rest = Bytes::from_owner(Unsent { body, _place: place, _leaves: leaves });
     while !rest.is_empty() {
         stream.reserve_capacity(rest.len().min(CHUNK));
-        let Some(room) = std::future::poll_fn(|cx| stream.poll_capacity(cx)).await else { return Ok(()) };
+        let Some(room) = std::future::poll_fn(|cx| stream.poll_capacity(cx)).await else { return Ok(0) };
         let chunk = rest.split_to(room?.min(rest.len()));
         stream.send_data(chunk, rest.is_empty())?;
     }
     drop(rest);
     // What was given to the connection stays there as long as the client reads nothing.
     let _ = left.await;
-    Ok(())
+    Ok(size)
 }
 
 /// A body of which a part has not left.
