@@ -6,11 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::oneshot;
+
+use crate::sender::network;
 
 /// All that are open, or all whose handshake is under way. Cloning shares them.
 #[derive(Clone, Debug)]
@@ -109,17 +111,6 @@ impl Crowd {
         let address = *addresses.largest_key()?;
         let number = *addresses.largest()?.first_key_value()?.0;
         self.remove(address, number)
-    }
-}
-
-/// What one machine may have all addresses of.
-fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
     }
 }
 

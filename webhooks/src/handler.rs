@@ -116,17 +116,20 @@ impl Service {
     }
 
     async fn judge(&self, phase: Phase, mut sent: Sent) -> Result<Done, Failed> {
-        let read = self.court.parse(phase, &sent).await;
+        let read = unless_crowded_out(&sent, self.court.parse(phase, &sent)).await;
         let Review { request, footprint } = legible(read, &std::mem::take(&mut sent.body))?;
         describe(&request);
         let (uid, operation) = (request.uid.clone(), request.operation);
-        let judged =
-            if sent.room.resize(footprint) { self.court.judge(request, &sent).await } else { Err(busy(footprint)) };
+        let judged = if sent.room.resize(footprint) {
+            unless_crowded_out(&sent, self.court.judge(request, &sent)).await
+        } else {
+            Err(busy(footprint))
+        };
         done(uid, operation, judged)
     }
 
     async fn lint(&self, sent: Sent) -> Result<Done, Failed> {
-        let read = self.court.read(&sent).await;
+        let read = unless_crowded_out(&sent, self.court.read(&sent)).await;
         let linted = legible(read, &sent.body)?;
         describe(&linted.request);
         let (uid, operation) = (linted.request.uid.clone(), linted.request.operation);
@@ -182,6 +185,11 @@ impl Service {
             self.metrics.refused(why);
         }
     }
+}
+
+/// Does this work, as long as nobody who holds less needs the room of this body.
+async fn unless_crowded_out<T>(sent: &Sent, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    sent.room.keep(work).await.unwrap_or_else(|| Err(busy(sent.size)))
 }
 
 /// What was read, or why it could not be.

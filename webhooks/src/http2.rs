@@ -22,12 +22,14 @@ use bytes::Bytes;
 use futures::Stream;
 use h2::server::{Connection, SendResponse};
 use h2::{Ping, PingPong, Reason, RecvStream};
+use tokio::sync::oneshot;
 use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::server::TlsStream;
 
+use crate::frames::{Allowance, Measured};
 use crate::sender::Sender;
-use crate::shares::Shares;
+use crate::shares::{GivesWay, Holding, Shares};
 
 /// Window of one stream, bytes: what a body that waits for room may hold.
 const STREAM_WINDOW: u32 = 256 << 10;
@@ -48,7 +50,8 @@ pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(120);
 /// How long a client may take until HTTP/2 is spoken.
 const PREFACE: Duration = Duration::from_secs(5);
 
-/// Requests of all connections that are not answered yet, each sender a share of them. Cloning shares them.
+/// Requests of all connections that are not answered yet, each sender a share of them: the newest of whoever has most gives
+/// way to one of a sender that has fewer. Cloning shares them.
 #[derive(Clone, Debug)]
 pub(crate) struct Requests(Arc<Mutex<Shares>>);
 
@@ -56,7 +59,7 @@ pub(crate) struct Requests(Arc<Mutex<Shares>>);
 #[derive(Debug)]
 struct Place {
     requests: Requests,
-    sender: Sender,
+    held: Holding,
 }
 
 impl Requests {
@@ -65,7 +68,8 @@ impl Requests {
     }
 
     fn take(&self, sender: Sender) -> Option<Place> {
-        self.lock().take(sender, 1).then(|| Place { requests: self.clone(), sender })
+        let held = self.lock().take(sender, 1)?;
+        Some(Place { requests: self.clone(), held })
     }
 
     /// What is held here is whole at each moment, also where a thread panicked.
@@ -74,9 +78,15 @@ impl Requests {
     }
 }
 
+impl Place {
+    fn gives_way(&self) -> GivesWay {
+        self.held.gives_way()
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
-        self.requests.lock().give(self.sender, 1);
+        self.requests.lock().give(&mut self.held, 1);
     }
 }
 
@@ -104,6 +114,8 @@ where
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(STREAMS)
         .max_header_list_size(HEADERS);
+    let allowance = Allowance::new();
+    let io = Measured::new(io, Rc::clone(&allowance));
     let Ok(shaken) = timeout(PREFACE, builder.handshake(io)).await else { return Ok(()) };
     let mut connection: Connection<_, Bytes> = shaken?;
     let mut silent = pin!(silent(connection.ping_pong()));
@@ -121,7 +133,14 @@ where
         let Some(accepted) = accepted else { return Ok(()) };
         let (request, mut respond) = accepted?;
         match requests.take(sender) {
-            Some(place) => drop(spawn_local(answer(Rc::clone(&app), sender, request, respond, place))),
+            Some(place) => {
+                let (app, allowance) = (Rc::clone(&app), Rc::clone(&allowance));
+                drop(spawn_local(async move {
+                    if let Some(bytes) = answer(app, sender, request, respond, place).await {
+                        allowance.answered(bytes);
+                    }
+                }));
+            }
             // Who sent it may send it again.
             None => respond.send_reset(Reason::REFUSED_STREAM),
         }
@@ -139,23 +158,42 @@ async fn silent(pings: Option<PingPong>) {
     }
 }
 
+/// Answers one request, unless it has to give way before its answer has left: so many bytes.
 async fn answer<S: Answers>(
     app: Rc<S>,
     sender: Sender,
     request: http::Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
     place: Place,
-) {
+) -> Option<usize> {
+    let gives_way = place.gives_way();
+    let mut begun = false;
+    let answered = tokio::select! {
+        biased;
+        answered = answered(app, sender, request, &mut respond, place, &mut begun) => answered.ok_or(Reason::CANCEL),
+        // Who sent it may send it again, if it saw nothing of the answer.
+        () = gives_way.told() => Err(if begun { Reason::CANCEL } else { Reason::REFUSED_STREAM }),
+    };
+    // Without an answer the client sees a stream that was reset, as with one that it does not read.
+    answered.map_err(|reason| respond.send_reset(reason)).ok()
+}
+
+/// How many bytes the answer had; none if it has not left in time.
+async fn answered<S: Answers>(
+    app: Rc<S>,
+    sender: Sender,
+    request: http::Request<RecvStream>,
+    respond: &mut SendResponse<Bytes>,
+    place: Place,
+    begun: &mut bool,
+) -> Option<usize> {
     let head_only = request.method() == Method::HEAD;
     let response = match app.call(taken(request, sender)).await {
         Ok(response) => response.into(),
         Err(error) => error.error_response(),
     };
-    // Without an answer the client sees a stream that was reset, as with one that it does not read.
-    let sent = timeout(UNREAD, send(response, head_only, &mut respond, place)).await;
-    if sent.is_err() {
-        respond.send_reset(Reason::CANCEL);
-    }
+    *begun = true;
+    timeout(UNREAD, send(response, head_only, respond, place)).await.ok().map(Result::unwrap_or_default)
 }
 
 /// As actix has it.
@@ -172,13 +210,13 @@ fn taken(request: http::Request<RecvStream>, sender: Sender) -> Request {
     request
 }
 
-/// Sends an answer. Its request counts until all of it has left.
+/// Sends an answer: so many bytes. Its request counts until all of it has left.
 async fn send(
     response: HttpResponse,
     head_only: bool,
     respond: &mut SendResponse<Bytes>,
     place: Place,
-) -> Result<(), h2::Error> {
+) -> Result<usize, h2::Error> {
     let (response, body) = response.into_parts();
     let mut head = http::Response::new(());
     *head.status_mut() = response.status();
@@ -189,25 +227,31 @@ async fn send(
     // All bodies here are whole.
     let body = body.try_into_bytes().unwrap_or_default();
     head.headers_mut().insert(http::header::CONTENT_LENGTH, body.len().into());
-    let ends = head_only || body.is_empty();
+    let (ends, size) = (head_only || body.is_empty(), body.len());
     let mut stream = respond.send_response(head, ends)?;
     if ends {
-        return Ok(());
+        return Ok(0);
     }
-    let mut rest = Bytes::from_owner(Unsent { body, _place: place });
+    let (leaves, left) = oneshot::channel();
+    let mut rest = Bytes::from_owner(Unsent { body, _place: place, _leaves: leaves });
     while !rest.is_empty() {
         stream.reserve_capacity(rest.len().min(CHUNK));
-        let Some(room) = std::future::poll_fn(|cx| stream.poll_capacity(cx)).await else { return Ok(()) };
+        let Some(room) = std::future::poll_fn(|cx| stream.poll_capacity(cx)).await else { return Ok(0) };
         let chunk = rest.split_to(room?.min(rest.len()));
         stream.send_data(chunk, rest.is_empty())?;
     }
-    Ok(())
+    drop(rest);
+    // What was given to the connection stays there as long as the client reads nothing.
+    let _ = left.await;
+    Ok(size)
 }
 
 /// A body of which a part has not left.
 struct Unsent {
     body: Bytes,
     _place: Place,
+    /// Dropped with it.
+    _leaves: oneshot::Sender<()>,
 }
 
 impl AsRef<[u8]> for Unsent {

@@ -17,6 +17,7 @@ mod connections;
 mod court;
 mod descriptors;
 pub mod fault;
+mod frames;
 mod handler;
 pub mod health;
 mod http2;

@@ -1,7 +1,8 @@
 //! Room for the bytes of reviews, of a bounded number in all and a fair share of them for each sender ([`Shares`]).
 //!
 //! Three lanes, so that a flood of large reviews does not delay small ones, and one of template ConfigMaps no reviews at
-//! all. Who finds no room waits for a moment; so does a bounded number of others, each sender a share of them.
+//! all. Who finds no room waits for a moment; so does a bounded number of others, each sender a share of them. Who holds a
+//! room may have to give it back for a sender that holds less ([`Room::gives_way`]).
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::metrics::QueueMetrics;
 use crate::sender::Sender;
-use crate::shares::Shares;
+use crate::shares::{GivesWay, Holding, Shares};
 use crate::shedding::Limits;
 
 /// From here on a body is large: it waits in the other lane, and is parsed away from the threads that serve, which then
@@ -83,9 +84,8 @@ struct Waiting {
 pub(crate) struct Room {
     shared: Arc<Shared>,
     load: Load,
-    sender: Sender,
-    /// Bytes by [`Lane`].
-    held: Mutex<[usize; 3]>,
+    /// By [`Lane`].
+    held: Mutex<[Option<Holding>; 3]>,
 }
 
 impl Rooms {
@@ -103,21 +103,26 @@ impl Rooms {
     pub(crate) async fn reserve(&self, load: Load, sender: Sender, size: usize) -> Option<Room> {
         let size = size.max(LEAST);
         let (granted, grant) = oneshot::channel();
-        {
+        let place = {
             let mut state = self.shared.lock();
-            if state.lane(load, size).take(sender, size) {
+            if let Some(holding) = state.lane(load, size).take(sender, size) {
                 drop(state);
-                return Some(Room::new(&self.shared, load, sender, size));
+                return Some(Room::new(&self.shared, load, holding));
             }
-            if !state.places.take(sender, 1) {
+            let Some(place) = state.places.take(sender, 1) else {
                 self.shared.metrics.crowded_out();
                 return None;
-            }
+            };
             state.waiting.push_back(Waiting { load, sender, size, granted });
             self.shared.metrics.set_waiting(state.waiting.len());
-        }
-        let _place = Place { shared: &self.shared, sender };
-        let granted = timeout(self.limits.patience, grant).await.ok().and_then(Result::ok);
+            Place { shared: &self.shared, place }
+        };
+        let gives_way = place.place.gives_way();
+        let granted = tokio::select! {
+            biased;
+            granted = timeout(self.limits.patience, grant) => granted.ok().and_then(Result::ok),
+            () = gives_way.told() => None,
+        };
         if granted.is_none() {
             self.shared.metrics.crowded_out();
         }
@@ -128,13 +133,13 @@ impl Rooms {
 /// A place among those who wait.
 struct Place<'a> {
     shared: &'a Shared,
-    sender: Sender,
+    place: Holding,
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
-        state.places.give(self.sender, 1);
+        state.places.give(&mut self.place, 1);
         state.waiting.retain(|waiting| !waiting.granted.is_closed());
         self.shared.metrics.set_waiting(state.waiting.len());
     }
@@ -146,29 +151,25 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes back, and gives to those who waited for it.
-    fn give(self: &Arc<Self>, sender: Sender, sizes: [usize; 3]) {
+    /// Gives to those who wait for it what was given back.
+    fn grant(self: &Arc<Self>) {
         let mut granted = Vec::new();
         {
             let mut state = self.lock();
-            for (lane, size) in state.lanes.iter_mut().zip(sizes) {
-                lane.give(sender, size);
-            }
             let waiting = std::mem::take(&mut state.waiting);
             for one in waiting {
                 if one.granted.is_closed() {
                     continue;
                 }
-                if state.lane(one.load, one.size).take(one.sender, one.size) {
-                    granted.push(one);
-                } else {
-                    state.waiting.push_back(one);
+                match state.lane(one.load, one.size).take(one.sender, one.size) {
+                    Some(holding) => granted.push((one, holding)),
+                    None => state.waiting.push_back(one),
                 }
             }
         }
         // Outside of the lock: who does not wait any more drops its room at once, and so takes this way again.
-        for Waiting { load, sender, size, granted } in granted {
-            let _ = granted.send(Room::new(self, load, sender, size));
+        for (Waiting { load, granted, .. }, holding) in granted {
+            let _ = granted.send(Room::new(self, load, holding));
         }
     }
 }
@@ -185,25 +186,37 @@ impl State {
 }
 
 impl Room {
-    fn new(shared: &Arc<Shared>, load: Load, sender: Sender, size: usize) -> Self {
-        let room = Self { shared: Arc::clone(shared), load, sender, held: Mutex::default() };
-        room.hold(size, size);
-        room
+    fn new(shared: &Arc<Shared>, load: Load, holding: Holding) -> Self {
+        let size = holding.size();
+        let mut held = [None, None, None];
+        held[load.lane(size) as usize] = Some(holding);
+        shared.in_flight.inc_by(gauge(size));
+        Self { shared: Arc::clone(shared), load, held: Mutex::new(held) }
     }
 
-    /// Notes `size` more bytes, in the lane of a review of `all`.
-    fn hold(&self, all: usize, size: usize) {
-        self.held()[self.load.lane(all) as usize] += size;
-        self.shared.in_flight.inc_by(gauge(size));
-    }
-
-    fn held(&self) -> MutexGuard<'_, [usize; 3]> {
+    fn held(&self) -> MutexGuard<'_, [Option<Holding>; 3]> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Bytes.
     pub(crate) fn size(&self) -> usize {
-        self.held().iter().sum()
+        self.held().iter().flatten().map(Holding::size).sum()
+    }
+
+    /// Does this work, unless the room is to be given back before it is done; none then.
+    pub(crate) async fn keep<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let [small, large, lint] = self.gives_way();
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            () = told(small) => None,
+            () = told(large) => None,
+            () = told(lint) => None,
+        }
+    }
+
+    fn gives_way(&self) -> [Option<GivesWay>; 3] {
+        self.held().each_ref().map(|held| held.as_ref().map(Holding::gives_way))
     }
 
     /// Makes it as large as this, if there is room now: who holds and waits can wait forever.
@@ -212,31 +225,59 @@ impl Room {
         match size.checked_sub(held) {
             None => self.give_back(held - size),
             Some(0) => {}
-            Some(more) => {
-                if !self.shared.lock().lane(self.load, size).take(self.sender, more) {
-                    return false;
-                }
-                self.hold(size, more);
-            }
+            Some(more) => return self.grow(size, more),
         }
         true
     }
 
-    fn give_back(&self, mut spare: usize) {
-        let mut given = [0; 3];
-        for (held, given) in self.held().iter_mut().zip(&mut given) {
-            *given = spare.min(*held);
-            *held -= *given;
-            spare -= *given;
+    /// Takes so much more, in the lane of a review of `all`.
+    fn grow(&self, all: usize, more: usize) -> bool {
+        let mut held = self.held();
+        let Some(sender) = held.iter().flatten().map(Holding::sender).next() else { return false };
+        let mut state = self.shared.lock();
+        let shares = state.lane(self.load, all);
+        let grown = match &mut held[self.load.lane(all) as usize] {
+            Some(holding) => shares.grow(holding, more),
+            none => {
+                *none = shares.take(sender, more);
+                none.is_some()
+            }
+        };
+        if grown {
+            self.shared.in_flight.inc_by(gauge(more));
         }
-        self.shared.in_flight.dec_by(gauge(given.iter().sum()));
-        self.shared.give(self.sender, given);
+        grown
+    }
+
+    fn give_back(&self, mut spare: usize) {
+        {
+            let (mut held, mut state) = (self.held(), self.shared.lock());
+            for (shares, held) in state.lanes.iter_mut().zip(held.iter_mut()) {
+                if let Some(holding) = held {
+                    let given = spare.min(holding.size());
+                    spare -= given;
+                    shares.give(holding, given);
+                    self.shared.in_flight.dec_by(gauge(given));
+                    if holding.size() == 0 {
+                        *held = None;
+                    }
+                }
+            }
+        }
+        self.shared.grant();
     }
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
         self.give_back(usize::MAX);
+    }
+}
+
+async fn told(gives_way: Option<GivesWay>) {
+    match gives_way {
+        Some(gives_way) => gives_way.told().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -133,7 +133,8 @@ impl Gate {
         // The memory is the kernel's to give when it is written to, not when it is asked for.
         body.reserve(expected);
         loop {
-            let chunk = match timeout_at(deadline.at, incoming.payload.next()).await {
+            let coming = timeout_at(deadline.at, incoming.payload.next());
+            let chunk = match room.keep(coming).await.ok_or_else(|| busy(expected))? {
                 Err(_) => return Err(Fault::Deadline(deadline.time)),
                 Ok(None) => break,
                 Ok(Some(Err(_))) => return Err(Fault::BrokenOff(body.len())),

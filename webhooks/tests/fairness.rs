@@ -329,6 +329,35 @@ async fn threat_59_bodies_that_do_not_come_take_no_room_of_others() {
     }
 }
 
+/// Some tens of addresses, one after the other, each with all that it gets: neither the places of requests nor the room of
+/// bodies is theirs alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn threat_59_addresses_that_hold_all_they_can_leave_one_that_holds_nothing_its_share() {
+    let few = |config: &mut webhooks::server::Config| {
+        config.limits.requests = 512;
+        config.limits.in_flight = 16 << 20;
+    };
+    for length in [10, 60_000, 1_000_000] {
+        let server = start(Setup { change: few, ..Setup::default() });
+        let mut held = Vec::new();
+        for host in 10..70 {
+            let client = server.client_at(host).await;
+            for _ in 0..80 {
+                held.push(client.begin("/validate", length).await);
+            }
+        }
+        for host in [1, 3, 250] {
+            let client = server.client_at(host).await;
+            another_master_is_served(&client).await;
+            let (status, text) =
+                timeout(Duration::from_secs(2), client.post("/validate", large("eod", "eod"))).await.unwrap();
+            assert_eq!((status, &response(&text)["allowed"]), (200, &json!(true)), "{text}");
+        }
+        drop(held);
+        server.stop().await;
+    }
+}
+
 /// What is judged at once, on the thread that serves: in turns once there is more than the thread can do.
 #[tokio::test(flavor = "multi_thread")]
 async fn threat_59_a_flood_of_small_reviews_delays_another_master_by_a_few_of_them() {

@@ -1,0 +1,73 @@
+//! Frames without end that are no requests, from a hundred connections: the reviews of another sender come between.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::allow_attributes, reason = "tests")]
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use support::{Setup, config_map, review, start};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let mut frame = length[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// What a connection begins with, and then repeats.
+fn floods() -> [(Vec<u8>, Vec<u8>); 6] {
+    let mut preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    preface.extend(frame(4, 0, 0, &[]));
+    // A request whose body does not end: `POST`, `https`, the path, the authority.
+    let mut asked = preface.clone();
+    asked.extend(frame(1, 4, 1, b"\x83\x87\x04\x07/mutate\x01\x01x"));
+    [
+        (preface.clone(), frame(8, 0, 0, &[0, 0, 0, 1])),
+        (preface.clone(), frame(2, 0, 1, &[0, 0, 0, 0, 16])),
+        (preface.clone(), frame(0x77, 0, 0, &[])),
+        (preface.clone(), frame(6, 0, 0, b"12345678")),
+        (preface, frame(4, 0, 0, &[0, 4, 0, 0, 255, 255])),
+        (asked, frame(0, 0, 1, &[])),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn threat_59_frames_that_are_no_requests_keep_no_other_sender_waiting() {
+    let server = start(Setup::default());
+    let client = server.client().await;
+    let (sent, mut flood) = (Arc::new(AtomicUsize::new(0)), JoinSet::new());
+    for (first, again) in floods() {
+        for _ in 0..17 {
+            let (mut read, mut write) = tokio::io::split(server.tls_from(2, "h2", None).await);
+            let (first, block, sent) = (first.clone(), again.repeat((64 << 10) / again.len()), Arc::clone(&sent));
+            flood.spawn(async move { while read.read(&mut [0; 4096]).await.is_ok_and(|read| read > 0) {} });
+            flood.spawn(async move {
+                let mut written = write.write_all(&first).await;
+                while written.is_ok() {
+                    written = write.write_all(&block).await;
+                    sent.fetch_add(block.len(), Ordering::Relaxed);
+                }
+            });
+        }
+    }
+    let asks = review(config_map(json!({"a": "b"})));
+    let (began, mut slowest) = (Instant::now(), Duration::ZERO);
+    for _ in 0..400 {
+        let asked = Instant::now();
+        let answer = timeout(Duration::from_secs(1), client.ask("/mutate", &asks)).await.unwrap();
+        assert_eq!(answer["allowed"], true, "{answer}");
+        slowest = slowest.max(asked.elapsed());
+    }
+    let sent = sent.load(Ordering::Relaxed) >> 20;
+    eprintln!("slowest {slowest:?} beside {sent} MiB in {:?}", began.elapsed());
+    drop(flood);
+    server.stop().await;
+}
