@@ -22,6 +22,8 @@ const CLUES: usize = 4;
 const DEEPEST: usize = 3;
 /// So many fields of one list's values are prepared.
 const COLUMNS: usize = 8;
+/// Steps of reading one of many texts, beside those of comparing it: it is seldom at hand.
+const REACHING: usize = work::LOOK;
 
 /// The values of a list, by their fields.
 pub(super) struct Index<'a> {
@@ -44,8 +46,12 @@ struct Column<'a> {
     /// Texts, how many bytes they have, and where they are: by how they begin, and by how they end.
     texts: Vec<(&'a str, usize)>,
     bytes: usize,
-    sorted: OnceCell<[Vec<(&'a str, usize)>; 2]>,
+    forwards: Sorted<'a>,
+    backwards: Sorted<'a>,
 }
+
+/// Texts and where they are, sorted once somebody asks.
+type Sorted<'a> = OnceCell<Vec<(&'a str, usize)>>;
 
 /// A field that an element says.
 struct Said<'a> {
@@ -242,24 +248,68 @@ impl<'a> Index<'a> {
             }
             Clue::Around(begin, end) => (begin, end),
         };
-        let depth = usize::try_from(column.texts.len().max(2).ilog2()).unwrap_or_default();
-        if column.sorted.get().is_none() && !self.binder.spend(depth * (column.bytes + 4 * column.texts.len())) {
-            return None;
-        }
-        let [forwards, backwards] = column.sorted.get_or_init(|| column.sorted());
-        if !self.binder.spend(4 * work::LOOK + 2 * depth * (begin.len() + end.len() + 2)) {
-            return None;
-        }
-        let beginning = range(forwards, |text| by_begin(text, begin));
-        let ending = range(backwards, |text| by_end(text, end));
+        // What all texts begin or end with tells nothing.
+        let beginning = match begin.is_empty() {
+            true => column.texts.as_slice(),
+            false => {
+                let sorted = self.sorted(column, &column.forwards, by_bytes)?;
+                self.range(sorted, begin.len(), |text| by_begin(text, begin))?
+            }
+        };
+        let ending = match end.is_empty() {
+            true => column.texts.as_slice(),
+            false => {
+                let sorted = self.sorted(column, &column.backwards, by_bytes_backwards)?;
+                self.range(sorted, end.len(), |text| by_end(text, end))?
+            }
+        };
         Some(Hits::Texts(if beginning.len() <= ending.len() { beginning } else { ending }))
+    }
+
+    /// None where no step is left.
+    fn sorted<'c>(
+        &self,
+        column: &Column<'a>,
+        sorted: &'c Sorted<'a>,
+        by: impl Fn(&str, &str) -> Ordering,
+    ) -> Option<&'c [(&'a str, usize)]> {
+        if sorted.get().is_none() && !self.binder.spend(column.depth() * (column.bytes + REACHING * column.texts.len()))
+        {
+            return None;
+        }
+        Some(sorted.get_or_init(|| {
+            let mut texts = column.texts.clone();
+            texts.sort_unstable_by(|(one, at), (other, there)| by(one, other).then(at.cmp(there)));
+            texts
+        }))
+    }
+
+    /// Those of a sorted row that stand equal to a text of `length`; none where no step is left.
+    fn range<'c>(
+        &self,
+        sorted: &'c [(&'a str, usize)],
+        length: usize,
+        stands: impl Fn(&str) -> Ordering,
+    ) -> Option<&'c [(&'a str, usize)]> {
+        let halvings = depth(sorted.len());
+        if !self.binder.spend(2 * work::LOOK + halvings * (REACHING + length)) {
+            return None;
+        }
+        let found = range(sorted, stands);
+        self.binder.spend(2 * depth(found.len()) * (REACHING + length)).then_some(found)
     }
 }
 
 impl<'a> Column<'a> {
     fn of(values: &'a [Value], way: &[&str]) -> Self {
-        let mut column =
-            Self { named: HashMap::new(), unnamed: Vec::new(), texts: Vec::new(), bytes: 0, sorted: OnceCell::new() };
+        let mut column = Self {
+            named: HashMap::new(),
+            unnamed: Vec::new(),
+            texts: Vec::new(),
+            bytes: 0,
+            forwards: OnceCell::new(),
+            backwards: OnceCell::new(),
+        };
         for (at, value) in values.iter().enumerate() {
             let shown = way.iter().try_fold(value, |value, field| value.get(field));
             match shown.and_then(spelled) {
@@ -274,12 +324,22 @@ impl<'a> Column<'a> {
         column
     }
 
-    fn sorted(&self) -> [Vec<(&'a str, usize)>; 2] {
-        let (mut forwards, mut backwards) = (self.texts.clone(), self.texts.clone());
-        forwards.sort_unstable();
-        backwards.sort_unstable_by(|(one, _), (other, _)| one.bytes().rev().cmp(other.bytes().rev()));
-        [forwards, backwards]
+    fn depth(&self) -> usize {
+        depth(self.texts.len())
     }
+}
+
+/// How often so many can be halved.
+fn depth(count: usize) -> usize {
+    usize::try_from(count.max(2).ilog2()).unwrap_or_default()
+}
+
+fn by_bytes(one: &str, other: &str) -> Ordering {
+    one.cmp(other)
+}
+
+fn by_bytes_backwards(one: &str, other: &str) -> Ordering {
+    one.bytes().rev().cmp(other.bytes().rev())
 }
 
 /// Where a text stands to those that begin so.
@@ -297,8 +357,15 @@ fn by_end(text: &str, end: &str) -> Ordering {
 fn range<'c, 'a>(sorted: &'c [(&'a str, usize)], stands: impl Fn(&str) -> Ordering) -> &'c [(&'a str, usize)] {
     let from = sorted.partition_point(|(text, _)| stands(text).is_lt());
     let rest = sorted.get(from..).unwrap_or_default();
-    let count = rest.partition_point(|(text, _)| stands(text).is_eq());
-    rest.get(..count).unwrap_or_default()
+    // Mostly they are few, so that their end is near.
+    let is_one = |text: &&(&str, usize)| stands(text.0).is_eq();
+    let mut bound = 1;
+    while rest.get(bound - 1).filter(is_one).is_some() {
+        bound *= 2;
+    }
+    let near = rest.get(..bound).unwrap_or(rest);
+    let count = near.partition_point(|(text, _)| stands(text).is_eq());
+    near.get(..count).unwrap_or_default()
 }
 
 /// One text for all spellings of a scalar; none for what is neither text nor number.
@@ -318,7 +385,12 @@ mod tests {
     fn texts_are_found_by_how_they_begin_and_by_how_they_end() {
         let values: Vec<Value> = ["a_1", "b_11", "a_21", "ab", "", "a_"].into_iter().map(Value::from).collect();
         let column = Column::of(&values, &[]);
-        let [forwards, backwards] = column.sorted();
+        let sorted = |by: fn(&str, &str) -> Ordering| {
+            let mut texts = column.texts.clone();
+            texts.sort_unstable_by(|(one, _), (other, _)| by(one, other));
+            texts
+        };
+        let (forwards, backwards) = (sorted(by_bytes), sorted(by_bytes_backwards));
         let found = |texts: &[(&str, usize)]| {
             let mut found: Vec<_> = texts.iter().map(|(_, at)| *at).collect();
             found.sort_unstable();

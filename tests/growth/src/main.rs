@@ -1,9 +1,9 @@
 //! Runs cases for callgrind to count (`tests/growth/run`), a line for each count: the case, the factor, what bounds it
 //! (the error of a budget, or that no larger one is read), the time if GROWTH_TIMED is set, and the answer.
 //!
-//! Without arguments each dimension alone at 1, 4 and 16 times its base; with `--together` and names of such cases each
-//! two of them together; with `--largest` and names these at their largest, by time and not by count; with a word those
-//! whose names contain it.
+//! Without arguments each dimension alone at 1, 4 and 16 times its base; with `--part 1/2` every second one of these,
+//! with `--part 2/2` the others; with `--together` and names of such cases each two of them together; with `--largest`
+//! and names these at their largest, by time and not by count; with a word those whose names contain it.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -27,6 +27,14 @@ fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     match arguments.split_first() {
         None => Case::alone().iter().for_each(grow),
+        Some((option, part)) if option == "--part" => {
+            let part = part.first().and_then(|part| part.split_once('/'));
+            let numbers = part.and_then(|(one, of)| Some((one.parse::<usize>().ok()?, of.parse::<usize>().ok()?)));
+            // Anything else is no part, and what reads the lines misses them.
+            let (part, of) = numbers.unwrap_or((0, 0));
+            let all = Case::alone();
+            all.iter().enumerate().filter(|(at, _)| at % of.max(1) + 1 == part).for_each(|(_, case)| grow(case));
+        }
         Some((option, names)) if option == "--together" => {
             let pairs = names.chunks(2).filter_map(|pair| Case::together(&pair[0], pair.get(1)?));
             pairs.for_each(|case| grow(&case));
