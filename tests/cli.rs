@@ -208,6 +208,7 @@ fn bad_input_is_one_clear_message_and_exit_2() {
         (vec!["check", "--manifests", POST_TRADE, "-f", JOB, "--as", "eod"], "NAMESPACE/NAME"),
         (vec!["render", "--manifests", POST_TRADE], "`run`"),
         (vec!["render", "--manifests", POST_TRADE, "--set", "run=1"], "[0-9]{8}"),
+        (vec!["render", "--manifests", POST_TRADE, "--set", "workers=99"], ", got 99"),
         (vec!["render", "--manifests", POST_TRADE, "--set", "day=1"], "declared are: run, workers"),
         (vec!["render", "--manifests", POST_TRADE, "--template", "pod.yaml"], "job.yaml"),
         (vec!["render", "--manifests", POST_TRADE, "--set", "run=1", "--set", "run=2"], "set twice"),
