@@ -216,6 +216,8 @@ fn bad_input_is_one_clear_message_and_exit_2() {
         (vec!["certs"], "--out"),
         (vec!["webhook", "--certs", "absent"], "absent"),
         (vec!["install", "--url", "http://x"], "https://"),
+        (vec!["install", "--template-memory", "10k"], "at least 1Mi"),
+        (vec!["install", "--url", "https://x", "--template-memory", "1Gi"], "retinue webhook --template-memory"),
         (vec!["--log", "a=b=c", "lint", POST_TRADE], "--log"),
         (vec!["no-such-command"], "no-such-command"),
     ] {
