@@ -208,6 +208,7 @@ fn bad_input_is_one_clear_message_and_exit_2() {
         (vec!["check", "--manifests", POST_TRADE, "-f", JOB, "--as", "eod"], "NAMESPACE/NAME"),
         (vec!["render", "--manifests", POST_TRADE], "`run`"),
         (vec!["render", "--manifests", POST_TRADE, "--set", "run=1"], "[0-9]{8}"),
+        (vec!["render", "--manifests", POST_TRADE, "--set", "workers=99"], ", got 99"),
         (vec!["render", "--manifests", POST_TRADE, "--set", "day=1"], "declared are: run, workers"),
         (vec!["render", "--manifests", POST_TRADE, "--template", "pod.yaml"], "job.yaml"),
         (vec!["render", "--manifests", POST_TRADE, "--set", "run=1", "--set", "run=2"], "set twice"),
@@ -215,6 +216,8 @@ fn bad_input_is_one_clear_message_and_exit_2() {
         (vec!["certs"], "--out"),
         (vec!["webhook", "--certs", "absent"], "absent"),
         (vec!["install", "--url", "http://x"], "https://"),
+        (vec!["install", "--template-memory", "10k"], "at least 1Mi"),
+        (vec!["install", "--url", "https://x", "--template-memory", "1Gi"], "retinue webhook --template-memory"),
         (vec!["--log", "a=b=c", "lint", POST_TRADE], "--log"),
         (vec!["no-such-command"], "no-such-command"),
     ] {

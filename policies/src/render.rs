@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use crate::difference::Got;
 use crate::keys;
 use crate::parameter::{Bindings, Parameter, Parameters, text_of_value};
 use crate::template::{Element, Hole, Pattern, Placement, Template};
@@ -27,15 +28,17 @@ pub enum RenderError {
         /// The names that are declared, for people.
         declared: String,
     },
-    /// A value that the parameter's schema refuses. The value itself is not repeated.
-    #[error("parameter `{name}`: expected {expected}; {reason}")]
+    /// A value that the parameter's schema refuses. Only a number is repeated.
+    #[error("parameter `{name}`: expected {expected}, got {got}{within}")]
     Invalid {
         /// The parameter.
         name: String,
         /// What its schema describes.
         expected: String,
-        /// What is wrong with the value.
-        reason: String,
+        /// What was given, as far as it may be shown.
+        got: String,
+        /// What is wrong inside of it; empty where that is the value itself.
+        within: String,
     },
     /// A list or a map inside text.
     #[error("parameter `{0}` is a list or a map and cannot stand inside text")]
@@ -78,25 +81,40 @@ pub fn defaults(parameters: &Parameters, arguments: &BTreeMap<String, Argument>)
 }
 
 fn argument_value(parameter: &Parameter, argument: &Argument) -> Result<Value, RenderError> {
-    let invalid = |reason: String| RenderError::Invalid {
+    let invalid = |given: &Value, within: String| RenderError::Invalid {
         name: parameter.name.clone(),
         expected: parameter.schema.describe(),
-        reason,
+        got: shown(parameter, given).to_string(),
+        within,
     };
     let value = match argument {
         Argument::Value(value) => value.clone(),
-        Argument::Text(text) => match parameter.schema.value_of_text(text) {
-            Some(value) => return Ok(value),
-            None if parameter.schema.language().is_some() => {
-                return Err(invalid("the text given is none".to_owned()));
+        Argument::Text(text) => {
+            if let Some(value) = parameter.schema.value_of_text(text) {
+                return Ok(value);
             }
-            None => {
-                serde_json::from_str(text).map_err(|error| invalid(format!("the text given is no JSON: {error}")))?
+            match serde_json::from_str(text) {
+                Ok(value) if parameter.schema.language().is_some() => return Err(invalid(&value, String::new())),
+                Ok(value) => value,
+                Err(error) => {
+                    let is_text = parameter.schema.language().is_some();
+                    let why = if is_text { String::new() } else { format!(", which is no JSON: {error}") };
+                    return Err(invalid(&text.as_str().into(), why));
+                }
             }
-        },
+        }
     };
-    parameter.schema.accepts(&value).map_err(|mismatch| invalid(mismatch.to_string()))?;
+    parameter.schema.accepts(&value).map_err(|mismatch| {
+        let inside = !mismatch.path.steps().is_empty();
+        invalid(&value, if inside { format!("; {mismatch}") } else { String::new() })
+    })?;
     Ok(value)
+}
+
+/// A number is shown; text may be a secret that was given for the wrong parameter.
+fn shown(parameter: &Parameter, given: &Value) -> Got {
+    let plain = given.is_number() || given.is_boolean();
+    if plain && !parameter.sensitive { Got::Value(given.clone()) } else { Got::Hidden }
 }
 
 /// The manifest that `template` makes of `bindings`, with `metadata.namespace` where the template names one.

@@ -9,6 +9,7 @@ use crate::deploy::values::{IMAGE, NAMESPACE};
 use crate::deploy::{self, ClientCa, FailurePolicy, Floor, Reach, Values, ValuesError};
 use crate::role::clients::BadAuthorities;
 use crate::role::controller::ClusterArgs;
+use crate::role::memory;
 
 use super::certs::SERVING_AUTHORITY;
 use super::output::{self, Manifests};
@@ -73,6 +74,10 @@ pub struct Args {
     /// The common name, or a DNS name, of the API server's client certificate; others of these authorities are not served
     #[arg(long, value_name = "NAME", default_value = CLIENT, value_parser = client_name, requires = "client_ca")]
     client_name: String,
+    /// Memory for all template ConfigMaps together, such as 512Mi; else 192Mi. Webhook and controller get four times that as
+    /// their memory limit, and never less than 768Mi
+    #[arg(long, value_name = "QUANTITY", value_parser = memory::bytes)]
+    template_memory: Option<u64>,
     #[command(flatten, next_help_heading = "With --callers auto")]
     cluster: ClusterArgs,
     /// How to print
@@ -102,6 +107,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         floor: if args.no_floor { Floor::Off } else { Floor::On },
         callers: args.callers.iter().filter(|caller| *caller != AUTO).cloned().collect(),
         client_ca,
+        template_memory: args.template_memory,
     };
     let mut values = values.checked()?;
     if values.ca_bundle.is_none() {

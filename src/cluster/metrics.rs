@@ -46,6 +46,11 @@ impl Collector for Known {
         gauge("retinue_template_configmaps_slow", help, count(slow))?;
         let help = "Template ConfigMaps of which nothing is kept: those of their namespace take too much memory";
         gauge("retinue_template_configmaps_not_kept", help, count(snapshot.library.not_kept.len()))?;
+        let bytes = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let help = "Bytes that the template ConfigMaps that are kept take in use, by the estimate";
+        gauge("retinue_template_memory_bytes", help, bytes(snapshot.memory))?;
+        let help = "Bytes that are kept of template ConfigMaps at most, by the same estimate";
+        gauge("retinue_template_memory_limit_bytes", help, bytes(cluster.templates.bound()))?;
         gauge("retinue_template_errors", "Problems that keep templates from being used", count(errors.count()))?;
         let rights = cluster.collectable.known();
         let lacking = rights

@@ -69,6 +69,8 @@ pub struct Values {
     pub callers: Vec<String>,
     /// Whom the webhook serves. None: whoever reaches its port.
     pub client_ca: Option<ClientCa>,
+    /// Bytes that are kept of template ConfigMaps. None: a quarter of the memory limit that is installed.
+    pub template_memory: Option<u64>,
 }
 
 impl Default for Values {
@@ -85,6 +87,7 @@ impl Default for Values {
             floor: Floor::On,
             callers: Vec::new(),
             client_ca: None,
+            template_memory: None,
         }
     }
 }
@@ -134,6 +137,12 @@ pub enum ValuesError {
          webhook itself: retinue webhook --client-ca FILE --client-name NAME (retinue dev takes both too)"
     )]
     OutsideClientCa,
+    /// Nothing is run in the cluster whose memory could be given.
+    #[error(
+        "--url: the webhook runs outside the cluster, so that what is installed cannot tell it --template-memory; give it to the \
+         webhook itself: retinue webhook --template-memory QUANTITY (retinue dev takes it too)"
+    )]
+    OutsideTemplateMemory,
     /// There are no pods that a NetworkPolicy could hold for.
     #[error(
         "--url: the webhook runs outside the cluster, where no NetworkPolicy holds, so that --callers would do nothing; expected \
@@ -174,6 +183,7 @@ impl Values {
         self.callers.iter().try_for_each(|caller| range(caller))?;
         match self.reach {
             Reach::Url(_) if self.client_ca.is_some() => Err(ValuesError::OutsideClientCa),
+            Reach::Url(_) if self.template_memory.is_some() => Err(ValuesError::OutsideTemplateMemory),
             Reach::Url(_) if !self.callers.is_empty() => Err(ValuesError::OutsideCallers),
             Reach::Url(_) | Reach::Service => Ok(self),
         }
@@ -228,6 +238,9 @@ mod tests {
         let client_ca = Some(ClientCa { bundle: String::new(), name: String::new() });
         let values = Values { client_ca, reach: Reach::Url("https://a".into()), ..Values::default() };
         assert_eq!(values.checked(), Err(ValuesError::OutsideClientCa));
+        let values =
+            Values { template_memory: Some(1 << 30), reach: Reach::Url("https://a".into()), ..Values::default() };
+        assert_eq!(values.checked(), Err(ValuesError::OutsideTemplateMemory));
         let callers = vec!["10.0.0.0/8".to_owned()];
         let values = Values { callers, reach: Reach::Url("https://a".into()), ..Values::default() };
         assert_eq!(values.checked(), Err(ValuesError::OutsideCallers));

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::role::memory;
+
 use super::values::{Floor, Reach, Values};
 use super::{CLIENT_CA, CONTROLLER, TLS_SECRET, WEBHOOK, labels, labels_with};
 
@@ -10,6 +12,9 @@ const COMPONENT: &str = "app.kubernetes.io/component";
 const PORT: u16 = 8443;
 /// Health and metrics, plain HTTP.
 const HEALTH: u16 = 8080;
+
+/// Memory limit of each container, in bytes, unless more is kept of templates: a quarter of it is for those.
+const LIMIT: u64 = 768 << 20;
 
 pub(super) fn objects(values: &Values) -> Vec<Value> {
     match values.reach {
@@ -91,6 +96,10 @@ fn deployment(values: &Values, name: &str) -> Value {
         args.push("--no-floor".into());
     }
     args.extend(["--health".into(), health]);
+    if let Some(bytes) = values.template_memory {
+        args.extend(["--template-memory".into(), quantity(bytes)]);
+    }
+    let limit = values.template_memory.map_or(LIMIT, |bytes| memory::limit_for(bytes).max(LIMIT));
     // The collector tells of rights that it lacks in an Event on its own pod.
     let mut env = Vec::new();
     if !webhook {
@@ -112,7 +121,7 @@ fn deployment(values: &Values, name: &str) -> Value {
         // Reviews in flight are bounded by bytes; the limit leaves room for them beside the snapshots.
         "resources": {
             "requests": { "cpu": "100m", "memory": "64Mi" },
-            "limits": { "memory": "768Mi" },
+            "limits": { "memory": quantity(limit) },
         },
         "securityContext": {
             "allowPrivilegeEscalation": false,
@@ -156,6 +165,12 @@ fn deployment(values: &Values, name: &str) -> Value {
     })
 }
 
+/// Bytes, as people write them.
+fn quantity(bytes: u64) -> String {
+    const MEBIBYTE: u64 = 1 << 20;
+    if bytes.is_multiple_of(MEBIBYTE) { format!("{}Mi", bytes / MEBIBYTE) } else { bytes.to_string() }
+}
+
 /// One at a time: `minAvailable` would keep a node with the only replica from being drained.
 fn budget(values: &Values) -> Value {
     json!({
@@ -186,4 +201,28 @@ fn network(values: &Values, name: &str) -> Value {
             "ingress": ingress,
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_of_templates_is_a_quarter_of_the_limit_and_the_limit_never_less_than_installed() {
+        for (kept, flag, limit) in [
+            (None, None, "768Mi"),
+            (Some(64 << 20), Some("64Mi"), "768Mi"),
+            (Some(1 << 30), Some("1024Mi"), "4096Mi"),
+            (Some(500_000_000), Some("500000000"), "2000000000"),
+        ] {
+            let values = Values { template_memory: kept, ..Values::default() };
+            for name in [WEBHOOK, CONTROLLER] {
+                let container = &deployment(&values, name)["spec"]["template"]["spec"]["containers"][0];
+                let args: Vec<_> = container["args"].as_array().into_iter().flatten().map(Value::as_str).collect();
+                let said = args.iter().position(|arg| *arg == Some("--template-memory"));
+                assert_eq!(said.and_then(|at| args.get(at + 1)?.as_deref()), flag, "{name}: {args:?}");
+                assert_eq!(container["resources"]["limits"]["memory"], limit, "{name}");
+            }
+        }
+    }
 }

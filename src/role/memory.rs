@@ -6,7 +6,7 @@ use crate::cluster::templates::KEPT;
 use crate::memory;
 
 /// The least that may be said: less would keep hardly any.
-const LEAST: u64 = 1 << 20;
+pub(crate) const LEAST: u64 = 1 << 20;
 /// The part of the container's memory limit: the rest is for reviews and lints in flight (at most 320 MiB), for compiling and
 /// linting (about 100 MB each for a ConfigMap of a megabyte), and for all else that is known of the cluster.
 const PART: u64 = 4;
@@ -14,7 +14,7 @@ const PART: u64 = 4;
 /// The memory of template ConfigMaps.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct MemoryArgs {
-    /// Memory for all template ConfigMaps together, by what they would take in use: 192Mi
+    /// Memory for all template ConfigMaps together, by what they would take in use, such as 192Mi
     ///
     /// Namespaces share it. One that wants more than the others leave keeps its oldest ConfigMaps; the others of it cannot
     /// be used. The same for every replica. [default: a quarter of the container's memory limit; 192Mi without one]
@@ -32,6 +32,11 @@ impl MemoryArgs {
 /// What is kept under this memory limit of the container.
 pub(crate) fn part_of(limit: Option<u64>) -> u64 {
     limit.map_or(KEPT, |limit| (limit / PART).max(LEAST))
+}
+
+/// The memory limit of a container that keeps so much.
+pub(crate) fn limit_for(templates: u64) -> u64 {
+    templates.saturating_mul(PART)
 }
 
 /// A quantity, in bytes.
@@ -54,6 +59,7 @@ mod tests {
             assert!(bytes(bad).is_err(), "{bad}");
         }
         assert_eq!(part_of(Some(768 << 20)), 192 << 20);
+        assert_eq!(part_of(Some(limit_for(300 << 20))), 300 << 20);
         assert_eq!(part_of(Some(1)), LEAST);
         assert_eq!(part_of(None), KEPT);
         assert_eq!(MemoryArgs { template_memory: Some(7) }.templates(), 7);

@@ -133,7 +133,8 @@ pub fn start(
     let served = server::Parts::new(Arc::clone(&cluster), cluster, readiness.clone(), metrics, Arc::new(registry));
     let bound = server::bind(config, served, shutdown)?;
     let address = bound.address;
-    tracing::info!(%address, health = ?bound.plain_address, "listening");
+    let health = bound.plain_address.map(tracing::field::display);
+    tracing::info!(%address, health, "listening");
     parts.start("the server of reviews", bound.run());
     parts.keep("the word that it is ready", async move {
         readiness.until_ready().await;

@@ -77,6 +77,7 @@ async fn threat_29_bad_reviews_are_refused_with_their_uid_and_the_process_goes_o
         let (status, text) = client.post("/mutate", Bytes::from(body)).await;
         assert_eq!(status, 400, "{body}: {text}");
         assert!(text.contains("AdmissionReview"), "{body}: {text}");
+        assert_eq!(text.contains("got nothing"), body == "{}", "{body}: {text}");
     }
     assert_eq!(client.ask("/mutate", &small()).await["allowed"], true, "the process goes on");
     server.stop().await;

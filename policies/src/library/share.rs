@@ -43,11 +43,11 @@ impl NotKept {
     /// Why it can't be used, and what to do, for people.
     pub fn reason(&self, config_map: &NamespacedName) -> String {
         let Self { takes, namespace, share, bound } = self;
+        let used = if takes <= share { ", which its older ConfigMaps use" } else { "" };
         format!(
-            "ConfigMap {config_map} is not kept in memory, so nothing of it can be used: it takes at least {}, the template \
-             ConfigMaps of namespace {} {} together, of which retinue keeps {}, the oldest first ({} of all namespaces); delete or \
-             shorten template ConfigMaps there (long oneOf and enum, many different patterns), or have the admin of retinue raise \
-             --template-memory",
+            "ConfigMap {config_map} is not kept in memory, so nothing of it can be used: it needs at least {}; namespace {} needs \
+             {} and may have {} (all namespaces together: {}){used}; delete or shorten template ConfigMaps there (large are many \
+             manifests, long oneOf and enum, many different patterns), or have the admin of retinue raise --template-memory",
             size(*takes),
             config_map.namespace,
             size(*namespace),
@@ -78,8 +78,8 @@ pub fn not_kept(wanted: &[Wanted<'_>], bound: u64) -> HashMap<usize, NotKept> {
     if held(wanted, &found) > bound { decide(wanted, bound, |each| each.weight.total()) } else { found }
 }
 
-/// What is kept takes so much.
-fn held(wanted: &[Wanted<'_>], not_kept: &HashMap<usize, NotKept>) -> u64 {
+/// What of these is kept takes so much.
+pub fn held(wanted: &[Wanted<'_>], not_kept: &HashMap<usize, NotKept>) -> u64 {
     let mut data: HashMap<&[u8], u64> = HashMap::new();
     let mut own: u64 = 0;
     for (position, each) in wanted.iter().enumerate() {

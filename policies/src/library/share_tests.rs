@@ -109,11 +109,18 @@ fn what_is_not_kept_says_by_how_much_and_what_to_do() {
     let all = given(&[("a/x", 90 * mi), ("a/y", 51 * mi + 1), ("b/x", mi)]);
     let found = not_kept(&wanted(&all), 100 * mi);
     let reason = found[&1].reason(&all[1].name);
-    for words in
-        ["ConfigMap a/y", "at least 51Mi", "namespace a 141Mi", "keeps 99Mi", "100Mi of all", "--template-memory"]
-    {
+    for words in [
+        "ConfigMap a/y",
+        "it needs at least 51Mi; namespace a needs 141Mi and may have 99Mi (all namespaces together: 100Mi), which its older \
+         ConfigMaps use; delete",
+        "many manifests",
+        "--template-memory",
+    ] {
         assert!(reason.contains(words), "{words:?} is not in {reason}");
     }
+    // Too large alone: no older one is why.
+    let alone = NotKept { takes: 2 * mi, namespace: 2 * mi, share: mi, bound: mi }.reason(&all[1].name);
+    assert!(alone.contains("may have 1.0Mi (all namespaces together: 1.0Mi); delete"), "{alone}");
     for (bytes, text) in [(0, "0.0Mi"), (1, "0.1Mi"), (mi * 3 / 2, "1.5Mi"), (10 * mi, "10Mi")] {
         assert_eq!(size(bytes), text);
     }

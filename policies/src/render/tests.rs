@@ -68,9 +68,9 @@ fn wrong_arguments_are_named_and_never_repeated() {
         ("rnu", "1", vec!["`rnu`", "run", "workers"]),
         ("run", "s3cret", vec!["`run`", "[0-9]{8}"]),
         ("workers", "nine", vec!["`workers`", "1", "8"]),
-        ("workers", "9", vec!["`workers`"]),
+        ("workers", "9", vec!["`workers`", "got 9"]),
         ("args", "{", vec!["`args`", "JSON"]),
-        ("args", "[1]", vec!["`args`"]),
+        ("args", "[1]", vec!["`args`", "[0]: expected"]),
     ] {
         let message = defaults(&parameters, &set(&[(name, text)])).unwrap_err().to_string();
         assert!(words.iter().all(|word| message.contains(word)), "{name}={text}: {message}");

@@ -19,7 +19,7 @@ use crate::{collectable, keys};
 
 use super::attempt::{Attempt, Attempts, Form, Look, too_much};
 use super::grant::{self, Candidate, Instructed};
-use super::nearest::Nearest;
+use super::nearest::{Nearest, Others};
 use super::own::name_of;
 use super::{Admission, Cause, Ground, Identity, Refusal, Situation, Subject, caller, form, generated, inspect, owner};
 
@@ -81,11 +81,12 @@ pub(crate) fn judge(request: &Request, situation: &Situation, budget: &Budget) -
     if let Some((candidate, bindings, instructed, form)) = search.the_long_way(false)? {
         return admit(candidate, bindings, instructed, &form);
     }
-    let undecided = grant::undecided(situation, caller);
-    Err(match (search.untold, undecided) {
-        (Some(untold), None) => untold,
-        (Some(untold), Some(undecided)) => untold.undecided(&undecided),
-        (None, undecided) => search.nearest.refuse(&attempts, &context, undecided.as_deref()),
+    // With a stamp there is one that it is held against, whatever else the pod asks for.
+    let unusable = if stamp.is_none() { grant::unusable(situation, caller) } else { None };
+    let others = Others { undecided: grant::undecided(situation, caller), unusable };
+    Err(match search.untold {
+        Some(untold) => others.before(untold),
+        None => search.nearest.refuse(&attempts, &context, &others),
     })
 }
 

@@ -20,6 +20,9 @@ use crate::template::{Pattern, Template};
 
 use super::{Cause, Refusal, Situation};
 
+/// How many reasons why something can't be used are listed beside the nearest template; the rest is counted.
+const LISTED: usize = 5;
+
 /// A template that both sides consent to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Candidate<'a> {
@@ -172,6 +175,26 @@ pub(crate) fn undecided(situation: &Situation, caller: &Caller) -> Option<String
         .filter_map(|name| Some(format!("{}.", compiling.get(name)?.reason(name))))
         .collect();
     (!reasons.is_empty()).then(|| format!("it can't be decided yet: {}", reasons.join("\n")))
+}
+
+/// What nothing can be admitted by, of all that the pod asks for: ConfigMaps that are absent, not kept or admit others, and
+/// templates that do not compile. None where all can be used, or will be once they are compiled.
+pub(crate) fn unusable(situation: &Situation, caller: &Caller) -> Option<String> {
+    let mut reasons = Vec::new();
+    for name in &caller.wish.manifests {
+        match admitting(situation, caller, name) {
+            Ok(set) => reasons.extend(broken(set)),
+            Err(NoConsent::Withheld(reason)) => reasons.push(reason),
+            Err(NoConsent::Compiling(_)) => {}
+        }
+    }
+    let more = reasons.len().saturating_sub(LISTED);
+    reasons.truncate(LISTED);
+    if more > 0 {
+        reasons.push(format!("and {more} more"));
+    }
+    let pod = &caller.pod.name;
+    (!reasons.is_empty()).then(|| format!("pod {pod} also asks for what cannot be used:\n  {}", reasons.join("\n  ")))
 }
 
 /// What of a ConfigMap is unusable.

@@ -29,6 +29,28 @@ pub(super) struct Nearest<'a> {
     aside: Vec<(usize, Candidate<'a>)>,
 }
 
+/// What else the pod asks for, and the object was not compared with.
+pub(super) struct Others {
+    /// What is still being compiled ([`grant::undecided`](super::grant::undecided)).
+    pub(super) undecided: Option<String>,
+    /// What can't be used ([`grant::unusable`](super::grant::unusable)).
+    pub(super) unusable: Option<String>,
+}
+
+impl Others {
+    /// A refusal for which they were left out, with them first.
+    pub(super) fn before(&self, refusal: Refusal) -> Refusal {
+        let refusal = match &self.unusable {
+            Some(unusable) => refusal.unusable(unusable),
+            None => refusal,
+        };
+        match &self.undecided {
+            Some(undecided) => refusal.undecided(undecided),
+            None => refusal,
+        }
+    }
+}
+
 /// How an object differs from a template that does not admit it.
 struct Near<'a> {
     /// How much, and the template's position.
@@ -60,9 +82,8 @@ impl<'a> Nearest<'a> {
         self.aside.push((position, candidate));
     }
 
-    /// Compares those that seem nearest, as many as may be, and words the refusal; `undecided` says what is still being
-    /// compiled.
-    pub(super) fn refuse(mut self, attempts: &Attempts<'a>, context: &Context<'_>, undecided: Option<&str>) -> Refusal {
+    /// Compares those that seem nearest, as many as may be, and words the refusal, with what else the pod asks for.
+    pub(super) fn refuse(mut self, attempts: &Attempts<'a>, context: &Context<'_>, others: &Others) -> Refusal {
         let mut aside = std::mem::take(&mut self.aside);
         let attempts_context = context;
         let most = context.budget.map_or(TELLING, |budget| TELLING.min(budget.given()));
@@ -92,10 +113,14 @@ impl<'a> Nearest<'a> {
             budget.charge(&telling);
         }
         let first = aside.first().map(|(_, candidate)| *candidate);
-        match (self.best, first, undecided) {
-            (Some(near), _, None) => refused_by(near, left),
-            (Some(near), _, Some(undecided)) => undecided_beside(undecided, near, left),
-            (None, Some(candidate), None) => untold(&candidate, left),
+        let unusable = others.unusable.as_deref();
+        match (self.best, first, others.undecided.as_deref()) {
+            (Some(near), _, None) => match unusable {
+                None => refused_by(near, left),
+                Some(unusable) => unusable_beside(unusable, near, left),
+            },
+            (Some(near), _, Some(undecided)) => undecided_beside(undecided, unusable, near, left),
+            (None, Some(candidate), None) => others.before(untold(&candidate, left)),
             (None, _, Some(undecided)) => Refusal::new(Cause::Compiling, undecided),
             (None, None, None) => Refusal::new(
                 Cause::Stamp,
@@ -125,9 +150,21 @@ fn refused_by(near: Near<'_>, left: usize) -> Refusal {
 
 /// The refusal of what no compiled template admits, and one that is still being compiled may admit. What differs may be
 /// right by that one, so it advises no change.
-fn undecided_beside(undecided: &str, near: Near<'_>, left: usize) -> Refusal {
-    let reason = format!("{undecided}\nOf what is compiled, the nearest is");
+fn undecided_beside(undecided: &str, unusable: Option<&str>, near: Near<'_>, left: usize) -> Refusal {
+    let unusable = unusable.map(|unusable| format!("\n{unusable}")).unwrap_or_default();
+    let reason = format!("{undecided}{unusable}\nOf what is compiled, the nearest is");
     differing(Cause::Compiling, &reason, &near, left)
+}
+
+/// The refusal of what no template admits that can be used, where the pod asks for others too: what differs may be right by
+/// one of those.
+fn unusable_beside(unusable: &str, near: Near<'_>, left: usize) -> Refusal {
+    let name = near.candidate.set.name.clone();
+    let reason = format!("{unusable}\nOf what can be used, the nearest is");
+    differing(Cause::Template, &reason, &near, left).advise(&format!(
+        "If it is meant for what cannot be used, have that mended first. Else send what the template describes, or ask the \
+         admin of {name} to describe this."
+    ))
 }
 
 /// A reason that ends in the nearest template's name, and its differences.

@@ -171,6 +171,13 @@ impl Refusal {
         self
     }
 
+    /// Of what else the pod asks for something can't be used: that comes first.
+    #[must_use]
+    pub(super) fn unusable(mut self, unusable: &str) -> Self {
+        self.message = format!("{unusable}\nOf what can be used: {}", self.message);
+        self
+    }
+
     /// One more line: what to do.
     #[must_use]
     pub fn advise(mut self, line: &str) -> Self {

@@ -54,9 +54,8 @@ impl Cluster {
         let asking = asker.picked("/api/v1/pods", |pod| asking(&pod)).await;
         let asking = kept(Area::Templates, "pods", asking, &mut unread);
         let sets: Vec<TemplateSet> = config_maps.iter().map(TemplateSet::load).collect();
-        // Without it, as much as it keeps where nothing else is said.
         let webhook = asker.get(&format!("/apis/apps/v1/namespaces/{namespace}/deployments/{WEBHOOK}")).await;
-        unread.extend(memory::examine(&config_maps, &sets, memory::bound(webhook.ok().flatten().as_ref())));
+        unread.extend(memory::examine(&config_maps, &sets, webhook.ok().flatten().as_ref().map(memory::bound)));
         let mut served = Versions::default();
         let mut resources = HashMap::new();
         for kind in sets.iter().flat_map(|set| set.templates.kinds()) {

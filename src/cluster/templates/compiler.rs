@@ -108,12 +108,13 @@ pub(super) fn broken(name: &NamespacedName) -> TemplateSet {
 pub(super) fn log_problems(set: &TemplateSet) {
     let name = &set.name;
     for Problem { severity, key, line, message } in &set.problems {
+        let (key, line) = (key.as_deref(), *line);
         match severity {
             Severity::Error => {
-                tracing::warn!(config_map = %name, ?key, ?line, problem = message, "a template cannot be used")
+                tracing::warn!(config_map = %name, key, line, problem = message, "a template cannot be used")
             }
             Severity::Warning => {
-                tracing::debug!(config_map = %name, ?key, ?line, problem = message, "a template gives cause for concern")
+                tracing::debug!(config_map = %name, key, line, problem = message, "a template gives cause for concern")
             }
         }
     }

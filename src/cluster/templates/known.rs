@@ -120,6 +120,11 @@ impl Entry {
         }
     }
 
+    /// As one that wants to be kept.
+    fn wanted<'e>(&'e self, name: &'e NamespacedName) -> Wanted<'e> {
+        Wanted { name, created: &self.created, weight: self.weight, data: &self.data }
+    }
+
     /// What an older version than its present one takes, which is kept until that is compiled.
     fn older(&self) -> u64 {
         let older = self.compiled.as_ref().filter(|(of, _)| *of != self.content);
@@ -244,9 +249,7 @@ impl Known {
         }
         let names: Vec<_> = self.entries.keys().map(Arc::clone).collect();
         let entries = names.iter().filter_map(|name| Some((name, self.entries.get(name)?)));
-        let wanted: Vec<_> = entries
-            .map(|(name, entry)| Wanted { name, created: &entry.created, weight: entry.weight, data: &entry.data })
-            .collect();
+        let wanted: Vec<_> = entries.map(|(name, entry)| entry.wanted(name)).collect();
         let mut found = share::not_kept(&wanted, self.bound);
         let (mut gave_way, mut given_room) = (Vec::new(), Vec::new());
         for (position, name) in names.into_iter().enumerate() {
@@ -456,7 +459,9 @@ impl Known {
                 library.compiling.insert(Arc::clone(name), Compiling { since, slow: self.slow.contains(name) });
             }
         }
-        Snapshot::of(library, &loaded)
+        let kept = self.entries.iter().filter(|(_, entry)| entry.not_kept.is_none());
+        let kept: Vec<_> = kept.map(|(name, entry)| entry.wanted(name)).collect();
+        Snapshot { memory: share::held(&kept, &HashMap::new()), ..Snapshot::of(library, &loaded) }
     }
 
     fn publish_soon(&mut self, now: Instant) {

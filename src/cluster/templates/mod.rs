@@ -49,6 +49,8 @@ pub struct Snapshot {
     pub kinds: BTreeSet<Gvk>,
     /// Where they make them.
     pub namespaces: BTreeSet<String>,
+    /// Bytes that what is kept takes in use, by the estimate.
+    pub memory: u64,
 }
 
 impl Snapshot {
@@ -57,7 +59,7 @@ impl Snapshot {
     fn of(library: Library, loaded: &[&Arc<TemplateSet>]) -> Self {
         let kinds = loaded.iter().flat_map(|set| set.templates.kinds().cloned()).collect();
         let namespaces = loaded.iter().flat_map(|set| set.namespaces.iter().cloned()).collect();
-        Self { library: Arc::new(library), kinds, namespaces }
+        Self { library: Arc::new(library), kinds, namespaces, memory: 0 }
     }
 }
 
@@ -83,6 +85,11 @@ impl Templates {
     pub(crate) fn keeping(mut self, bytes: u64) -> Self {
         self.kept = bytes;
         self
+    }
+
+    /// Bytes that are kept of all together, at most.
+    pub(crate) fn bound(&self) -> u64 {
+        self.kept
     }
 
     /// For whom no verdict goes by them ([`Pulse::unhurried`]).

@@ -378,6 +378,8 @@ async fn threat_54_what_is_beyond_the_bound_is_not_kept_and_is_read_again_once_t
     world.list(&all).await;
     world.until(is_ready).await;
     assert_eq!((world.usable(), world.not_kept()), (["a", "b", "c"].map(str::to_owned).to_vec(), vec!["d".to_owned()]));
+    let memory = world.templates.last().memory;
+    assert!(0 < memory && memory <= world.templates.bound(), "{memory}");
     // A younger one changes nothing for those that are kept, and a list that says the same nothing at all.
     world.apply("e", "2", &large("e")).await;
     world.settle().await;

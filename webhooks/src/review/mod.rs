@@ -63,11 +63,11 @@ pub enum Unreadable {
     Malformed(#[source] serde_json::Error),
     /// Another version or kind.
     #[error(
-        "expected an AdmissionReview of {API_VERSION}, got {got:?}; \
+        "expected an AdmissionReview of {API_VERSION}, got {got}; \
          write admissionReviewVersions: [v1] in the webhook configuration"
     )]
     Version {
-        /// `apiVersion` and kind as sent, shortened.
+        /// `apiVersion` and kind as sent, quoted and shortened; `nothing` where neither was.
         got: String,
     },
     /// It asks nothing.
@@ -123,7 +123,8 @@ fn read(phase: Phase, body: &[u8]) -> Result<Review, Unreadable> {
     let api_version = wire.api_version.unwrap_or_default();
     let kind = wire.kind.unwrap_or_default();
     if api_version != API_VERSION || kind != KIND {
-        let got = format!("{api_version} {kind}").chars().take(100).collect();
+        let got: String = format!("{api_version} {kind}").trim().chars().take(100).collect();
+        let got = if got.is_empty() { "nothing".to_owned() } else { format!("{got:?}") };
         return Err(Unreadable::Version { got });
     }
     build(phase, wire.request.ok_or(Unreadable::NoRequest)?)

@@ -201,6 +201,53 @@ fn threat_54_a_config_map_that_is_not_kept_refuses_with_that_reason() {
 }
 
 #[test]
+fn what_else_the_pod_asks_for_and_cannot_be_used_is_said_before_the_nearest() {
+    let name = |name: &str| NamespacedName::new("trading", name);
+    let mut beside = situation();
+    let mut library = Library::clone(&beside.library);
+    let not_kept = NotKept { takes: 51 << 20, namespace: 1 << 30, share: 100 << 20, bound: 192 << 20 };
+    library.not_kept.insert(Arc::new(name("heavy")), not_kept);
+    let mut broken = TemplateSet::clone(&library.sets[&name("post-trade")]);
+    broken.name = name("broken");
+    broken.templates = Templates::default();
+    broken.problems = vec![Problem::error(Some("job.yaml"), Some(3), "expected a kind, got nothing")];
+    library.sets.insert(Arc::new(name("broken")), Arc::new(broken));
+    beside.library = Arc::new(library);
+    let wish = |names: &[&str]| {
+        let mut situation = beside.clone();
+        situation.caller.as_mut().unwrap().wish.manifests = names.iter().copied().map(name).collect();
+        situation
+    };
+    let mut wrong = job();
+    wrong["spec"]["parallelism"] = 100.into();
+    let nearest = "\nOf what can be used, the nearest is job.yaml of ConfigMap trading/post-trade:\n  spec.parallelism";
+    for (other, reason) in [
+        ("absent", "ConfigMap trading/absent is absent, or does not carry the label"),
+        ("heavy", "ConfigMap trading/heavy is not kept in memory"),
+        ("broken", "ConfigMap trading/broken job.yaml:3: expected a kind, got nothing"),
+    ] {
+        let situation = wish(&["post-trade", other]);
+        admitted(&create(Phase::Mutating, &job()), &situation);
+        let told = refused(&create(Phase::Mutating, &wrong), &situation, Cause::Template, &[nearest]).message;
+        let begin = format!(
+            "retinue refuses to create Job trading/post-trade-20261120: pod {} also asks for what cannot be used:\n  {reason}",
+            situation.caller.as_ref().unwrap().pod.name
+        );
+        assert!(told.starts_with(&begin), "{told}");
+        assert!(told.contains("have that mended first") && !told.contains("no template admits"), "{told}");
+    }
+    let all = wish(&["a", "b", "c", "post-trade", "d", "e", "f", "g"]);
+    let told = refused(&create(Phase::Mutating, &wrong), &all, Cause::Template, &["  and 2 more\n", nearest]).message;
+    assert!(told.contains("trading/e is absent") && !told.contains("trading/f"), "{told}");
+    // By its stamp the object is held against one of them alone.
+    let stamped = patched(&job(), &admitted(&create(Phase::Mutating, &job()), &all));
+    let mut changed = stamped.clone();
+    changed["spec"]["parallelism"] = 100.into();
+    let told = refused(&create(Phase::Validating, &changed), &all, Cause::Template, &["spec.parallelism"]).message;
+    assert!(!told.contains("cannot be used"), "{told}");
+}
+
+#[test]
 fn consent_has_two_sides() {
     let mut silent = situation();
     silent.caller.as_mut().unwrap().wish.manifests.clear();

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::caller::{CallerPod, Wish};
 use crate::collectable::Known;
-use crate::library::{Compiling, NotKept, TemplateSet};
+use crate::library::{Compiling, NotKept, Problem, TemplateSet, Templates};
 use crate::object::{Gvk, Gvr};
 use crate::request::{Phase, User};
 use crate::tables;
