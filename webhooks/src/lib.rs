@@ -6,7 +6,7 @@
 //! server around it, [`health`] says when it may answer at all, [`metrics`] counts.
 //!
 //! No sender stands in another's path: each has its share of connections (`accept`, `connections`) and of the bytes in flight
-//! (`rooms`, `shares`), and work is done in turns between senders (`turns`, `sender`): what takes long beside the threads that
+//! (`rooms`, `shares`) and an allowance of frames (`frames`), and work is done in turns between senders (`turns`, `sender`): what takes long beside the threads that
 //! serve (`workers`), the rest on them (`serving`).
 //!
 //! Nothing here decides, and nothing here knows the cluster: the binary brings who-is-asking.

@@ -60,14 +60,15 @@ async fn threat_59_frames_that_are_no_requests_keep_no_other_sender_waiting() {
     }
     let asks = review(config_map(json!({"a": "b"})));
     let (began, mut slowest) = (Instant::now(), Duration::ZERO);
-    for _ in 0..400 {
+    for _ in 0..200 {
         let asked = Instant::now();
-        let answer = timeout(Duration::from_secs(1), client.ask("/mutate", &asks)).await.unwrap();
+        let answer = timeout(Duration::from_millis(500), client.ask("/mutate", &asks)).await.unwrap();
         assert_eq!(answer["allowed"], true, "{answer}");
         slowest = slowest.max(asked.elapsed());
     }
     let sent = sent.load(Ordering::Relaxed) >> 20;
     eprintln!("slowest {slowest:?} beside {sent} MiB in {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(10), "on average 50 ms each");
     drop(flood);
     server.stop().await;
 }
