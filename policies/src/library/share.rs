@@ -1,17 +1,26 @@
 //! Which template ConfigMaps are kept in memory where there are too many: what is kept is bounded, and namespaces share
-//! it. Pure, and the same for the same ConfigMaps, whoever decides it and whenever.
+//! it. Pure, and the same for the same ConfigMaps, whoever decides it and whenever. n log n of the ConfigMaps.
 //!
-//! A namespace that wants no more than the others may have keeps all of its ConfigMaps. One that wants more keeps its
-//! oldest: what is kept stays kept when a newer one comes. One that is too large alone gives way alone, but not very many:
-//! what a ConfigMap takes is known once it is compiled, and nobody compiles hundreds to find that none of them fits.
+//! What holds, of the weights that are told (`filling` says how):
+//! 1. What is kept never comes to more than the bound. ConfigMaps of the same data have that data once.
+//! 2. A namespace whose ConfigMaps come to no more than the bound divided by the number of namespaces keeps all of them,
+//!    whatever the others have, copies of its own data among that. Namespaces that wait for the same data at the same time
+//!    pay for it together, so each of them needs only its part; a copy that is not kept is never counted on.
+//! 3. Of one that wants more, the oldest are kept: what is kept gives way to no younger one of its namespace. One that is
+//!    too large alone gives way alone, but not very many: what a ConfigMap takes is known once it is compiled, and nobody
+//!    compiles hundreds to find that none of them fits.
+//! 4. One ConfigMap more changes nothing for other namespaces that are within their share. A namespace that wants more
+//!    than its share keeps, for as long as there is room, also what the others leave: that part, and no other, gives way
+//!    when a namespace that has less wants more, or a new namespace wants any.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::Weight;
 use crate::object::NamespacedName;
 
-/// After so many of a namespace that do not fit, the younger ones are not kept either, whatever they take.
-const MISFITS: u32 = 8;
+mod filling;
+
+use filling::{Filled, Item, fill};
 
 /// A ConfigMap that wants to be kept.
 #[derive(Clone, Copy, Debug)]
@@ -31,9 +40,9 @@ pub struct Wanted<'a> {
 pub struct NotKept {
     /// Bytes that it takes; at least so many where it was never compiled.
     pub takes: u64,
-    /// Bytes that the ConfigMaps of its namespace take together.
+    /// Bytes that the ConfigMaps of its namespace take together, each data once.
     pub namespace: u64,
-    /// Bytes that are kept of its namespace.
+    /// Bytes that are kept of its namespace at most: its share, or what is kept of it where that is more.
     pub share: u64,
     /// Bytes that are kept of all.
     pub bound: u64,
@@ -65,17 +74,31 @@ fn size(bytes: u64) -> String {
 
 /// Those that are not kept, by position, where at most `bound` bytes are.
 pub fn not_kept(wanted: &[Wanted<'_>], bound: u64) -> HashMap<usize, NotKept> {
-    let mut alike: HashMap<&[u8], u64> = HashMap::new();
-    for each in wanted {
-        *alike.entry(each.data).or_default() += 1;
-    }
-    let together = |each: &Wanted<'_>| {
-        let holders = alike.get(each.data).copied().unwrap_or(1);
-        each.weight.own.saturating_add(each.weight.data.div_ceil(holders))
+    let mut by_age: Vec<(usize, &Wanted<'_>)> = wanted.iter().enumerate().collect();
+    by_age.sort_by_key(|(_, each)| (each.created, each.name));
+    let mut namespaces = Numbers::default();
+    let mut numbers = Numbers::default();
+    // What the same data takes is known once one of those that have it is compiled.
+    let mut data: Vec<u64> = Vec::new();
+    let items: Vec<Item> = by_age
+        .iter()
+        .map(|(_, each)| {
+            let number = numbers.of(each.data);
+            data.resize(numbers.0.len(), 0);
+            data[number] = data[number].max(each.weight.data);
+            Item { namespace: namespaces.of(each.name.namespace.as_bytes()), data: number, own: each.weight.own }
+        })
+        .collect();
+    let filled = fill(&items, &data, namespaces.0.len(), bound);
+    let all = of_namespaces(&items, &data, namespaces.0.len(), |_| true);
+    let kept = of_namespaces(&items, &data, namespaces.0.len(), |at| filled.kept[at]);
+    let Filled { kept: is_kept, level } = filled;
+    let gives_way = |(at, item): (usize, &Item)| {
+        let takes = item.own.saturating_add(data[item.data]);
+        let (namespace, share) = (all[item.namespace], level.max(kept[item.namespace]));
+        (by_age[at].0, NotKept { takes, namespace, share, bound })
     };
-    let found = decide(wanted, bound, together);
-    // Of those that share their data some may be kept and others not: then more is kept than was counted.
-    if held(wanted, &found) > bound { decide(wanted, bound, |each| each.weight.total()) } else { found }
+    items.iter().enumerate().filter(|(at, _)| !is_kept[*at]).map(gives_way).collect()
 }
 
 /// What of these is kept takes so much.
@@ -92,51 +115,27 @@ pub fn held(wanted: &[Wanted<'_>], not_kept: &HashMap<usize, NotKept>) -> u64 {
     data.into_values().fold(own, u64::saturating_add)
 }
 
-fn decide(wanted: &[Wanted<'_>], bound: u64, takes: impl Fn(&Wanted<'_>) -> u64) -> HashMap<usize, NotKept> {
-    let mut namespaces: HashMap<&str, u64> = HashMap::new();
-    for each in wanted {
-        let sum = namespaces.entry(&each.name.namespace).or_default();
-        *sum = sum.saturating_add(takes(each));
+/// Numbers of what is told apart, in the order in which it is first seen.
+#[derive(Default)]
+struct Numbers<'a>(HashMap<&'a [u8], usize>);
+
+impl<'a> Numbers<'a> {
+    fn of(&mut self, bytes: &'a [u8]) -> usize {
+        let next = self.0.len();
+        *self.0.entry(bytes).or_insert(next)
     }
-    let share = share(namespaces.values().copied().collect(), bound);
-    let mut over: Vec<(usize, &Wanted<'_>)> = wanted
-        .iter()
-        .enumerate()
-        .filter(|(_, each)| namespaces.get(&*each.name.namespace).is_some_and(|sum| *sum > share))
-        .collect();
-    over.sort_by_key(|(_, each)| (each.created, each.name));
-    let mut kept: HashMap<&str, (u64, u32)> = HashMap::new();
-    let mut found = HashMap::new();
-    for (position, each) in over {
-        let (sum, misfits) = kept.entry(&each.name.namespace).or_default();
-        let with = sum.saturating_add(takes(each));
-        if with <= share && *misfits < MISFITS {
-            *sum = with;
-            continue;
-        }
-        *misfits += 1;
-        let namespace = namespaces.get(&*each.name.namespace).copied().unwrap_or_default();
-        found.insert(position, NotKept { takes: takes(each), namespace, share, bound });
-    }
-    found
 }
 
-/// How much of one namespace is kept at most: what those that want more than that have is the same, and together with
-/// what the others want it is the bound.
-fn share(mut wanted: Vec<u64>, bound: u64) -> u64 {
-    wanted.sort_unstable();
-    let mut left = bound;
-    let mut namespaces = wanted.len() as u64;
-    for sum in wanted {
-        let share = left / namespaces;
-        if sum > share {
-            return share;
-        }
-        left -= sum;
-        namespaces -= 1;
+/// Bytes that the ConfigMaps of each namespace take together, of those that are asked for: each data once.
+fn of_namespaces(items: &[Item], data: &[u64], namespaces: usize, asked: impl Fn(usize) -> bool) -> Vec<u64> {
+    let mut sums = vec![0u64; namespaces];
+    let mut seen = HashSet::new();
+    for (_, item) in items.iter().enumerate().filter(|(at, _)| asked(*at)) {
+        let of_data = if seen.insert((item.namespace, item.data)) { data[item.data] } else { 0 };
+        let sum = &mut sums[item.namespace];
+        *sum = sum.saturating_add(item.own).saturating_add(of_data);
     }
-    // All want no more than there is.
-    bound
+    sums
 }
 
 #[cfg(test)]
