@@ -11,7 +11,7 @@ use serde_json::json;
 use support::{Setup, config_map, review, start};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
@@ -44,9 +44,12 @@ async fn threat_59_frames_that_are_no_requests_keep_no_other_sender_waiting() {
     let server = start(Setup::default());
     let client = server.client().await;
     let (sent, mut flood) = (Arc::new(AtomicUsize::new(0)), JoinSet::new());
+    let opened = tokio::time::Instant::now() + Duration::from_secs(20);
     for (first, again) in floods() {
         for _ in 0..17 {
-            let (mut read, mut write) = tokio::io::split(server.tls_from(2, "h2", None).await);
+            // All of them within 20 s: who comes new is served beside those that flood already.
+            let connection = timeout_at(opened, server.tls_from(2, "h2", None)).await.unwrap();
+            let (mut read, mut write) = tokio::io::split(connection);
             let (first, block, sent) = (first.clone(), again.repeat((64 << 10) / again.len()), Arc::clone(&sent));
             flood.spawn(async move { while read.read(&mut [0; 4096]).await.is_ok_and(|read| read > 0) {} });
             flood.spawn(async move {
