@@ -100,7 +100,6 @@ fn threat_54_what_is_shared_with_those_that_are_not_kept_is_paid_in_full() {
     let wanted = wanted(&all);
     let found = not_kept(&wanted, 400);
     assert!(held(&wanted, &found) <= 400, "{}", held(&wanted, &found));
-    // All that is there has its room: no more than 400 are kept, but as many as fit are.
     // As many are kept as there is room for; counting a tenth of each, ten namespaces would keep forty.
     assert_eq!(held(&wanted, &found), 400);
     assert!(found.len() > 200 - 40);
