@@ -19,6 +19,7 @@ use actix_web::dev::ServiceResponse;
 use actix_web::rt::net::TcpStream;
 use futures::future::LocalBoxFuture;
 use rustls::ServerConfig;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -32,6 +33,10 @@ use crate::serving;
 
 /// What a handshake takes of a thread, nanoseconds.
 const HANDSHAKE: u64 = 300_000;
+
+/// How long, and how often, it is read what a client still sends whose handshake failed.
+const FAREWELL: Duration = Duration::from_millis(200);
+const FAREWELL_READS: usize = 16;
 
 /// What HTTP/1.1 is served over, its version, and the other end.
 pub(crate) type Accepted = (TlsStream<TcpStream>, actix_http::Protocol, Option<SocketAddr>);
@@ -100,8 +105,31 @@ impl Entrance {
         let (at, time) = (Instant::now() + self.patience, self.patience);
         let turn = serving::turn(|| sender.path("", ""), HANDSHAKE, Deadline { at, time });
         turn.await.map_err(|_| io::ErrorKind::TimedOut)?;
-        Box::pin(timeout_at(at, self.tls.accept(tcp))).await?
+        match Box::pin(timeout_at(at, self.tls.accept(tcp).into_fallible())).await? {
+            Ok(greeted) => Ok(greeted),
+            Err((error, tcp)) => {
+                farewell(tcp).await;
+                Err(error)
+            }
+        }
     }
+}
+
+/// Ends a connection whose handshake failed so that the client reads why: a socket that is closed with something unread
+/// in it is reset, and takes the alert with it. In TLS 1.3 a client may have sent its request by then.
+async fn farewell(mut tcp: TcpStream) {
+    let mut unread = [0; 4096];
+    let read = async {
+        tcp.shutdown().await?;
+        for _ in 0..FAREWELL_READS {
+            if tcp.read(&mut unread).await? == 0 {
+                break;
+            }
+        }
+        io::Result::Ok(())
+    };
+    // Whoever goes on sending is reset.
+    let _ended = timeout(FAREWELL, read).await;
 }
 
 fn crowded_out() -> io::Error {

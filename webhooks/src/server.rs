@@ -213,11 +213,13 @@ pub fn bind<A: Asking, L: Linting>(
     };
     let app = {
         let status = status.clone();
-        // Whoever reaches that port may ask them without a turn, so there only where there is no other.
+        // Whoever reaches that port may ask without a turn: what costs something is shown there only where there is no
+        // other port.
         let is_alone = config.plain.is_none();
         let status_routes = move |app: &mut web::ServiceConfig| {
+            health_routes(app);
             if is_alone {
-                status_routes(app);
+                metrics_route(app);
             }
         };
         move || {
@@ -253,13 +255,15 @@ pub fn bind<A: Asking, L: Linting>(
     let plain = match config.plain {
         None => None,
         Some(plain) => Some(
-            HttpServer::new(move || App::new().app_data(status.clone()).configure(status_routes))
-                .workers(1)
-                .tcp_nodelay(true)
-                .shutdown_signal(plain_stop.clone().cancelled_owned())
-                .shutdown_timeout(grace.min(1))
-                .bind(plain)
-                .map_err(listening(plain))?,
+            HttpServer::new(move || {
+                App::new().app_data(status.clone()).configure(health_routes).configure(metrics_route)
+            })
+            .workers(1)
+            .tcp_nodelay(true)
+            .shutdown_signal(plain_stop.clone().cancelled_owned())
+            .shutdown_timeout(grace.min(1))
+            .bind(plain)
+            .map_err(listening(plain))?,
         ),
     };
     let plain_address = plain.as_ref().and_then(|plain| plain.addrs().first().copied());
@@ -313,9 +317,12 @@ fn reviews_routes(app: &mut web::ServiceConfig) {
     }
 }
 
-fn status_routes(app: &mut web::ServiceConfig) {
+fn health_routes(app: &mut web::ServiceConfig) {
     app.route("/healthz", web::get().to(async || HttpResponse::Ok().body("ok\n")));
     app.route("/readyz", web::get().to(readyz));
+}
+
+fn metrics_route(app: &mut web::ServiceConfig) {
     app.route("/metrics", web::get().to(show_metrics));
 }
 

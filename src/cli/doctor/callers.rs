@@ -33,7 +33,8 @@ const EXPIRY: &str = "retinue_client_certificate_expiry_timestamp_seconds ";
 /// The alert that a server sends to who shows no certificate, as the API server tells it.
 const REFUSAL: &str = "tls: certificate required";
 /// What it may say instead, where the alert came while it set up HTTP/2 (golang.org/x/net/http2).
-const NO_CONNECTION: &str = "http2: client conn could not be established";
+const NO_CONNECTION: [&str; 3] =
+    ["http2: client conn could not be established", "connection reset by peer", "broken pipe"];
 /// How often a pod is asked until the API server says why there is no answer.
 const ASKED: u32 = 10;
 /// The webhook that is asked first about a create.
@@ -145,7 +146,7 @@ async fn asked_as_a_stranger(asker: &Asker, pod: &Value) -> Result<String, NoAns
     loop {
         left -= 1;
         match asker.text(&of_pod(pod, "https", "https", "/healthz")).await {
-            Err(NoAnswer { message, .. }) if left > 0 && message.contains(NO_CONNECTION) => {}
+            Err(NoAnswer { message, .. }) if left > 0 && NO_CONNECTION.iter().any(|said| message.contains(said)) => {}
             answer => return answer,
         }
     }

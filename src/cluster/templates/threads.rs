@@ -52,6 +52,9 @@ struct Place(Mutex<Running>);
 struct Running {
     #[cfg(target_os = "linux")]
     thread: Option<rustix::thread::Pid>,
+    /// Whether its patience is over.
+    #[cfg(target_os = "linux")]
+    is_late: bool,
     lowered: bool,
 }
 
@@ -141,7 +144,12 @@ impl Place {
     fn begin(&self) {
         #[cfg(target_os = "linux")]
         {
-            self.lock().thread = Some(rustix::thread::gettid());
+            let mut running = self.lock();
+            running.thread = Some(rustix::thread::gettid());
+            // On a busy machine its patience may be over before it has begun.
+            if running.is_late {
+                running.lower();
+            }
         }
     }
 
@@ -155,20 +163,27 @@ impl Place {
         running.lowered
     }
 
-    /// Lowers the priority of the thread that runs it. Held while it does: the thread can't end before.
+    /// Lowers the priority of the thread that runs it, now or once it begins. Held while it does: the thread can't end before.
     fn lower(&self) {
         #[cfg(target_os = "linux")]
         {
             let mut running = self.lock();
-            if let Some(thread) = running.thread {
-                let lowered = rustix::process::getpriority_process(Some(thread))
-                    .and_then(|now| rustix::process::setpriority_process(Some(thread), (now + LOWERED_BY).min(19)));
-                match lowered {
-                    Ok(()) => running.lowered = true,
-                    // It goes on as it is.
-                    Err(error) => tracing::debug!(%error, "a thread's priority could not be lowered"),
-                }
-            }
+            running.is_late = true;
+            running.lower();
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Running {
+    fn lower(&mut self) {
+        let Some(thread) = self.thread else { return };
+        let lowered = rustix::process::getpriority_process(Some(thread))
+            .and_then(|now| rustix::process::setpriority_process(Some(thread), (now + LOWERED_BY).min(19)));
+        match lowered {
+            Ok(()) => self.lowered = true,
+            // It goes on as it is.
+            Err(error) => tracing::debug!(%error, "a thread's priority could not be lowered"),
         }
     }
 }
@@ -210,6 +225,20 @@ mod tests {
     }
 
     #[cfg(target_os = "linux")]
+    #[test]
+    fn threat_54_what_is_late_before_it_begins_begins_with_a_lower_priority() {
+        let priority = || rustix::process::getpriority_process(None).unwrap();
+        let late = std::thread::spawn(move || {
+            let (place, usual) = (Place::default(), priority());
+            place.lower();
+            assert_eq!(priority(), usual, "nobody runs it yet");
+            place.begin();
+            assert!(place.end(), "its thread is not used again");
+            assert_eq!(priority(), (usual + LOWERED_BY).min(19));
+        });
+        late.join().unwrap();
+    }
+
     #[tokio::test]
     async fn threat_54_what_lasts_too_long_goes_on_with_a_lower_priority_and_its_thread_ends_with_it() {
         let priority = || rustix::process::getpriority_process(None).unwrap();
