@@ -13,7 +13,7 @@ use policies::library::TemplateSet;
 use policies::object::Gvk;
 use policies::request::{Operation, Phase};
 use policies::tables::{Facts, Form, complete};
-use policies::verdict::{Cause, REVIEW, Refusal, Situation, Verdict, decide_quickly, decide_within};
+use policies::verdict::{Cause, REVIEW, Refusal, Situation, Verdict, decide_quickly, decide_within, uncompiled};
 use serde_json::{Value, json};
 
 use support::*;
@@ -380,4 +380,26 @@ fn threat_59_each_element_is_held_against_many_alternatives_once() {
         let (verdict, steps) = judged(&set, &pod(json!({"a": "b"}), env));
         assert!(matches!(verdict, Verdict::Admit(_)), "{alternatives} {count}: {verdict:?} {steps}");
     }
+}
+
+#[test]
+fn threat_59_templates_that_take_long_to_compile_are_compiled_before_the_review() {
+    let manifest = |rows: usize| {
+        let rows: String = (0..rows).map(|at| format!("    - name: ${{app}}_{at}\n      value: x\n")).collect();
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec:\n  containers:\n  - name: main\n    image: registry.example/a:1\n    env:\n{rows}"
+        )
+    };
+    let parameters = "app: {type: string, pattern: '[a-z0-9]+'}\n";
+    let request = request(Operation::Create, Phase::Mutating, Some(pod(json!({}), Vec::new())), None);
+    let large = situation(&set(parameters, &manifest(14_000)));
+    let before = uncompiled(&request, &large).unwrap();
+    assert!(decide_quickly(&request, &large, REVIEW).is_none(), "not where others wait");
+    before.compile();
+    assert!(uncompiled(&request, &large).is_none(), "once");
+    assert!(decide_quickly(&request, &large, REVIEW).is_some());
+    // What takes little is compiled on the way.
+    let small = situation(&set(parameters, &manifest(8)));
+    assert!(uncompiled(&request, &small).is_none());
+    assert!(decide_quickly(&request, &small, REVIEW).is_none());
 }

@@ -1,8 +1,9 @@
 //! One review of a master judged: gather, decide, tell; or a ConfigMap linted. Whatever fails on the way is a [`Fault`],
 //! and so a refusal.
 //!
-//! What takes long runs away from the threads that serve ([`Workers`]): linting always, judging where the body is large or a
-//! trial of it took too long. The rest is done at once, or in turns ([`serving`]).
+//! What takes long runs away from the threads that serve ([`Workers`]): linting always, and compiling templates that are used
+//! for the first time; judging where the body is large or a trial of it took too long. The rest is done at once, or in turns
+//! ([`serving`]).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use policies::collectable::{self, Need, Rights};
 use policies::request::{Phase, Request};
-use policies::verdict::{Situation, Verdict, template_text};
+use policies::verdict::{Situation, Verdict, template_text, uncompiled};
 use tokio::time::{Instant, timeout_at};
 
 use crate::caller::DynAsking;
@@ -113,6 +114,16 @@ impl Court {
             Ok(Ok(gathered)) => gathered?,
         };
         let pending = Pending { court: Arc::clone(self), settled: request.dry_run, request, situation };
+        let path = sent.sender.review(&pending.request.user.username);
+        // Templates that are used for the first time: no other judging waits while large ones are compiled.
+        while let Some(uncompiled) = uncompiled(&pending.request, &pending.situation) {
+            let room = Arc::clone(&sent.room);
+            let work = move |_: &Claim| {
+                let _room = room;
+                uncompiled.compile();
+            };
+            self.lints.run(path, LINT, sent.deadline, work).await?;
+        }
         let mut tried = Duration::ZERO;
         if sent.size < LARGE {
             let began = std::time::Instant::now();
@@ -124,7 +135,6 @@ impl Court {
             tried = began.elapsed();
         }
         let cost = sent.cost().saturating_add(u64::try_from(tried.as_nanos()).unwrap_or(u64::MAX));
-        let path = sent.sender.review(&pending.request.user.username);
         let room = Arc::clone(&sent.room);
         let work = move |claim: &Claim| {
             let _room = room;

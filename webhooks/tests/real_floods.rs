@@ -31,11 +31,16 @@ fn template_config_map(name: &str, data: Value) -> Value {
 
 /// Masters of the namespace: each uses the template ConfigMap that is named like its account.
 fn situates() -> Situates {
+    situates_with(template_config_map("noisy", inputs::template_of_variables()))
+}
+
+/// With this ConfigMap beside that of `eod`.
+fn situates_with(other: Value) -> Situates {
     let quiet = template_config_map(
         "eod",
         json!({"cm.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: results}\ndata: {a: b}\n"}),
     );
-    let sets = [quiet, template_config_map("noisy", inputs::template_of_variables())].map(|config_map| {
+    let sets = [quiet, other].map(|config_map| {
         let set = TemplateSet::load(&config_map);
         assert_eq!(set.errors().count(), 0, "{:?}", set.errors().collect::<Vec<_>>());
         Arc::new(set)
@@ -126,4 +131,31 @@ async fn threat_54_sixteen_kilobytes_of_holes_sent_to_lint_keep_no_review_waitin
 #[tokio::test(flavor = "multi_thread")]
 async fn threat_59_pods_of_nine_thousand_variables_keep_no_other_master_waiting() {
     another_master_is_served_beside("/mutate?timeout=5s", twice()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn threat_59_templates_that_take_long_to_compile_keep_no_thread_that_judges() {
+    let rows: String = (0..13_000).map(|at| format!("    - name: ${{app}}_{at}\n      value: x\n")).collect();
+    let pod = format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec:\n  containers:\n  - name: main\n    image: \
+         registry.example/a:1\n    env:\n{rows}"
+    );
+    let parameters = "app: {type: string, pattern: '[a-z0-9]+'}\n";
+    // Two that are large, and another kind's, which nobody asks for.
+    let other = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n";
+    let data = json!({"parameters": parameters, "a.yaml": pod, "b.yaml": pod, "c.yaml": other});
+    let server = start(Setup {
+        table: Table { situation: Some(situates_with(template_config_map("noisy", data))), ..Table::default() },
+        decide: None,
+        ..Setup::default()
+    });
+    let client = server.client().await;
+    for _ in 0..2 {
+        let (status, text) = client.post("/mutate", twice()).await;
+        assert_eq!(status, 200, "{text}");
+        let metrics = server.get("/metrics").await.1;
+        // Each once, the second review finds them.
+        assert!(metrics.contains("retinue_work_moved_total{queue=\"linting\"} 2\n"), "{metrics}");
+    }
+    server.stop().await;
 }

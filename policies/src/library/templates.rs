@@ -130,6 +130,15 @@ impl Templates {
         self.waiting(kind).next().is_some()
     }
 
+    /// Compiles the first key with templates of this kind that is not compiled yet, if there is one.
+    pub(crate) fn compile_one(&self, kind: &Gvk) {
+        let known = self.kinds.iter().filter(|(known, _)| **known == *kind);
+        let mut shelves = known.filter_map(|(_, at)| self.shelves.get(*at));
+        if let Some(shelf) = shelves.find(|shelf| shelf.made.get().is_none()) {
+            shelf.read();
+        }
+    }
+
     /// Of each key whose templates of this kind are not compiled yet, the steps that compiling them may take
     /// ([`TemplateSet::load`](super::TemplateSet::load) counted them).
     fn waiting(&self, kind: &Gvk) -> impl Iterator<Item = u64> {

@@ -180,7 +180,7 @@ impl<'a> Binder<'a> {
                 if self.budget.is_some_and(|budget| budget.spend(work).is_err()) {
                     return None;
                 }
-                let accepted = items.accepts(value).is_ok();
+                let accepted = items.admits(value);
                 self.accepted.borrow_mut().insert(key, accepted);
                 accepted
             }
@@ -336,7 +336,9 @@ impl<'a> Binder<'a> {
             Some((value, fit)) => self.propose(vec![(index, value)], fit),
             None => {
                 self.misfit(pattern, value, Some(index));
-                if let Some(misfit) = self.found.misfits.last_mut() {
+                let work = work::of_reshaping(&parameter.schema, value);
+                let affords = self.budget.is_none_or(|budget| budget.affords(work) && budget.spend(work).is_ok());
+                if let Some(misfit) = self.found.misfits.last_mut().filter(|_| affords) {
                     misfit.nearest = reshape(&parameter.schema, value, shape);
                 }
             }
@@ -470,7 +472,7 @@ pub(super) fn fit(schema: &Schema, value: &Value, shape: Shape<'_>, budget: Opti
     if budget.is_some_and(|budget| budget.spend(work).is_err()) {
         return None;
     }
-    fitted(schema.accepts(value).is_ok(), schema, value, shape, budget)
+    fitted(schema.admits(value), schema, value, shape, budget)
 }
 
 /// As [`fit`], where it is known whether the schema accepts the value as it is.
@@ -487,12 +489,11 @@ fn fitted(
     }
     // With what the server added taken off, and what it dropped put back, it may fit; the comparison tells whether
     // that was the server's doing.
-    let work = || work::of_accepting(schema, value).saturating_mul(work::RESHAPING);
-    if budget.is_some_and(|budget| budget.spend(work()).is_err()) {
+    if budget.is_some_and(|budget| budget.spend(work::of_reshaping(schema, value)).is_err()) {
         return None;
     }
     let reshaped = reshape(schema, value, shape)?;
-    schema.accepts(&reshaped).is_ok().then_some((reshaped, Fit::Equivalent))
+    schema.admits(&reshaped).then_some((reshaped, Fit::Equivalent))
 }
 
 /// Whether a parameter may be this, after what it is known to be elsewhere.

@@ -337,8 +337,14 @@ impl<'a> List<'a> {
         fitting.retain(|at| self.fits(row, *at));
         if let Some(Element::One(Pattern::Hole(Hole::Declared(index)))) = self.elements.get(row)
             && let Some(parameter) = self.binder.parameters.all.get(*index)
+            && fitting.len() > 1
         {
-            fitting.sort_by_key(|at| parameter.schema.accepts(&self.values[*at]).is_err());
+            let accepts = |at: &usize| {
+                let value = &self.values[*at];
+                let work = usize::try_from(work::of_accepting(&parameter.schema, value)).unwrap_or(usize::MAX);
+                self.binder.spend(work) && parameter.schema.admits(value)
+            };
+            fitting.sort_by_cached_key(|at| !accepts(at));
         }
         if let Some(Element::One(Pattern::Map(entries))) = self.elements.get(row)
             && fitting.len() > 1

@@ -30,12 +30,12 @@ fn reshaped(schema: &Schema, value: &Value, shape: Shape<'_>) -> Value {
                 };
                 let mut value = reshaped(schema, value, shape.field(key));
                 // Or it was empty, and the server filled it in.
-                if named.is_some_and(|property| !property.optional) && schema.accepts(&value).is_err() {
+                if named.is_some_and(|property| !property.optional) && !schema.admits(&value) {
                     let mut empty = shape.replaced(key).into_iter();
-                    value = empty.find(|empty| schema.accepts(empty).is_ok()).unwrap_or(value);
+                    value = empty.find(|empty| schema.admits(empty)).unwrap_or(value);
                 }
                 // One that may be absent may be the server's default, which the schema need not admit.
-                if named.is_some_and(|property| !property.optional) || schema.accepts(&value).is_ok() {
+                if named.is_some_and(|property| !property.optional) || schema.admits(&value) {
                     out.insert(key.clone(), value);
                 }
             }
@@ -51,11 +51,11 @@ fn reshaped(schema: &Schema, value: &Value, shape: Shape<'_>) -> Value {
         }
         (SchemaNode::OneOf(schemas), _) => {
             let mut tried = schemas.iter().map(|schema| (schema, reshaped(schema, value, shape)));
-            let fitting = tried.find(|(schema, value)| schema.accepts(value).is_ok());
+            let fitting = tried.find(|(schema, value)| schema.admits(value));
             fitting.map_or_else(|| value.clone(), |(_, value)| value)
         }
-        _ if spelling::is_quantity(shape.scalar()) && schema.accepts(value).is_err() => {
-            spelling::values(value).find(|value| schema.accepts(value).is_ok()).unwrap_or_else(|| value.clone())
+        _ if spelling::is_quantity(shape.scalar()) && !schema.admits(value) => {
+            spelling::values(value).find(|value| schema.admits(value)).unwrap_or_else(|| value.clone())
         }
         _ => value.clone(),
     }

@@ -75,6 +75,10 @@ fn held_against(
         binder.aside("namespace", pattern, &namespace, Shape::UNKNOWN);
     }
     let found = binder.walk(template, seen, shape);
+    // What was found is not worth being told, nor what that would take.
+    if context.is_exhausted() {
+        return Recognition::CouldNotTell(TOO_MUCH.into()).into();
+    }
     if let (Some(given), None) = (found.unknown, since) {
         return Recognition::CouldNotTell(format!(
             "the template uses ${{{}}}, which only the identity of the master's pod tells",
@@ -89,6 +93,12 @@ fn held_against(
     }
     let mut differences = settled.failures.clone();
     if since.is_none() {
+        let bound = template.parameters.all.iter().zip(&settled.bindings.declared);
+        let work = bound
+            .map(|(parameter, value)| value.as_ref().map_or(0, |value| work::of_accepting(&parameter.schema, value)));
+        if !context.spend(work.fold(0, u64::saturating_add)) {
+            return Recognition::CouldNotTell(TOO_MUCH.into()).into();
+        }
         differences.extend(unaccepted(template, &settled.bindings));
     }
     differences.extend(place_differences(template, seen, &settled.bindings, context));
@@ -222,8 +232,8 @@ fn place_differences(template: &Template, seen: &Value, bindings: &Bindings, con
 /// is what makes its being right unnecessary.
 fn unaccepted(template: &Template, bindings: &Bindings) -> Vec<Difference> {
     let parameters = template.parameters.all.iter().zip(&bindings.declared);
-    let wrong = parameters
-        .filter(|(parameter, value)| value.as_ref().is_some_and(|value| parameter.schema.accepts(value).is_err()));
+    let wrong =
+        parameters.filter(|(parameter, value)| value.as_ref().is_some_and(|value| !parameter.schema.admits(value)));
     wrong
         .map(|(parameter, value)| Difference {
             path: Path::root(),

@@ -12,7 +12,7 @@ use crate::text::{Part, TextPattern};
 /// Looking at one thing.
 pub(crate) const LOOK: usize = 16;
 /// Bringing a value nearer to its schema, in times that it is held against it.
-pub(super) const RESHAPING: u64 = 8;
+const RESHAPING: u64 = 8;
 /// Holding an object against a template, all of it: to bind, render, complete and compare, for each of [`size`].
 pub(super) const HOLDING: u64 = 12;
 /// Copying an object and completing the copy, for each of [`size`].
@@ -99,6 +99,11 @@ pub(super) fn of_known(value: &Value) -> u64 {
 pub(crate) fn of_accepting(schema: &Schema, value: &Value) -> u64 {
     let Price { each, once } = price(schema);
     size(value).saturating_mul(each).saturating_add(once).saturating_add(LOOK as u64)
+}
+
+/// Bringing a value nearer to a schema, and telling whether that accepts it.
+pub(super) fn of_reshaping(schema: &Schema, value: &Value) -> u64 {
+    of_accepting(schema, value).saturating_mul(RESHAPING)
 }
 
 /// What it costs to hold a value against a schema.

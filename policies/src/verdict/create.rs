@@ -64,7 +64,7 @@ pub(crate) fn judge(request: &Request, situation: &Situation, budget: &Budget) -
     let admit = |candidate: Candidate<'_>, bindings, instructed, form: &Form<'_>| {
         let moved = form.moved();
         let grant = Grant { candidate, bindings, instructed, owner: accepted, stamp: stamp.as_ref() };
-        let mut admission = grant.admit(request, situation, caller, moved.unwrap_or(object))?;
+        let mut admission = grant.admit(request, situation, caller, moved.unwrap_or(object), budget)?;
         if let (Some(sidecars), Some(moved), Some(patch)) = (&candidate.template.sidecars, moved, &mut admission.patch)
         {
             patch.0.splice(0..0, sidecars.patch(moved));
@@ -196,10 +196,11 @@ impl Grant<'_> {
         situation: &Situation,
         caller: &Caller,
         object: &Value,
+        budget: &Budget,
     ) -> Result<Admission, Refusal> {
         let set = self.candidate.set;
         let template = self.candidate.template;
-        inspect::bound(template, &self.bindings)?;
+        inspect::bound(&self.candidate, &self.bindings, budget)?;
         let namespace = request.namespace.as_deref().unwrap_or_default();
         inspect::accounts(object, namespace, set, caller, &situation.masters)?;
         self.collectable(&request.kind, situation, namespace)?;

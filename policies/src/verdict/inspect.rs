@@ -4,14 +4,17 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
+use crate::budget::Budget;
 use crate::caller::Caller;
 use crate::keys;
 use crate::library::TemplateSet;
 use crate::object::{Gvk, NamespacedName};
 use crate::parameter::{Bindings, Schema, SchemaNode};
+use crate::recognise::work;
 use crate::tables::At;
-use crate::template::Template;
 
+use super::attempt::too_much;
+use super::grant::Candidate;
 use super::{Cause, Refusal};
 
 /// Refuses objects that no template may describe, by kind and content.
@@ -39,7 +42,11 @@ pub(crate) fn never(kind: &Gvk, object: &Value) -> Result<(), Refusal> {
 const IDENTITY: [&str; 4] = ["serviceAccountName", "serviceAccount", "finalizers", "ownerReferences"];
 
 /// Refuses bindings that carry a reserved key, and maps through which a master would say what only an author may say.
-pub(crate) fn bound(template: &Template, bindings: &Bindings) -> Result<(), Refusal> {
+///
+/// # Errors
+/// A refusal; also where telling takes more steps than are left.
+pub(crate) fn bound(candidate: &Candidate<'_>, bindings: &Bindings, budget: &Budget) -> Result<(), Refusal> {
+    let template = candidate.template;
     for (parameter, value) in template.parameters.all.iter().zip(&bindings.declared) {
         let Some(value) = value else { continue };
         if let Some(key) = reserved_key(value) {
@@ -51,6 +58,11 @@ pub(crate) fn bound(template: &Template, bindings: &Bindings) -> Result<(), Refu
                 ),
             ));
         }
+        if !names_identity(value) {
+            continue;
+        }
+        // Of alternatives that is told by the one that accepts the value.
+        budget.spend(work::of_accepting(&parameter.schema, value)).map_err(|_| too_much(candidate))?;
         if let Some(key) = identity_key(&parameter.schema, value) {
             return Err(Refusal::new(
                 Cause::Forbidden,
@@ -75,6 +87,17 @@ fn reserved_key(value: &Value) -> Option<&str> {
     }
 }
 
+/// Whether a key of an identity stands anywhere in a value.
+fn names_identity(value: &Value) -> bool {
+    match value {
+        Value::Object(entries) => {
+            entries.iter().any(|(key, value)| IDENTITY.contains(&key.as_str()) || names_identity(value))
+        }
+        Value::Array(values) => values.iter().any(names_identity),
+        _ => false,
+    }
+}
+
 /// The first key of an identity whose value is not one that the author listed. Values of text alone hold none.
 fn identity_key<'a>(schema: &Schema, value: &'a Value) -> Option<&'a str> {
     if !schema.allowed.is_empty() {
@@ -94,7 +117,7 @@ fn identity_key<'a>(schema: &Schema, value: &'a Value) -> Option<&'a str> {
             values.iter().find_map(|value| identity_key(&list.items, value))
         }
         (SchemaNode::OneOf(schemas), value) => {
-            schemas.iter().find(|schema| schema.accepts(value).is_ok()).and_then(|schema| identity_key(schema, value))
+            schemas.iter().find(|schema| schema.admits(value)).and_then(|schema| identity_key(schema, value))
         }
         _ => None,
     }

@@ -37,6 +37,7 @@ use crate::request::{Operation, Request};
 use crate::tables::{Facts, Form};
 use crate::template::Given;
 
+pub use compiles::{Uncompiled, uncompiled};
 pub use refusal::{Cause, Refusal};
 
 /// The steps of one review, at most ([`crate::budget`]): an object of 1 MB is held the long way against two templates with

@@ -256,7 +256,7 @@ impl Change<'_> {
                     .advise(&format!("Leave it as it is, or ask the admin of {name} to describe this.")));
             }
         };
-        inspect::bound(template, &bindings)?;
+        inspect::bound(&self.candidate, &bindings, self.budget)?;
         let namespace = self.request.namespace.as_deref().unwrap_or_default();
         inspect::accounts(new, namespace, self.candidate.set, self.caller, &self.situation.masters)?;
         Ok(Some(bindings))

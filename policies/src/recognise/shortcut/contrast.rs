@@ -261,6 +261,9 @@ impl<'v> Contrast<'v> {
         if self.trail.iter().any(|turn| matches!(turn, Turn::Element(..))) {
             return None;
         }
+        // What it costs was taken before, too: it is read once more.
+        self.walk.visited +=
+            usize::try_from(work::of_text(text, shown.len(), self.walk.parameters)).unwrap_or(usize::MAX) / work::LOOK;
         let refused = match text.bind(shown, self.walk.given, self.walk.parameters) {
             Err(TextMismatch::Parameter(index)) => Some(index),
             Err(TextMismatch::Form) => None,
