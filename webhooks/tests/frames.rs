@@ -8,23 +8,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use support::{Setup, config_map, review, start};
+use support::{PREFACE, Setup, config_map, frame, review, start};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 use tokio::time::{timeout, timeout_at};
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let mut frame = length[1..].to_vec();
-    frame.extend([kind, flags]);
-    frame.extend(stream.to_be_bytes());
-    frame.extend(payload);
-    frame
-}
-
 /// What a connection begins with, and then repeats.
 fn floods() -> [(Vec<u8>, Vec<u8>); 6] {
-    let mut preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    let mut preface = PREFACE.to_vec();
     preface.extend(frame(4, 0, 0, &[]));
     // A request whose body does not end: `POST`, `https`, the path, the authority.
     let mut asked = preface.clone();

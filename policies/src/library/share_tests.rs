@@ -105,19 +105,6 @@ fn threat_54_what_is_shared_with_those_that_are_not_kept_is_paid_in_full() {
     assert!(found.len() > 200 - 40);
 }
 
-/// What is kept takes so much.
-fn held(wanted: &[Wanted<'_>], not_kept: &HashMap<usize, NotKept>) -> u64 {
-    let kept = wanted.iter().enumerate().filter(|(position, _)| !not_kept.contains_key(position));
-    let mut data: BTreeMap<&[u8], u64> = BTreeMap::new();
-    let mut own = 0;
-    for (_, each) in kept {
-        own += each.weight.own;
-        let known = data.entry(each.data).or_default();
-        *known = each.weight.data.max(*known);
-    }
-    own + data.values().sum::<u64>()
-}
-
 #[test]
 fn what_is_not_kept_says_by_how_much_and_what_to_do() {
     let mi = 1 << 20;

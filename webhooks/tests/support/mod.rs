@@ -247,6 +247,19 @@ pub fn start(setup: Setup) -> Harness {
     Harness { address, plain, readiness, metrics, stop, running, certificate }
 }
 
+/// What a client of HTTP/2 sends first.
+pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// A frame of HTTP/2, written by hand.
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let mut frame = length[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
 impl Harness {
     pub async fn tls(
         &self,

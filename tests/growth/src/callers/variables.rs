@@ -96,7 +96,7 @@ pub const ALL: &[Dimension] = &[
         world.declare_all("own", size, "{type: string}");
         let place = world.container("/env");
         for at in 0..size {
-            let row = json!({"name": format!("${{app}}_{at}"), "value": format!("${{own{at}}}")});
+            let row = own_row(at);
             world.push(&place, row, variable("a_", size - 1 - at, "v"));
         }
     })
@@ -106,7 +106,7 @@ pub const ALL: &[Dimension] = &[
         world.declare_all("own", size, "{type: string, optional: true}");
         let place = world.container("/env");
         for at in 0..size {
-            let row = json!({"name": format!("${{app}}_{at}"), "value": format!("${{own{at}}}")});
+            let row = own_row(at);
             world.push(&place, row, (at % 2 == 0).then(|| variable("a_", at, "v")));
         }
     })
@@ -144,6 +144,11 @@ pub const ALL: &[Dimension] = &[
 enum Order {
     AsWritten,
     Reversed,
+}
+
+/// A row of a template whose name says `app`, and whose value is a hole of its own.
+fn own_row(at: usize) -> Value {
+    json!({"name": format!("${{app}}_{at}"), "value": format!("${{own{at}}}")})
 }
 
 fn variable(prefix: &str, at: usize, value: &str) -> Value {
