@@ -152,7 +152,12 @@ impl<'a> Binder<'a> {
 
     /// Takes steps; false where there are not so many left.
     pub(super) fn spend(&self, steps: usize) -> bool {
-        self.budget.is_none_or(|budget| budget.spend(steps as u64).is_ok())
+        self.pay(steps as u64)
+    }
+
+    /// As [`Self::spend`], of what [`work`] says.
+    pub(super) fn pay(&self, steps: u64) -> bool {
+        self.budget.is_none_or(|budget| budget.spend(steps).is_ok())
     }
 
     /// Whether no step is left.
@@ -177,7 +182,7 @@ impl<'a> Binder<'a> {
             Some(accepted) => accepted,
             None => {
                 let work = work::of_accepting(items, value);
-                if self.budget.is_some_and(|budget| budget.spend(work).is_err()) {
+                if !self.pay(work) {
                     return None;
                 }
                 let accepted = items.admits(value);
@@ -185,8 +190,7 @@ impl<'a> Binder<'a> {
                 accepted
             }
         };
-        let work = work::of_known(value);
-        if self.budget.is_some_and(|budget| budget.spend(work).is_err()) {
+        if !self.pay(work::of_known(value)) {
             return None;
         }
         fitted(accepted, items, value, shape, self.budget)

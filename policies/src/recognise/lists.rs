@@ -341,8 +341,7 @@ impl<'a> List<'a> {
         {
             let accepts = |at: &usize| {
                 let value = &self.values[*at];
-                let work = usize::try_from(work::of_accepting(&parameter.schema, value)).unwrap_or(usize::MAX);
-                self.binder.spend(work) && parameter.schema.admits(value)
+                self.binder.pay(work::of_accepting(&parameter.schema, value)) && parameter.schema.admits(value)
             };
             fitting.sort_by_cached_key(|at| !accepts(at));
         }

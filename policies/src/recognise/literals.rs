@@ -12,7 +12,6 @@ use crate::keys;
 use crate::parameter::Parameters;
 use crate::tables::{ListKind, SERVER_OWNED, Scalar, Shape, shape_of};
 use crate::template::{Element, Field, Pattern, Template};
-use crate::text::Part;
 
 /// Fields that completing or an injector may overwrite, whatever stands there (`src/tables/rules.rs`, `src/tables/inject`).
 const OVERWRITTEN: [&str; 6] =
@@ -110,10 +109,7 @@ impl<'a> Walk<'a> {
         match (pattern, value) {
             (Pattern::Literal(literal), value) => are_others(literal, value, shape.scalar()),
             (Pattern::Text(text), Value::String(shown)) => {
-                let starts = match text.parts.first() {
-                    Some(Part::Literal(literal)) => shown.starts_with(literal.as_str()),
-                    _ => true,
-                };
+                let starts = text.may_begin(shown);
                 // One with an absent hole is left out, and the API server may fill something in.
                 !starts && !shown.is_empty() && is_plain(shape.scalar()) && !droppable(self.parameters, pattern)
             }

@@ -92,6 +92,14 @@ enum Known<'a> {
 }
 
 impl TextPattern {
+    /// Whether a text begins as what this renders does: with its first literal, where it begins with one.
+    pub(crate) fn may_begin(&self, shown: &str) -> bool {
+        match self.parts.first() {
+            Some(Part::Literal(literal)) => shown.starts_with(literal.as_str()),
+            _ => true,
+        }
+    }
+
     /// From its parts: no two literals side by side, no empty literal, at least one hole.
     pub fn new(parts: Vec<Part>) -> Self {
         let mut declared = parts.iter().filter_map(declared);

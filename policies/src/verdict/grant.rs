@@ -133,16 +133,8 @@ pub(crate) fn candidates<'a>(
         return Ok(found);
     }
     let kinds: BTreeSet<_> = sets().flat_map(|set| set.templates.kinds()).map(ToString::to_string).collect();
-    let mut obstacles = Vec::new();
+    let mut obstacles = obstacles(consented);
     let cause = if kinds.is_empty() { Cause::Consent } else { Cause::Template };
-    for set in consented {
-        match set {
-            Ok(set) => obstacles.extend(broken(set)),
-            Err(NoConsent::Withheld(reason)) => obstacles.push(reason),
-            // Told first, below.
-            Err(NoConsent::Compiling(_)) => {}
-        }
-    }
     let nothing_compiled = kinds.is_empty() && obstacles.is_empty();
     let mut reason = if kinds.is_empty() {
         format!("none of the templates that pod {} asks for can be used", caller.pod.name)
@@ -180,14 +172,7 @@ pub(crate) fn undecided(situation: &Situation, caller: &Caller) -> Option<String
 /// What nothing can be admitted by, of all that the pod asks for: ConfigMaps that are absent, not kept or admit others, and
 /// templates that do not compile. None where all can be used, or will be once they are compiled.
 pub(crate) fn unusable(situation: &Situation, caller: &Caller) -> Option<String> {
-    let mut reasons = Vec::new();
-    for name in &caller.wish.manifests {
-        match admitting(situation, caller, name) {
-            Ok(set) => reasons.extend(broken(set)),
-            Err(NoConsent::Withheld(reason)) => reasons.push(reason),
-            Err(NoConsent::Compiling(_)) => {}
-        }
-    }
+    let mut reasons = obstacles(caller.wish.manifests.iter().map(|name| admitting(situation, caller, name)));
     let more = reasons.len().saturating_sub(LISTED);
     reasons.truncate(LISTED);
     if more > 0 {
@@ -195,6 +180,20 @@ pub(crate) fn unusable(situation: &Situation, caller: &Caller) -> Option<String>
     }
     let pod = &caller.pod.name;
     (!reasons.is_empty()).then(|| format!("pod {pod} also asks for what cannot be used:\n  {}", reasons.join("\n  ")))
+}
+
+/// Why nothing can be admitted by these, or by a part of them. Those that are still being compiled are told of by
+/// [`undecided`].
+fn obstacles<'a>(consented: impl IntoIterator<Item = Result<&'a Arc<TemplateSet>, NoConsent>>) -> Vec<String> {
+    let mut reasons = Vec::new();
+    for set in consented {
+        match set {
+            Ok(set) => reasons.extend(broken(set)),
+            Err(NoConsent::Withheld(reason)) => reasons.push(reason),
+            Err(NoConsent::Compiling(_)) => {}
+        }
+    }
+    reasons
 }
 
 /// What of a ConfigMap is unusable.

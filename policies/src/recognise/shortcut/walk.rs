@@ -311,10 +311,7 @@ impl<'a> Walk<'a> {
             Pattern::Text(text) => {
                 let shown = value.as_str().ok_or(Miss::Unsure)?;
                 // How a long text begins is seen at once.
-                let begins = match text.parts.first() {
-                    Some(Part::Literal(literal)) => shown.starts_with(literal.as_str()),
-                    _ => true,
-                };
+                let begins = text.may_begin(shown);
                 if !begins {
                     return self.cut(text, shown, miss);
                 }
