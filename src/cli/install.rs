@@ -7,9 +7,9 @@ use certs::clients::{Authorities, AuthoritiesError};
 use crate::deploy::apiserver::{CLIENT, client_name};
 use crate::deploy::values::{IMAGE, NAMESPACE};
 use crate::deploy::{self, ClientCa, FailurePolicy, Floor, Reach, Values, ValuesError};
+use crate::memory;
 use crate::role::clients::BadAuthorities;
 use crate::role::controller::ClusterArgs;
-use crate::role::memory;
 
 use super::certs::SERVING_AUTHORITY;
 use super::output::{self, Manifests};

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::role::memory;
+use crate::memory;
 
 use super::values::{Floor, Reach, Values};
 use super::{CLIENT_CA, CONTROLLER, TLS_SECRET, WEBHOOK, labels, labels_with};

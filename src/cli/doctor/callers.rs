@@ -20,6 +20,7 @@ use self::choice::{Choice, Serves, unauthenticated, unreached};
 use super::ask::{Asker, NoAnswer};
 use super::certificates::{metric, of_pod, running_pods};
 use super::cluster::Cluster;
+use super::container::option;
 use super::installation::Installation;
 use crate::cli::callers;
 use crate::deploy::{CLIENT_CA, CONFIGURATION, Reach, WEBHOOK};
@@ -224,9 +225,8 @@ fn changed(object: &Value) -> Option<Timestamp> {
 
 /// Whether the Deployment of the webhook has a client CA.
 fn says_client_ca(deployment: &Value) -> bool {
-    let containers = deployment["spec"]["template"]["spec"]["containers"].as_array().into_iter().flatten();
-    let mut args = containers.filter_map(|container| container["args"].as_array()).flatten();
-    args.any(|arg| arg.as_str().is_some_and(|arg| arg.split('=').next() == Some("--client-ca")))
+    let mut containers = deployment["spec"]["template"]["spec"]["containers"].as_array().into_iter().flatten();
+    containers.any(|container| option(container, "--client-ca").is_some())
 }
 
 /// The ranges that a NetworkPolicy lets in to the port of reviews; none: anywhere.

@@ -8,8 +8,9 @@ use policies::library::{NotKept, TemplateSet};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::container::option;
 use crate::deploy::WEBHOOK;
-use crate::role::memory;
+use crate::memory;
 
 /// How many ConfigMaps of a namespace are named; the rest is counted.
 const NAMED: usize = 20;
@@ -17,12 +18,7 @@ const NAMED: usize = 20;
 /// How much the webhook of this Deployment keeps: what its flag says, else by its memory limit.
 pub(super) fn bound(deployment: &Value) -> u64 {
     let container = deployment.pointer("/spec/template/spec/containers/0");
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    let args: Vec<String> =
-        container.and_then(|it| it["args"].as_array()).into_iter().flatten().filter_map(text).collect();
-    let flag = "--template-memory";
-    let after = args.windows(2).find(|two| two[0] == flag).map(|two| two[1].as_str());
-    let said = after.or_else(|| args.iter().find_map(|arg| arg.strip_prefix(flag)?.strip_prefix('=')));
+    let said = container.and_then(|container| option(container, "--template-memory"));
     let limit = container.and_then(|it| it.pointer("/resources/limits/memory")).and_then(Value::as_str);
     let bytes = |text: &str| memory::bytes(text).ok();
     said.and_then(bytes).unwrap_or_else(|| memory::part_of(limit.and_then(bytes)))

@@ -9,6 +9,7 @@ pub(crate) mod ask;
 mod callers;
 mod certificates;
 mod cluster;
+mod container;
 mod installation;
 mod memory;
 mod print;
