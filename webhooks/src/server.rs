@@ -30,7 +30,8 @@ use crate::http2::{KEEP_ALIVE, Requests};
 use crate::lint::Linting;
 use crate::metrics::{self, Door, Metrics, Queue, Stage};
 use crate::shedding::{Gate, Limits};
-use crate::workers::Workers;
+pub use crate::workers::Clock;
+use crate::workers::{Workers, since_now};
 
 /// How long a client may send nothing, and then how long its TLS handshake may take. An API server's takes milliseconds.
 const HANDSHAKE: Duration = Duration::from_secs(1);
@@ -96,6 +97,8 @@ pub struct Parts<A, L> {
     pub decide: Decide,
     /// [`policies::verdict::decide_quickly`], which is asked first.
     pub quickly: DecideQuickly,
+    /// By which turns are charged; tests count in its place.
+    pub clock: Clock,
 }
 
 impl<A: Asking, L: Linting> Parts<A, L> {
@@ -103,7 +106,7 @@ impl<A: Asking, L: Linting> Parts<A, L> {
     pub fn new(asking: A, linting: L, readiness: Readiness, metrics: Metrics, registry: Arc<Registry>) -> Self {
         let decide = Arc::new(policies::verdict::decide);
         let quickly = Arc::new(policies::verdict::decide_quickly);
-        Self { asking, linting, readiness, metrics, registry, decide, quickly }
+        Self { asking, linting, readiness, metrics, registry, decide, quickly, clock: since_now() }
     }
 }
 
@@ -179,12 +182,12 @@ pub fn bind<A: Asking, L: Linting>(
     parts: Parts<A, L>,
     shutdown: CancellationToken,
 ) -> Result<Bound, ServeError> {
-    let Parts { asking, linting, readiness, metrics, registry, decide, quickly } = parts;
+    let Parts { asking, linting, readiness, metrics, registry, decide, quickly, clock } = parts;
     let limits = config.limits;
     let gate = Gate::new(limits, &metrics);
     let (judging, linting_queue) = (metrics.queue(Queue::Judging), metrics.queue(Queue::Linting));
-    let judges = Workers::start("judge", limits.judged_at_once, JUDGES_NICE, limits.judged_waiting, judging);
-    let lints = Workers::start("lint", 1, LINTS_NICE, limits.lints_waiting, linting_queue);
+    let judges = Workers::start("judge", limits.judged_at_once, JUDGES_NICE, limits.judged_waiting, &clock, judging);
+    let lints = Workers::start("lint", 1, LINTS_NICE, limits.lints_waiting, &clock, linting_queue);
     let (judges, lints) = judges.and_then(|judges| Ok((judges, lints?))).map_err(ServeError::Threads)?;
     let court = Court { asking: Box::new(asking), linting: Box::new(linting), decide, quickly, gate, judges, lints };
     let service = web::Data::new(Service {

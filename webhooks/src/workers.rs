@@ -6,7 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use tokio::sync::{Notify, oneshot};
@@ -17,6 +17,16 @@ use crate::fault::Fault;
 use crate::metrics::QueueMetrics;
 use crate::sender::Path;
 use crate::turns::{Number, Turn, Turns};
+
+/// Tells the time by which senders are charged for what their work took, since any moment. Tests count in its place, so that
+/// whose turn it is does not depend on the machine.
+pub type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
+
+/// The time since now.
+pub(crate) fn since_now() -> Clock {
+    let now = Instant::now();
+    Arc::new(move || now.elapsed())
+}
 
 /// The threads, and what waits for them.
 #[derive(Debug)]
@@ -34,6 +44,7 @@ struct Shared {
     state: Mutex<State>,
     /// Something waits, or all ends.
     wake: Condvar,
+    clock: Clock,
     metrics: QueueMetrics,
 }
 
@@ -82,10 +93,12 @@ impl Workers {
         threads: usize,
         nice: i32,
         limit: usize,
+        clock: &Clock,
         metrics: QueueMetrics,
     ) -> io::Result<Self> {
         let state = State { turns: Turns::new(limit), discarded: Vec::new(), closed: false };
-        let shared = Arc::new(Shared { state: Mutex::new(state), wake: Condvar::new(), metrics });
+        let clock = Arc::clone(clock);
+        let shared = Arc::new(Shared { state: Mutex::new(state), wake: Condvar::new(), clock, metrics });
         // Dropped at an error, it ends those that run.
         let workers = Self { shared };
         for _ in 0..threads.max(1) {
@@ -201,9 +214,10 @@ impl Shared {
             } else if let Some(Turn { path, cost, work }) = state.turns.pop() {
                 self.metrics.set_waiting(state.turns.len());
                 drop(state);
-                let started = Instant::now();
+                let started = (self.clock)();
                 let _ = catch_unwind(AssertUnwindSafe(work.work));
-                let took = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+                let took = (self.clock)().saturating_sub(started);
+                let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
                 self.metrics.done();
                 state = self.lock();
                 state.turns.finish(&path, cost, took);

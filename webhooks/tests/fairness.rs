@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use support::{Client, Harness, Reads, Setup, Table, by, config_map, labels, reason, response, review, start, wire};
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
-use webhooks::server::Decide;
+use webhooks::server::{Clock, Decide};
 
 /// Work that waits for leave, and says when it begins.
 #[derive(Clone)]
@@ -30,12 +30,13 @@ struct Slow {
 struct Hand {
     begun: tokio::sync::mpsc::UnboundedReceiver<String>,
     leave: Arc<(Mutex<usize>, Condvar)>,
+    let_go: Arc<AtomicU64>,
 }
 
 fn slow() -> (Slow, Hand) {
     let (begun, seen) = tokio::sync::mpsc::unbounded_channel();
     let leave = Arc::new((Mutex::new(0), Condvar::new()));
-    (Slow { begun, leave: Arc::clone(&leave) }, Hand { begun: seen, leave })
+    (Slow { begun, leave: Arc::clone(&leave) }, Hand { begun: seen, leave, let_go: Arc::default() })
 }
 
 impl Slow {
@@ -74,18 +75,26 @@ impl Hand {
         self.begun.recv().await.unwrap()
     }
 
+    /// A clock that moves only when something is let go: what is slow takes as long as the test lets it wait, and what
+    /// the server does beside takes no time, however busy the machine is.
+    fn clock(&self) -> Clock {
+        let let_go = Arc::clone(&self.let_go);
+        Arc::new(move || Duration::from_secs(let_go.load(Ordering::SeqCst)))
+    }
+
     fn let_go(&self, count: usize) {
+        self.let_go.fetch_add(1, Ordering::SeqCst);
         *self.leave.0.lock().unwrap() += count;
         self.leave.1.notify_all();
     }
 
-    /// Lets what runs go, and then one after the other until this begins: which place it had. Each time it waits until the
-    /// server did all else that there is to do.
+    /// Lets what runs go, and then one after the other until this begins: which place it had. Before each the server does all
+    /// else that there is to do, so that what was parsed waits for its next turn.
     async fn place(&mut self, of: &str, settled: impl AsyncFn()) -> usize {
         let mut place = 0;
         loop {
-            self.let_go(1);
             settled().await;
+            self.let_go(1);
             place += 1;
             if self.begun().await == of {
                 return place;
@@ -251,7 +260,8 @@ async fn threat_59_a_verdict_that_comes_too_late_is_told_to_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn threat_59_a_masters_dear_reviews_keep_no_other_master_waiting() {
     let (work, mut hand) = slow();
-    let server = start(Setup { decide: Some(work.decides()), change: one_judge, ..Setup::default() });
+    let server =
+        start(Setup { decide: Some(work.decides()), clock: Some(hand.clock()), change: one_judge, ..Setup::default() });
     let client = server.client().await;
     let noisy = "system:serviceaccount:noisy:eod";
     let dear = flood(std::slice::from_ref(&client), "/validate", &large(noisy, "noisy"), 40);
@@ -283,7 +293,12 @@ async fn threat_59_a_masters_dear_reviews_keep_no_other_master_waiting() {
 async fn threat_58_forged_reviews_in_a_masters_name_take_none_of_its_turns() {
     for host in [1, 2] {
         let (work, mut hand) = slow();
-        let server = start(Setup { decide: Some(work.decides()), change: one_judge, ..Setup::default() });
+        let server = start(Setup {
+            decide: Some(work.decides()),
+            clock: Some(hand.clock()),
+            change: one_judge,
+            ..Setup::default()
+        });
         let master = "system:serviceaccount:trading:eod";
         let forged = flood(&[server.client_at(host).await], "/validate", &large(master, "forged"), 40);
         hand.begun().await;

@@ -34,7 +34,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 use webhooks::health::Readiness;
 use webhooks::metrics::Metrics;
-use webhooks::server::{self, Config, Decide, Parts, ServeError};
+use webhooks::server::{self, Clock, Config, Decide, Parts, ServeError};
 use webhooks::{Asking, GatherError, Linting, TemplateLint};
 
 pub const UID: &str = "705ab4f5-6393-11e8-b7cc-42010a800002";
@@ -178,6 +178,8 @@ pub struct Setup {
     pub lint_panics: bool,
     pub lint_reads: Option<Reads>,
     pub lint_asks: Asks,
+    /// By which turns are charged, in place of the time.
+    pub clock: Option<Clock>,
 }
 
 impl Default for Setup {
@@ -191,6 +193,7 @@ impl Default for Setup {
             lint_panics: false,
             lint_reads: None,
             lint_asks: Asks::default(),
+            clock: None,
         }
     }
 }
@@ -239,6 +242,9 @@ pub fn start(setup: Setup) -> Harness {
     if let Some(decide) = setup.decide {
         parts.decide = Arc::clone(&decide);
         parts.quickly = Arc::new(move |request, situation, _| Some(decide(request, situation)));
+    }
+    if let Some(clock) = setup.clock {
+        parts.clock = clock;
     }
     let stop = CancellationToken::new();
     let bound = server::bind(config, parts, stop.clone()).unwrap();
