@@ -110,10 +110,13 @@ fn is_large(request: &Request) -> bool {
         .is_some_and(|object| object["data"]["text"].as_str().is_some_and(|text| text.len() > 64 << 10))
 }
 
-/// One large review is judged at a time, and few wait.
-fn one_judge(config: &mut webhooks::server::Config) {
-    config.limits.judged_at_once = 1;
-    config.limits.judged_waiting = 16;
+/// One large review is judged at a time, as slowly as this hand lets it, and few wait.
+fn one_judge(work: &Slow, hand: &Hand) -> Setup {
+    let change = |config: &mut webhooks::server::Config| {
+        config.limits.judged_at_once = 1;
+        config.limits.judged_waiting = 16;
+    };
+    Setup { decide: Some(work.decides()), clock: Some(hand.clock()), change, ..Setup::default() }
 }
 
 fn small() -> Value {
@@ -260,8 +263,7 @@ async fn threat_59_a_verdict_that_comes_too_late_is_told_to_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn threat_59_a_masters_dear_reviews_keep_no_other_master_waiting() {
     let (work, mut hand) = slow();
-    let server =
-        start(Setup { decide: Some(work.decides()), clock: Some(hand.clock()), change: one_judge, ..Setup::default() });
+    let server = start(one_judge(&work, &hand));
     let client = server.client().await;
     let noisy = "system:serviceaccount:noisy:eod";
     let dear = flood(std::slice::from_ref(&client), "/validate", &large(noisy, "noisy"), 40);
@@ -293,12 +295,7 @@ async fn threat_59_a_masters_dear_reviews_keep_no_other_master_waiting() {
 async fn threat_58_forged_reviews_in_a_masters_name_take_none_of_its_turns() {
     for host in [1, 2] {
         let (work, mut hand) = slow();
-        let server = start(Setup {
-            decide: Some(work.decides()),
-            clock: Some(hand.clock()),
-            change: one_judge,
-            ..Setup::default()
-        });
+        let server = start(one_judge(&work, &hand));
         let master = "system:serviceaccount:trading:eod";
         let forged = flood(&[server.client_at(host).await], "/validate", &large(master, "forged"), 40);
         hand.begun().await;
