@@ -109,7 +109,7 @@ impl Row {
             _ => Err(format!("{field} is missing, or no text")),
         };
         let row = Self {
-            kind: Gvk::from_api_version(text("apiVersion")?, text("kind")?),
+            kind: Gvk::parse(text("apiVersion")?, text("kind")?)?,
             path: read_path(text("path")?)?,
             value: entry.get("value").cloned().ok_or("value is missing")?,
         };

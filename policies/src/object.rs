@@ -28,6 +28,21 @@ impl Gvk {
         Self::new(group, version, kind)
     }
 
+    /// As [`Gvk::from_api_version`], of what a person wrote; an error says what is wrong with `apiVersion`.
+    ///
+    /// The API server serves no group and version but of these names: a group is a DNS subdomain, a version a DNS label
+    /// (CustomResourceDefinition and APIService are checked so).
+    pub fn parse(api_version: &str, kind: &str) -> Result<Self, String> {
+        let (group, version) = match api_version.split_once('/') {
+            Some((group, version)) => (Some(group), version),
+            None => (None, api_version),
+        };
+        if group.is_none_or(is_name) && is_name(version) && !version.contains('.') {
+            return Ok(Self::from_api_version(api_version, kind));
+        }
+        Err(format!("apiVersion is a version such as v1, or group/version such as batch/v1, got {api_version:?}"))
+    }
+
     /// `apiVersion` as a manifest writes it.
     pub fn api_version(&self) -> String {
         if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
@@ -38,6 +53,15 @@ impl fmt::Display for Gvk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.api_version(), self.kind)
     }
+}
+
+/// Whether it is a name as Kubernetes has them for namespaces, accounts, ConfigMaps and API groups.
+pub(crate) fn is_name(text: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    (1..=253).contains(&text.len())
+        && text.bytes().all(|byte| inner(byte) || matches!(byte, b'-' | b'.'))
+        && text.bytes().next().is_some_and(inner)
+        && text.bytes().last().is_some_and(inner)
 }
 
 /// Group, version and resource (plural, lower case). The core group is the empty string.

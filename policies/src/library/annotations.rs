@@ -9,7 +9,7 @@ use crate::accept::Accepted;
 use crate::budget::Budget;
 use crate::keys;
 use crate::lifetime::{self, Lifetime};
-use crate::object::NamespacedName;
+use crate::object::{NamespacedName, is_name};
 use crate::shared::Pool;
 
 /// Subresources that no ConfigMap can allow: they change what was admitted, or hand out identities.
@@ -151,15 +151,6 @@ pub(crate) fn namespaced_names(text: &str, namespace: &str, what: &str) -> Resul
             }
         })
         .collect()
-}
-
-/// A name as Kubernetes has them for namespaces, accounts and ConfigMaps.
-fn is_name(text: &str) -> bool {
-    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    (1..=253).contains(&text.len())
-        && text.bytes().all(|byte| inner(byte) || matches!(byte, b'-' | b'.'))
-        && text.bytes().next().is_some_and(inner)
-        && text.bytes().last().is_some_and(inner)
 }
 
 fn allow(text: &str) -> Result<BTreeSet<(String, String)>, String> {

@@ -236,7 +236,7 @@ fn kind(manifest: &Node, parameters: &Parameters) -> Result<Gvk, TemplateError> 
             Some(text)
                 if matches!(holes::split(text, parameters).as_slice(), [Part::Literal(_)]) && !text.is_empty() =>
             {
-                Ok(text)
+                Ok((node.line, text))
             }
             Some(_) => Err(TemplateError::new(
                 node.line,
@@ -245,7 +245,8 @@ fn kind(manifest: &Node, parameters: &Parameters) -> Result<Gvk, TemplateError> 
             None => Err(TemplateError::new(node.line, format!("{key} is text, got {}", node.describe()))),
         }
     };
-    Ok(Gvk::from_api_version(literal("apiVersion")?, literal("kind")?))
+    let ((line, api_version), (_, kind)) = (literal("apiVersion")?, literal("kind")?);
+    Gvk::parse(api_version, kind).map_err(|message| TemplateError::new(line, message))
 }
 
 /// A pattern, and what was seen of it when it was made.

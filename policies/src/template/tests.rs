@@ -156,6 +156,12 @@ fn what_cannot_be_a_template_is_told_with_its_line() {
         ("just text".into(), 1, "expected a manifest"),
         ("kind: Pod\n".into(), 1, "apiVersion is missing"),
         ("apiVersion: v1\nkind: ${free}\n".into(), 2, "a hole in kind"),
+        // The API server takes /v1 for v1, and no object that it sends says so.
+        ("kind: Pod\napiVersion: /v1\n".into(), 2, "got \"/v1\""),
+        ("apiVersion: apps/\nkind: Pod\n".into(), 1, "got \"apps/\""),
+        ("apiVersion: apps/v1/v2\nkind: Pod\n".into(), 1, "such as batch/v1"),
+        ("apiVersion: Apps/v1\nkind: Pod\n".into(), 1, "got \"Apps/v1\""),
+        ("apiVersion: v1.2\nkind: Pod\n".into(), 1, "got \"v1.2\""),
         ("apiVersion: v1\nkind: Pod\n".into(), 1, "metadata is missing"),
         ("apiVersion: v1\nkind: Pod\nmetadata: {labels: {a: b}}\n".into(), 3, "metadata.name is missing"),
         ("apiVersion: v1\nkind: Pod\nmetadata:\n  name: x-${perhaps}\n".into(), 4, "cannot be optional"),
