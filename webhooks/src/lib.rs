@@ -23,6 +23,7 @@ pub mod health;
 mod http2;
 pub mod lint;
 pub mod metrics;
+mod reading;
 pub mod review;
 mod rooms;
 mod sender;

@@ -3,6 +3,7 @@
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use actix_web::http::{Method, Uri};
 use policies::library::Severity;
 use policies::request::Operation;
 use policies::verdict::Cause;
@@ -31,6 +32,23 @@ pub enum Door {
 }
 
 impl Door {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Mutating, Self::Validating, Self::Lint];
+
+    /// Where it is.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Mutating => "/mutate",
+            Self::Validating => "/validate",
+            Self::Lint => "/lint",
+        }
+    }
+
+    /// Whether an API server would ask so.
+    pub(crate) fn is_asked(method: &Method, uri: &Uri) -> bool {
+        method == Method::POST && Self::ALL.iter().any(|door| door.path() == uri.path())
+    }
+
     /// For labels and the log.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -69,6 +87,8 @@ pub(crate) enum Stage {
     Handshake,
     /// It has.
     Open,
+    /// It had many requests under way at once.
+    Busy,
 }
 
 impl Stage {
@@ -76,6 +96,7 @@ impl Stage {
         match self {
             Self::Handshake => "handshake",
             Self::Open => "open",
+            Self::Busy => "busy",
         }
     }
 }

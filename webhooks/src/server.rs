@@ -2,13 +2,16 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_http::{HttpService, KeepAlive};
+use actix_http::{ConnectionType, HttpService, KeepAlive};
 use actix_service::map_config;
-use actix_web::dev::{AppConfig, Server};
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::body::BoxBody;
+use actix_web::dev::{AppConfig, Server, ServiceRequest, ServiceResponse};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{App, Error, HttpRequest, HttpResponse, HttpServer, web};
 use prometheus_client::registry::Registry;
 use rustls::RootCertStore;
 use rustls::server::danger::ClientCertVerifier;
@@ -26,9 +29,10 @@ pub use crate::court::{Decide, DecideQuickly};
 use crate::descriptors;
 use crate::handler::{self, Service};
 use crate::health::Readiness;
-use crate::http2::{KEEP_ALIVE, Requests};
+use crate::http2::{Bounds, KEEP_ALIVE, Requests};
 use crate::lint::Linting;
 use crate::metrics::{self, Door, Metrics, Queue, Stage};
+use crate::reading::{Head, Measured};
 use crate::shedding::{Gate, Limits};
 pub use crate::workers::Clock;
 use crate::workers::{Workers, since_now};
@@ -211,7 +215,10 @@ pub fn bind<A: Asking, L: Linting>(
         patience: HANDSHAKE,
         waiting: connections(limits.handshakes, Stage::Handshake),
         open: connections(limits.connections, Stage::Open),
-        requests: Requests::new(limits.requests),
+        bounds: Bounds {
+            requests: Requests::new(limits.requests),
+            busy: connections(limits.busy_connections, Stage::Busy),
+        },
         stopping: builder.graceful_shutdown_signal(),
     };
     let app = {
@@ -231,6 +238,7 @@ pub fn bind<A: Asking, L: Linting>(
                 .app_data(status.clone())
                 .configure(reviews_routes)
                 .configure(status_routes)
+                .wrap(from_fn(once))
         }
     };
     let accepting = move || {
@@ -244,6 +252,11 @@ pub fn bind<A: Asking, L: Linting>(
             .graceful_shutdown_signal(stopping)
             .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))
             .client_disconnect_timeout(DISCONNECT)
+            .on_connect_ext(|io: &Measured<_>, data| {
+                if let Some(head) = io.head() {
+                    data.insert(head);
+                }
+            })
             .finish(app());
         Accepting { entrance: entrance.clone(), http1, app: app() }
     };
@@ -312,12 +325,30 @@ struct Status {
 }
 
 fn reviews_routes(app: &mut web::ServiceConfig) {
-    for (path, door) in [("/mutate", Door::Mutating), ("/validate", Door::Validating), ("/lint", Door::Lint)] {
+    for door in Door::ALL {
         let answer = move |http: HttpRequest, payload: web::Payload, service: web::Data<Service>| {
             handler::review(door, http, payload, service)
         };
-        app.route(path, web::post().to(answer));
+        app.route(door.path(), web::post().to(answer));
     }
+}
+
+/// Over HTTP/1.1 the first request that an API server would not send is the last of its connection. (Over HTTP/2:
+/// [`crate::http2`].)
+async fn once(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse, Error> {
+    let head = request.conn_data::<Rc<Head>>().cloned();
+    let is_review = Door::is_asked(request.method(), request.uri());
+    if let Some(head) = &head {
+        head.ended();
+    }
+    let mut answer = next.call(request).await?;
+    if let Some(head) = head {
+        head.begins();
+    }
+    if !is_review {
+        answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
+    Ok(answer)
 }
 
 fn health_routes(app: &mut web::ServiceConfig) {

@@ -1,0 +1,354 @@
+//! How far a connection is read before others have their turn.
+//!
+//! What a client sends costs the thread that serves before anybody knows what it is: frames and headers are decoded, requests
+//! routed and answered. So connections are read in turns as reviews are judged ([`serving`]), a tenth of a millisecond at a
+//! time, and each is charged what was read of it.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::frames::{Allowance, Cost, Frames};
+use crate::sender::Sender;
+use crate::serving;
+
+/// What is read in one turn, nanoseconds of the thread: eight requests.
+const TURN: u64 = 100_000;
+/// The least that a turn is charged.
+const LEAST: u64 = 1_000;
+/// How long a connection without any allowance of frames is not read.
+const PAUSE: Duration = Duration::from_millis(100);
+/// What is read at a time over HTTP/1.1, bytes, and what it is charged beside [`BYTE`], nanoseconds: what was read of a head
+/// before is parsed again.
+const PIECE: usize = 8 << 10;
+const HTTP1: u64 = 25_000;
+const BYTE: u64 = 1;
+/// The most that is read of a head over HTTP/1.1, bytes: of a body as much may come with it as is read in a turn.
+const HEAD: usize = 40 << 10;
+
+/// Whose turn it is to be read. Of one thread.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    sender: Sender,
+    /// What was read since its last turn was asked for takes, nanoseconds.
+    spent: Cell<u64>,
+    stage: RefCell<Stage>,
+    /// Somebody wanted to read without a turn.
+    wanted: Cell<bool>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// It has its turn.
+    Reads,
+    /// It had its turn, and tasks that are ready go before it asks for another.
+    Rests,
+    /// It is to ask for a turn.
+    Asks,
+    Waits(oneshot::Receiver<()>),
+}
+
+impl Pace {
+    pub(crate) fn new(sender: Sender) -> Rc<Self> {
+        Rc::new(Self { sender, spent: Cell::new(0), stage: RefCell::new(Stage::Asks), wanted: Cell::new(false) })
+    }
+
+    /// Polls what reads over HTTP/2, and waits for the next turn each time that it took in what was read.
+    pub(crate) fn poll<T>(&self, cx: &mut Context<'_>, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+        loop {
+            self.wanted.set(false);
+            match poll(cx) {
+                Poll::Pending if self.wanted.get() => ready!(self.poll_turn(cx)),
+                polled => return polled,
+            }
+        }
+    }
+
+    /// Waits until it may be read.
+    fn poll_turn(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut stage = self.stage.borrow_mut();
+        loop {
+            *stage = match &mut *stage {
+                Stage::Reads => return Poll::Ready(()),
+                Stage::Rests => {
+                    *stage = Stage::Asks;
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Stage::Asks => {
+                    let cost = self.spent.take().max(LEAST);
+                    serving::enter(|| self.sender.path("", ""), cost).map_or(Stage::Reads, Stage::Waits)
+                }
+                Stage::Waits(granted) => {
+                    let _ = ready!(granted.poll_unpin(cx));
+                    Stage::Reads
+                }
+            }
+        }
+    }
+
+    fn reads(&self) -> bool {
+        let reads = matches!(*self.stage.borrow(), Stage::Reads);
+        self.wanted.set(!reads);
+        reads
+    }
+
+    /// So much was read.
+    fn spend(&self, time: u64) {
+        self.spent.set(self.spent.get().saturating_add(time));
+        if self.spent.get() >= TURN {
+            self.stage.replace(Stage::Rests);
+        }
+    }
+
+    /// There is nothing more to read: what comes later waits for a turn of its own.
+    fn ends(&self) {
+        self.stage.replace(Stage::Asks);
+    }
+}
+
+/// How much of a request's head was read over HTTP/1.1; none while a request is answered.
+#[derive(Debug)]
+pub(crate) struct Head(Cell<Option<usize>>);
+
+impl Head {
+    /// All of it was read.
+    pub(crate) fn ended(&self) {
+        self.0.set(None);
+    }
+
+    /// Another may begin.
+    pub(crate) fn begins(&self) {
+        self.0.set(Some(0));
+    }
+
+    fn read(&self, bytes: usize) -> io::Result<()> {
+        let read = self.0.get().map(|read| read + bytes);
+        self.0.set(read);
+        if read.is_some_and(|read| read > HEAD) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a head that is too large"));
+        }
+        Ok(())
+    }
+}
+
+/// A connection that is read in turns. Over HTTP/2 whoever polls it asks for the next one ([`Pace::poll`]), once what was read
+/// is taken in.
+#[derive(Debug)]
+pub(crate) struct Measured<Io> {
+    io: Io,
+    pace: Rc<Pace>,
+    protocol: Protocol,
+}
+
+#[derive(Debug)]
+enum Protocol {
+    Http1(Rc<Head>),
+    Http2 { frames: Frames, allowance: Rc<Allowance>, pause: Option<Pin<Box<Sleep>>> },
+}
+
+impl<Io> Measured<Io> {
+    pub(crate) fn http1(io: Io, sender: Sender) -> Self {
+        let head = Rc::new(Head(Cell::new(Some(0))));
+        Self { io, pace: Pace::new(sender), protocol: Protocol::Http1(head) }
+    }
+
+    pub(crate) fn http2(io: Io, pace: Rc<Pace>, allowance: Rc<Allowance>) -> Self {
+        Self { io, pace, protocol: Protocol::Http2 { frames: Frames::new(), allowance, pause: None } }
+    }
+
+    /// What is to be told where its requests' heads end; none over HTTP/2.
+    pub(crate) fn head(&self) -> Option<Rc<Head>> {
+        match &self.protocol {
+            Protocol::Http1(head) => Some(Rc::clone(head)),
+            Protocol::Http2 { .. } => None,
+        }
+    }
+}
+
+impl Protocol {
+    /// Waits until it may be read: so many bytes.
+    fn poll_most(&mut self, pace: &Pace, cx: &mut Context<'_>) -> Poll<usize> {
+        match self {
+            Self::Http1(_) => pace.poll_turn(cx).map(|()| PIECE),
+            Self::Http2 { frames, allowance, pause } => {
+                ready!(poll_allowance(allowance, pause, cx));
+                if pace.reads() { Poll::Ready(frames.ahead()) } else { Poll::Pending }
+            }
+        }
+    }
+
+    /// What these bytes cost that were read.
+    fn cost(&mut self, bytes: &[u8]) -> io::Result<u64> {
+        match self {
+            Self::Http1(head) => {
+                head.read(bytes.len())?;
+                Ok(HTTP1.saturating_add(BYTE.saturating_mul(bytes.len() as u64)))
+            }
+            Self::Http2 { frames, allowance, .. } => {
+                let Cost { frames, time } = frames.cost(bytes).map_err(io::Error::other)?;
+                allowance.add(-frames);
+                Ok(time)
+            }
+        }
+    }
+}
+
+/// Waits until there is an allowance. Answers add to it, and wake the task that reads.
+fn poll_allowance(allowance: &Allowance, pause: &mut Option<Pin<Box<Sleep>>>, cx: &mut Context<'_>) -> Poll<()> {
+    loop {
+        let now = Instant::now();
+        if allowance.any(now) {
+            *pause = None;
+            return Poll::Ready(());
+        }
+        let sleep = pause.get_or_insert_with(|| Box::pin(sleep_until(now + PAUSE)));
+        ready!(sleep.as_mut().poll(cx));
+        *pause = None;
+    }
+}
+
+impl<Io: AsyncRead + Unpin> AsyncRead for Measured<Io> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let most = ready!(this.protocol.poll_most(&this.pace, cx)).min(buf.remaining());
+        let mut part = ReadBuf::new(buf.initialize_unfilled_to(most));
+        let read = Pin::new(&mut this.io).poll_read(cx, &mut part);
+        if read.is_pending() {
+            this.pace.ends();
+        }
+        ready!(read)?;
+        let read = part.filled().len();
+        this.pace.spend(this.protocol.cost(part.filled())?);
+        buf.advance(read);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<Io: AsyncWrite + Unpin> AsyncWrite for Measured<Io> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::allow_attributes, reason = "tests")]
+
+    use std::future::poll_fn;
+    use std::net::Ipv4Addr;
+
+    use futures::poll;
+    use tokio::io::AsyncReadExt;
+    use tokio::task::LocalSet;
+
+    use super::*;
+
+    const SENDER: Sender = Sender { address: std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port: 1 };
+
+    /// PING frames, after what a client sends first.
+    fn pings(count: usize) -> Vec<u8> {
+        let mut bytes = vec![b'x'; 24];
+        bytes.extend(b"\0\0\x08\x06\0\0\0\0\0pingping".repeat(count));
+        bytes
+    }
+
+    #[tokio::test]
+    async fn threat_59_who_sends_nothing_but_frames_is_read_no_further_than_its_allowance() {
+        let work = async {
+            let (bytes, pace, allowance) = (pings(100_000), Pace::new(SENDER), Allowance::new());
+            let mut measured = Measured::http2(&bytes[..], Rc::clone(&pace), Rc::clone(&allowance));
+            let (mut read, mut turns) = (0, 0);
+            // Whenever others have their turn, it goes on at once.
+            while allowance.any(Instant::now()) {
+                match measured.read(&mut [0; 1_700]).now_or_never() {
+                    Some(more) => read += more.unwrap(),
+                    None => {
+                        turns += 1;
+                        poll_fn(|cx| pace.poll_turn(cx)).await;
+                    }
+                }
+            }
+            let frames = read / 17;
+            assert!((1_000..1_200).contains(&frames), "{frames} frames");
+            assert!(turns >= frames / 60, "others had {turns} turns in {frames} frames");
+            assert!(measured.read(&mut [0; 1_700]).now_or_never().is_none());
+            allowance.answered(1 << 20);
+            assert!(allowance.any(Instant::now()), "an answer adds to it");
+            poll_fn(|cx| pace.poll_turn(cx)).await;
+            assert!(measured.read(&mut [0; 1_700]).now_or_never().is_some());
+        };
+        LocalSet::new().run_until(work).await;
+    }
+
+    #[tokio::test]
+    async fn what_comes_after_a_pause_waits_for_a_turn_of_its_own() {
+        let work = async {
+            let pace = Pace::new(SENDER);
+            let (mut client, server) = tokio::io::duplex(1 << 10);
+            let mut measured = Measured::http2(server, Rc::clone(&pace), Allowance::new());
+            poll_fn(|cx| pace.poll_turn(cx)).await;
+            assert!(pace.reads());
+            assert!(poll!(Box::pin(measured.read(&mut [0; 100]))).is_pending());
+            assert!(!pace.reads());
+            tokio::io::AsyncWriteExt::write_all(&mut client, &pings(1)).await.unwrap();
+            assert!(measured.read(&mut [0; 100]).now_or_never().is_none(), "it is not its turn");
+            poll_fn(|cx| pace.poll_turn(cx)).await;
+            assert_eq!(measured.read(&mut [0; 100]).now_or_never().unwrap().unwrap(), 24 + 9, "to the next header");
+        };
+        LocalSet::new().run_until(work).await;
+    }
+
+    #[tokio::test]
+    async fn threat_58_a_head_over_http1_that_does_not_end_is_read_no_further_than_a_bound() {
+        let work = async {
+            let bytes = vec![b'a'; 10 * HEAD];
+            let mut measured = Measured::http1(&bytes[..], SENDER);
+            let head = measured.head().unwrap();
+            let mut read = 0;
+            let ended = loop {
+                match measured.read(&mut [0; 4_096]).await {
+                    Ok(more) => read += more,
+                    Err(error) => break error,
+                }
+            };
+            assert_eq!(ended.kind(), io::ErrorKind::InvalidData);
+            assert!((HEAD - 4_096..=HEAD).contains(&read), "{read} bytes");
+            let mut measured = Measured::http1(&bytes[..], SENDER);
+            let head_of_another = measured.head().unwrap();
+            head_of_another.ended();
+            let mut body = Vec::new();
+            assert_eq!(measured.read_to_end(&mut body).await.unwrap(), bytes.len(), "a body is bounded elsewhere");
+            head.begins();
+        };
+        LocalSet::new().run_until(work).await;
+    }
+}
