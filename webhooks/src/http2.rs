@@ -191,16 +191,16 @@ where
             respond.send_reset(Reason::REFUSED_STREAM);
             return;
         };
-        let is_review = Door::is_asked(request.method(), request.uri()) && !request.body().is_end_stream();
-        if !is_review {
+        if !Door::is_asked(request.method(), request.uri()) {
             self.ends = Some(Instant::now() + FAREWELL);
         }
+        let has_body = !request.body().is_end_stream();
         let (app, sender, allowance) = (Rc::clone(&self.app), self.sender, Rc::clone(&self.allowance));
         let under_way = Rc::clone(&self.under_way);
         drop(spawn_local(async move {
             let answered = answer(app, sender, request, respond, place).await;
             drop(under_way);
-            if let Some(bytes) = answered.filter(|_| is_review) {
+            if let Some(bytes) = answered.filter(|_| has_body) {
                 allowance.answered(bytes);
             }
         }));
