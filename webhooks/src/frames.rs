@@ -179,7 +179,7 @@ mod tests {
     fn threat_59_what_takes_a_thread_longer_costs_more_and_headers_end_in_their_frame() {
         let time = |kind, length| {
             let mut frames = Frames::new();
-            frames.cost(&vec![0; PREFACE]).unwrap();
+            frames.cost(&[0; PREFACE]).unwrap();
             frames.cost(&frame(kind, length)).unwrap().time
         };
         assert!(time(HEADERS, 12) > 5 * time(PING, 8), "a request is answered");
@@ -189,7 +189,7 @@ mod tests {
             let mut header = frame(kind, 10);
             header[4] = flags;
             let mut frames = Frames::new();
-            frames.cost(&vec![0; PREFACE]).unwrap();
+            frames.cost(&[0; PREFACE]).unwrap();
             assert_eq!(frames.cost(&header), Err(Endless), "{kind} {flags}");
         }
     }
