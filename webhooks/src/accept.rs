@@ -27,8 +27,9 @@ use tracing::debug;
 
 use crate::connections::Connections;
 use crate::court::Deadline;
-use crate::http2::{self, Answers, Bounds};
+use crate::http2::{self, Answers};
 use crate::reading::Measured;
+use crate::requests::Bounds;
 use crate::sender::Sender;
 use crate::serving;
 

@@ -7,7 +7,6 @@
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -28,12 +27,12 @@ use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_rustls::server::TlsStream;
 
-use crate::connections::{self, Connections};
+use crate::connections::Connection as Open;
 use crate::frames::Allowance;
-use crate::metrics::Door;
 use crate::reading::{Measured, Pace};
+use crate::requests::{Bounds, Place};
 use crate::sender::Sender;
-use crate::shares::{GivesWay, Holding, Shares};
+use crate::strays::is_stray;
 
 /// Window of one stream, bytes: what a body that waits for room may hold.
 const STREAM_WINDOW: u32 = 256 << 10;
@@ -47,8 +46,6 @@ const STREAMS: u32 = 128;
 const FEW: usize = 8;
 /// Bytes of a request's headers. An API server's are some 300, and up to 9 KB where it passes on the baggage of a trace.
 const HEADERS: u32 = 16 << 10;
-/// So many bytes of headers count as a request more: once they are decoded they take some times as much.
-const MANY: usize = 2 << 10;
 /// What is given to a stream at a time, bytes.
 const CHUNK: usize = 16 << 10;
 /// How long a client may leave an answer unread.
@@ -61,58 +58,10 @@ const PREFACE: Duration = Duration::from_secs(5);
 /// How long a client has to close a connection that was answered for the last time.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Requests of all connections that are not answered yet, each sender a share of them: the newest of whoever has most gives
-/// way to one of a sender that has fewer. Cloning shares them.
-#[derive(Clone, Debug)]
-pub(crate) struct Requests(Arc<Mutex<Shares>>);
-
-/// One of them, until it is dropped.
-#[derive(Debug)]
-struct Place {
-    requests: Requests,
-    held: Holding,
-}
-
-impl Requests {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self(Arc::new(Mutex::new(Shares::new(limit))))
-    }
-
-    fn take(&self, sender: Sender, size: usize) -> Option<Place> {
-        let held = self.lock().take(sender, size)?;
-        Some(Place { requests: self.clone(), held })
-    }
-
-    /// What is held here is whole at each moment, also where a thread panicked.
-    fn lock(&self) -> MutexGuard<'_, Shares> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Place {
-    fn gives_way(&self) -> GivesWay {
-        self.held.gives_way()
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.requests.lock().give(&mut self.held, usize::MAX);
-    }
-}
-
 /// What answers requests: an `App`.
 pub(crate) trait Answers: Service<Request, Response = ServiceResponse, Error = Error> {}
 
 impl<S: Service<Request, Response = ServiceResponse, Error = Error>> Answers for S {}
-
-/// Bounds of all connections together. Cloning shares them.
-#[derive(Clone, Debug)]
-pub(crate) struct Bounds {
-    pub(crate) requests: Requests,
-    /// Connections that had more than [`FEW`] requests at once.
-    pub(crate) busy: Connections,
-}
 
 /// Serves one connection until the client ends it, or is silent for [`KEEP_ALIVE`] twice, or the server stops and all is
 /// answered, or it asked for something that an API server never asks for.
@@ -170,7 +119,7 @@ struct Client<S> {
     under_way: Rc<()>,
     /// Requests that were refused: each may be kept until its refusal has left, which no event tells.
     refused: usize,
-    busy: Option<connections::Connection>,
+    busy: Option<Open>,
     /// When it is closed, since it asked for something that an API server never asks for.
     ends: Option<Instant>,
 }
@@ -186,12 +135,12 @@ where
             self.busy = Some(bounds.busy.open(self.sender.address));
         }
         let may = self.ends.is_none() && at_once < STREAMS as usize;
-        let Some(place) = may.then(|| bounds.requests.take(self.sender, size(request.headers()))).flatten() else {
+        let Some(place) = may.then(|| bounds.requests.take(self.sender, request.headers())).flatten() else {
             self.refused += 1;
             respond.send_reset(Reason::REFUSED_STREAM);
             return;
         };
-        if !Door::is_asked(request.method(), request.uri()) {
+        if is_stray(request.method(), request.uri()) {
             self.ends = Some(Instant::now() + FAREWELL);
         }
         let has_body = !request.body().is_end_stream();
@@ -235,13 +184,6 @@ where
             () = answered => {}
         }
     }
-}
-
-/// As how many requests one with these headers counts.
-fn size(headers: &http::HeaderMap) -> usize {
-    // As HTTP/2 counts them.
-    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
-    1 + bytes / MANY
 }
 
 /// Ends when the client answers no more.

@@ -3,7 +3,6 @@
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use actix_web::http::{Method, Uri};
 use policies::library::Severity;
 use policies::request::Operation;
 use policies::verdict::Cause;
@@ -42,11 +41,6 @@ impl Door {
             Self::Validating => "/validate",
             Self::Lint => "/lint",
         }
-    }
-
-    /// Whether an API server would ask so.
-    pub(crate) fn is_asked(method: &Method, uri: &Uri) -> bool {
-        method == Method::POST && Self::ALL.iter().any(|door| door.path() == uri.path())
     }
 
     /// For labels and the log.

@@ -2,16 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_http::{ConnectionType, HttpService, KeepAlive};
+use actix_http::{HttpService, KeepAlive};
 use actix_service::map_config;
-use actix_web::body::BoxBody;
-use actix_web::dev::{AppConfig, Server, ServiceRequest, ServiceResponse};
-use actix_web::middleware::{Next, from_fn};
-use actix_web::{App, Error, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::dev::{AppConfig, Server};
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use prometheus_client::registry::Registry;
 use rustls::RootCertStore;
 use rustls::server::danger::ClientCertVerifier;
@@ -29,11 +27,13 @@ pub use crate::court::{Decide, DecideQuickly};
 use crate::descriptors;
 use crate::handler::{self, Service};
 use crate::health::Readiness;
-use crate::http2::{Bounds, KEEP_ALIVE, Requests};
+use crate::http2::KEEP_ALIVE;
 use crate::lint::Linting;
 use crate::metrics::{self, Door, Metrics, Queue, Stage};
-use crate::reading::{Head, Measured};
+use crate::reading::Measured;
+use crate::requests::{Bounds, Requests};
 use crate::shedding::{Gate, Limits};
+use crate::strays;
 pub use crate::workers::Clock;
 use crate::workers::{Workers, since_now};
 
@@ -238,7 +238,7 @@ pub fn bind<A: Asking, L: Linting>(
                 .app_data(status.clone())
                 .configure(reviews_routes)
                 .configure(status_routes)
-                .wrap(from_fn(once))
+                .wrap(from_fn(strays::last))
         }
     };
     let accepting = move || {
@@ -331,24 +331,6 @@ fn reviews_routes(app: &mut web::ServiceConfig) {
         };
         app.route(door.path(), web::post().to(answer));
     }
-}
-
-/// Over HTTP/1.1 the first request that an API server would not send is the last of its connection. (Over HTTP/2:
-/// [`crate::http2`].)
-async fn once(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse, Error> {
-    let head = request.conn_data::<Rc<Head>>().cloned();
-    let is_review = Door::is_asked(request.method(), request.uri());
-    if let Some(head) = &head {
-        head.ended();
-    }
-    let mut answer = next.call(request).await?;
-    if let Some(head) = head {
-        head.begins();
-    }
-    if !is_review {
-        answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
-    }
-    Ok(answer)
 }
 
 fn health_routes(app: &mut web::ServiceConfig) {
