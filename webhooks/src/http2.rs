@@ -217,7 +217,7 @@ async fn answer<S: Answers>(
     answered.map_err(|reason| respond.send_reset(reason)).ok()
 }
 
-/// How many bytes the answer had; none if it has not left in time.
+/// How many bytes of the answer have left; none if it has not left in time.
 async fn answered<S: Answers>(
     app: Rc<S>,
     sender: Sender,
@@ -232,6 +232,7 @@ async fn answered<S: Answers>(
         Err(error) => error.error_response(),
     };
     *begun = true;
+    // One that was cancelled meanwhile counts as answered: API servers cancel a review when its own client goes away.
     timeout(UNREAD, send(response, head_only, respond, place)).await.ok().map(Result::unwrap_or_default)
 }
 

@@ -27,7 +27,7 @@ async fn threat_58_a_thousand_connections_that_had_many_requests_at_once_hold_li
         let mut connection = server.begun(u8::try_from(2 + number % 10).unwrap(), 120).await;
         // They end at once, and what was needed for them is kept.
         let resets: Vec<_> = (0..120).flat_map(|number| frame(3, 0, 2 * number + 1, &[0, 0, 0, 8])).collect();
-        let _closed = connection.write_all(&resets).await;
+        let _closed = connection.write_all(&resets).await.and(connection.flush().await);
         open.push(connection);
         most = most.max(resident());
     }

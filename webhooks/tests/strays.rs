@@ -51,6 +51,7 @@ async fn threat_59_a_request_that_no_api_server_sends_is_the_last_of_its_connect
             bytes.extend(frame(HEADERS, ALL, 2 * number + 1, &head(method, path)));
         }
         stream.write_all(&bytes).await.unwrap();
+        stream.flush().await.unwrap();
         let mut answer = Vec::new();
         let _ended = timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await.unwrap();
         assert_eq!(count(&answer, HEADERS), 1, "{path}: one is answered");
@@ -60,6 +61,7 @@ async fn threat_59_a_request_that_no_api_server_sends_is_the_last_of_its_connect
     for path in ["/healthz", "/x", "/mutate"] {
         let mut stream = server.tls_from(2, "http/1.1", None).await;
         stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes()).await.unwrap();
+        stream.flush().await.unwrap();
         let mut answer = String::new();
         let _ended = timeout(Duration::from_secs(20), stream.read_to_string(&mut answer)).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 ") && answer.contains("connection: close"), "{path}: {answer}");

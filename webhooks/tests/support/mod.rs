@@ -269,7 +269,7 @@ pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 /// Whether the server answers a PING over this connection. It does so once it took in what came before.
 pub async fn answers_ping(stream: &mut TlsStream<TcpStream>) -> bool {
     let (data, mut read) = (b"pingping", Vec::<u8>::new());
-    if stream.write_all(&frame(6, 0, 0, data)).await.is_err() {
+    if stream.write_all(&frame(6, 0, 0, data)).await.is_err() || stream.flush().await.is_err() {
         return false;
     }
     while !read.windows(data.len()).any(|part| part == data) {
