@@ -26,13 +26,15 @@ const TURN: u64 = 100_000;
 const LEAST: u64 = 1_000;
 /// How long a connection without any allowance of frames is not read.
 const PAUSE: Duration = Duration::from_millis(100);
-/// What is read at a time over HTTP/1.1, bytes, and what it is charged beside [`BYTE`], nanoseconds: what was read of a head
-/// before is parsed again.
+/// What is read at a time over HTTP/1.1 of a body, bytes, and what that and a byte of it take, nanoseconds.
 const PIECE: usize = 8 << 10;
-const HTTP1: u64 = 25_000;
-const BYTE: u64 = 1;
-/// The most that is read of a head over HTTP/1.1, bytes: of a body as much may come with it as is read in a turn.
-const HEAD: usize = 40 << 10;
+const READ: u64 = 5_000;
+const BODY_BYTE: u64 = 1;
+/// The same of anything else: an API server's head. As many bytes are fourteen requests, or make a long head be parsed anew.
+const HEAD_PIECE: usize = 256;
+const HEAD_BYTE: u64 = 400;
+/// The most that is read of a head over HTTP/1.1, bytes; as much as over HTTP/2.
+const HEAD: usize = 16 << 10;
 
 /// Whose turn it is to be read. Of one thread.
 #[derive(Debug)]
@@ -115,28 +117,64 @@ impl Pace {
     }
 }
 
-/// How much of a request's head was read over HTTP/1.1; none while a request is answered.
+/// What comes next over HTTP/1.1, which who answers the requests of a connection tells.
 #[derive(Debug)]
-pub(crate) struct Head(Cell<Option<usize>>);
+pub(crate) struct Next(Cell<Coming>);
 
-impl Head {
-    /// All of it was read.
-    pub(crate) fn ended(&self) {
-        self.0.set(None);
+#[derive(Clone, Copy, Debug)]
+enum Coming {
+    /// A head, of which so many bytes were read.
+    Head(usize),
+    /// So many bytes of a body. What comes after them, or comes in chunks, is read as carefully as heads are.
+    Body(usize),
+    /// Nothing that is read.
+    Nothing,
+}
+
+impl Next {
+    /// A request's head was read, and so many bytes follow.
+    pub(crate) fn body(&self, length: usize) {
+        self.tell(Coming::Body(length));
     }
 
-    /// Another may begin.
-    pub(crate) fn begins(&self) {
-        self.0.set(Some(0));
+    /// A request was answered.
+    pub(crate) fn head(&self) {
+        self.tell(Coming::Head(0));
     }
 
-    fn read(&self, bytes: usize) -> io::Result<()> {
-        let read = self.0.get().map(|read| read + bytes);
-        self.0.set(read);
-        if read.is_some_and(|read| read > HEAD) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a head that is too large"));
+    /// No more is read.
+    pub(crate) fn nothing(&self) {
+        self.0.set(Coming::Nothing);
+    }
+
+    fn tell(&self, coming: Coming) {
+        if !matches!(self.0.get(), Coming::Nothing) {
+            self.0.set(coming);
         }
-        Ok(())
+    }
+
+    /// The most that may be read now.
+    fn most(&self) -> usize {
+        match self.0.get() {
+            Coming::Head(_) | Coming::Body(0) => HEAD_PIECE,
+            Coming::Body(left) => left.min(PIECE),
+            Coming::Nothing => 0,
+        }
+    }
+
+    /// What this takes that was read, nanoseconds.
+    fn cost(&self, bytes: usize) -> io::Result<u64> {
+        let (coming, byte) = match self.0.get() {
+            Coming::Head(read) if read + bytes > HEAD => {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "a head that is too large"));
+            }
+            Coming::Head(read) => (Coming::Head(read + bytes), HEAD_BYTE),
+            Coming::Body(0) => (Coming::Body(0), HEAD_BYTE),
+            Coming::Body(left) => (Coming::Body(left.saturating_sub(bytes)), BODY_BYTE),
+            Coming::Nothing => (Coming::Nothing, BODY_BYTE),
+        };
+        self.0.set(coming);
+        Ok(READ.saturating_add(byte.saturating_mul(bytes as u64)))
     }
 }
 
@@ -151,24 +189,24 @@ pub(crate) struct Measured<Io> {
 
 #[derive(Debug)]
 enum Protocol {
-    Http1(Rc<Head>),
+    Http1(Rc<Next>),
     Http2 { frames: Frames, allowance: Rc<Allowance>, pause: Option<Pin<Box<Sleep>>> },
 }
 
 impl<Io> Measured<Io> {
     pub(crate) fn http1(io: Io, sender: Sender) -> Self {
-        let head = Rc::new(Head(Cell::new(Some(0))));
-        Self { io, pace: Pace::new(sender), protocol: Protocol::Http1(head) }
+        let next = Rc::new(Next(Cell::new(Coming::Head(0))));
+        Self { io, pace: Pace::new(sender), protocol: Protocol::Http1(next) }
     }
 
     pub(crate) fn http2(io: Io, pace: Rc<Pace>, allowance: Rc<Allowance>) -> Self {
         Self { io, pace, protocol: Protocol::Http2 { frames: Frames::new(), allowance, pause: None } }
     }
 
-    /// What is to be told where its requests' heads end; none over HTTP/2.
-    pub(crate) fn head(&self) -> Option<Rc<Head>> {
+    /// What is to be told what comes next; none over HTTP/2.
+    pub(crate) fn next(&self) -> Option<Rc<Next>> {
         match &self.protocol {
-            Protocol::Http1(head) => Some(Rc::clone(head)),
+            Protocol::Http1(next) => Some(Rc::clone(next)),
             Protocol::Http2 { .. } => None,
         }
     }
@@ -178,7 +216,7 @@ impl Protocol {
     /// Waits until it may be read: so many bytes.
     fn poll_most(&mut self, pace: &Pace, cx: &mut Context<'_>) -> Poll<usize> {
         match self {
-            Self::Http1(_) => pace.poll_turn(cx).map(|()| PIECE),
+            Self::Http1(next) => pace.poll_turn(cx).map(|()| next.most()),
             Self::Http2 { frames, allowance, pause } => {
                 ready!(poll_allowance(allowance, pause, cx));
                 if pace.reads() { Poll::Ready(frames.ahead()) } else { Poll::Pending }
@@ -189,10 +227,7 @@ impl Protocol {
     /// What these bytes cost that were read.
     fn cost(&mut self, bytes: &[u8]) -> io::Result<u64> {
         match self {
-            Self::Http1(head) => {
-                head.read(bytes.len())?;
-                Ok(HTTP1.saturating_add(BYTE.saturating_mul(bytes.len() as u64)))
-            }
+            Self::Http1(next) => next.cost(bytes.len()),
             Self::Http2 { frames, allowance, .. } => {
                 let Cost { frames, time } = frames.cost(bytes).map_err(io::Error::other)?;
                 allowance.add(-frames);
@@ -220,6 +255,9 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Measured<Io> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let most = ready!(this.protocol.poll_most(&this.pace, cx)).min(buf.remaining());
+        if most == 0 {
+            return Poll::Ready(Ok(()));
+        }
         let mut part = ReadBuf::new(buf.initialize_unfilled_to(most));
         let read = Pin::new(&mut this.io).poll_read(cx, &mut part);
         if read.is_pending() {
@@ -332,7 +370,6 @@ mod tests {
         let work = async {
             let bytes = vec![b'a'; 10 * HEAD];
             let mut measured = Measured::http1(&bytes[..], SENDER);
-            let head = measured.head().unwrap();
             let mut read = 0;
             let ended = loop {
                 match measured.read(&mut [0; 4_096]).await {
@@ -340,14 +377,27 @@ mod tests {
                     Err(error) => break error,
                 }
             };
-            assert_eq!(ended.kind(), io::ErrorKind::InvalidData);
-            assert!((HEAD - 4_096..=HEAD).contains(&read), "{read} bytes");
+            assert_eq!((ended.kind(), read), (io::ErrorKind::InvalidData, HEAD));
+        };
+        LocalSet::new().run_until(work).await;
+    }
+
+    #[tokio::test]
+    async fn threat_59_what_may_be_requests_costs_more_over_http1_than_a_body_and_a_stray_ends_it() {
+        let work = async {
+            let bytes = vec![b'a'; 10 * HEAD];
             let mut measured = Measured::http1(&bytes[..], SENDER);
-            let head_of_another = measured.head().unwrap();
-            head_of_another.ended();
-            let mut body = Vec::new();
-            assert_eq!(measured.read_to_end(&mut body).await.unwrap(), bytes.len(), "a body is bounded elsewhere");
-            head.begins();
+            let next = measured.next().unwrap();
+            let mut buf = [0; 10_000];
+            assert_eq!(measured.read(&mut buf).await.unwrap(), HEAD_PIECE);
+            assert!(measured.read(&mut buf).now_or_never().is_none(), "that was a turn");
+            next.body(10_100);
+            assert_eq!(measured.read(&mut buf).await.unwrap(), PIECE);
+            assert_eq!(measured.read(&mut buf).now_or_never().unwrap().unwrap(), 10_100 - PIECE, "in the same turn");
+            assert_eq!(measured.read(&mut buf).await.unwrap(), HEAD_PIECE, "after the body");
+            next.nothing();
+            next.head();
+            assert_eq!(measured.read(&mut buf).await.unwrap(), 0);
         };
         LocalSet::new().run_until(work).await;
     }

@@ -253,8 +253,8 @@ pub fn bind<A: Asking, L: Linting>(
             .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))
             .client_disconnect_timeout(DISCONNECT)
             .on_connect_ext(|io: &Measured<_>, data| {
-                if let Some(head) = io.head() {
-                    data.insert(head);
+                if let Some(next) = io.next() {
+                    data.insert(next);
                 }
             })
             .finish(app());

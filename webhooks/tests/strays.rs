@@ -60,11 +60,15 @@ async fn threat_59_a_request_that_no_api_server_sends_is_the_last_of_its_connect
     }
     for path in ["/healthz", "/x", "/mutate"] {
         let mut stream = server.tls_from(2, "http/1.1", None).await;
-        stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes()).await.unwrap();
+        let asked = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").repeat(100);
+        stream.write_all(asked.as_bytes()).await.unwrap();
         stream.flush().await.unwrap();
         let mut answer = String::new();
         let _ended = timeout(Duration::from_secs(20), stream.read_to_string(&mut answer)).await.unwrap();
-        assert!(answer.starts_with("HTTP/1.1 ") && answer.contains("connection: close"), "{path}: {answer}");
+        assert!(answer.contains("connection: close"), "{path}: {answer}");
+        // What was read with its head is answered, and no more is read.
+        let answers = answer.matches("HTTP/1.1 ").count();
+        assert!(answers < 10, "{path}: {answers} of 100");
     }
     server.stop().await;
 }
