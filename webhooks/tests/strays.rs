@@ -86,6 +86,7 @@ async fn reviews_that_are_under_way_are_answered_before_a_connection_is_closed()
     };
     server.until_shown("the review", |text| !text.contains("retinue_review_bytes_in_flight 0\n")).await;
     assert_eq!(client.post("/nowhere", "x".into()).await.0, 404);
+    // Longer than a client has to close it; no event tells of that.
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     go.notify_one();
     assert_eq!(asked.await.unwrap()["allowed"], true);
