@@ -27,7 +27,9 @@ use tracing::debug;
 
 use crate::connections::Connections;
 use crate::court::Deadline;
-use crate::http2::{self, Answers, Requests};
+use crate::http2::{self, Answers};
+use crate::reading::Measured;
+use crate::requests::Bounds;
 use crate::sender::Sender;
 use crate::serving;
 
@@ -39,7 +41,7 @@ const FAREWELL: Duration = Duration::from_millis(200);
 const FAREWELL_READS: usize = 16;
 
 /// What HTTP/1.1 is served over, its version, and the other end.
-pub(crate) type Accepted = (TlsStream<TcpStream>, actix_http::Protocol, Option<SocketAddr>);
+pub(crate) type Accepted = (Measured<TlsStream<TcpStream>>, actix_http::Protocol, Option<SocketAddr>);
 
 /// How connections are let in.
 #[derive(Clone)]
@@ -52,7 +54,7 @@ pub(crate) struct Entrance {
     /// All others.
     pub(crate) open: Connections,
     /// What they ask over HTTP/2.
-    pub(crate) requests: Requests,
+    pub(crate) bounds: Bounds,
     pub(crate) stopping: GracefulShutdownSignal,
 }
 
@@ -84,10 +86,11 @@ impl Entrance {
         let served: LocalBoxFuture<'_, io::Result<()>> = match greeted.get_ref().1.alpn_protocol() {
             Some(b"h2") => Box::pin(async {
                 let stopping = async { self.stopping.notified().await };
-                http2::serve(greeted, sender, app, &self.requests, stopping).await.map_err(io::Error::other)
+                http2::serve(greeted, sender, app, &self.bounds, stopping).await.map_err(io::Error::other)
             }),
             _ => Box::pin(async {
-                let served = http1.call((greeted, actix_http::Protocol::Http1, Some(peer))).await;
+                let served =
+                    http1.call((Measured::http1(greeted, sender), actix_http::Protocol::Http1, Some(peer))).await;
                 served.map(drop).map_err(|error| io::Error::other(format!("{error:?}")))
             }),
         };

@@ -246,7 +246,7 @@ fn text(code: u16, message: String) -> HttpResponse {
     HttpResponse::build(code).content_type("text/plain; charset=utf-8").body(format!("{message}\n"))
 }
 
-fn declared_length(http: &HttpRequest) -> Option<u64> {
+pub(crate) fn declared_length(http: &HttpRequest) -> Option<u64> {
     http.headers().get("content-length")?.to_str().ok()?.parse().ok()
 }
 

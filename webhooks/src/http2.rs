@@ -4,9 +4,9 @@
 //! Without them a client that sends requests and reads no answers, or headers that unpack to thousands of times their size,
 //! makes the server hold as much as it likes.
 
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -24,12 +24,15 @@ use h2::server::{Connection, SendResponse};
 use h2::{Ping, PingPong, Reason, RecvStream};
 use tokio::sync::oneshot;
 use tokio::task::spawn_local;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_rustls::server::TlsStream;
 
-use crate::frames::{Allowance, Measured};
+use crate::connections::Connection as Open;
+use crate::frames::Allowance;
+use crate::reading::{Measured, Pace};
+use crate::requests::{Bounds, Place};
 use crate::sender::Sender;
-use crate::shares::{GivesWay, Holding, Shares};
+use crate::strays::is_stray;
 
 /// Window of one stream, bytes: what a body that waits for room may hold.
 const STREAM_WINDOW: u32 = 256 << 10;
@@ -37,8 +40,11 @@ const STREAM_WINDOW: u32 = 256 << 10;
 /// from being read. What waits is bounded in all ([`crate::shedding::Limits::waiting`]), what does not is read or refused.
 const CONNECTION_WINDOW: u32 = STREAMS * STREAM_WINDOW;
 /// Streams of a connection at once. An API server that has more reviews under way opens another connection.
-const STREAMS: u32 = 256;
-/// Bytes of a request's headers. An API server's are some 300.
+const STREAMS: u32 = 128;
+/// From so many on a connection is a busy one, of which there are fewer: what was needed for its streams is kept as long as it
+/// is open, a kilobyte for each.
+const FEW: usize = 8;
+/// Bytes of a request's headers. An API server's are some 300, and up to 9 KB where it passes on the baggage of a trace.
 const HEADERS: u32 = 16 << 10;
 /// What is given to a stream at a time, bytes.
 const CHUNK: usize = 16 << 10;
@@ -49,46 +55,8 @@ const UNREAD: Duration = Duration::from_secs(10);
 pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(120);
 /// How long a client may take until HTTP/2 is spoken.
 const PREFACE: Duration = Duration::from_secs(5);
-
-/// Requests of all connections that are not answered yet, each sender a share of them: the newest of whoever has most gives
-/// way to one of a sender that has fewer. Cloning shares them.
-#[derive(Clone, Debug)]
-pub(crate) struct Requests(Arc<Mutex<Shares>>);
-
-/// One of them, until it is dropped.
-#[derive(Debug)]
-struct Place {
-    requests: Requests,
-    held: Holding,
-}
-
-impl Requests {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self(Arc::new(Mutex::new(Shares::new(limit))))
-    }
-
-    fn take(&self, sender: Sender) -> Option<Place> {
-        let held = self.lock().take(sender, 1)?;
-        Some(Place { requests: self.clone(), held })
-    }
-
-    /// What is held here is whole at each moment, also where a thread panicked.
-    fn lock(&self) -> MutexGuard<'_, Shares> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Place {
-    fn gives_way(&self) -> GivesWay {
-        self.held.gives_way()
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.requests.lock().give(&mut self.held, 1);
-    }
-}
+/// How long a client has to close a connection that was answered for the last time.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// What answers requests: an `App`.
 pub(crate) trait Answers: Service<Request, Response = ServiceResponse, Error = Error> {}
@@ -96,12 +64,12 @@ pub(crate) trait Answers: Service<Request, Response = ServiceResponse, Error = E
 impl<S: Service<Request, Response = ServiceResponse, Error = Error>> Answers for S {}
 
 /// Serves one connection until the client ends it, or is silent for [`KEEP_ALIVE`] twice, or the server stops and all is
-/// answered.
+/// answered, or it asked for something that an API server never asks for.
 pub(crate) async fn serve<S>(
     io: TlsStream<TcpStream>,
     sender: Sender,
     app: Rc<S>,
-    requests: &Requests,
+    bounds: &Bounds,
     stopping: impl Future<Output = ()>,
 ) -> Result<(), h2::Error>
 where
@@ -114,16 +82,19 @@ where
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(STREAMS)
         .max_header_list_size(HEADERS);
-    let allowance = Allowance::new();
-    let io = Measured::new(io, Rc::clone(&allowance));
-    let Ok(shaken) = timeout(PREFACE, builder.handshake(io)).await else { return Ok(()) };
+    let (pace, allowance) = (Pace::new(sender), Allowance::new());
+    let mut handshake = builder.handshake(Measured::http2(io, Rc::clone(&pace), Rc::clone(&allowance)));
+    let shaken = poll_fn(|cx| pace.poll(cx, |cx| Pin::new(&mut handshake).poll(cx)));
+    let Ok(shaken) = timeout(PREFACE, shaken).await else { return Ok(()) };
     let mut connection: Connection<_, Bytes> = shaken?;
     let mut silent = pin!(silent(connection.ping_pong()));
     let (mut stopping, mut stops) = (pin!(stopping), false);
+    let mut client = Client { sender, app, allowance, under_way: Rc::new(()), refused: 0, busy: None, ends: None };
     loop {
         let accepted = tokio::select! {
-            accepted = connection.accept() => accepted,
+            accepted = poll_fn(|cx| pace.poll(cx, |cx| connection.poll_accept(cx))) => accepted,
             () = &mut silent => return Ok(()),
+            () = client.ended() => return Ok(()),
             () = &mut stopping, if !stops => {
                 stops = true;
                 connection.graceful_shutdown();
@@ -131,18 +102,86 @@ where
             }
         };
         let Some(accepted) = accepted else { return Ok(()) };
-        let (request, mut respond) = accepted?;
-        match requests.take(sender) {
-            Some(place) => {
-                let (app, allowance) = (Rc::clone(&app), Rc::clone(&allowance));
-                drop(spawn_local(async move {
-                    if let Some(bytes) = answer(app, sender, request, respond, place).await {
-                        allowance.answered(bytes);
-                    }
-                }));
+        let (request, respond) = accepted?;
+        client.take(request, respond, bounds);
+        if client.ends.is_some() {
+            connection.graceful_shutdown();
+        }
+    }
+}
+
+/// What one connection asks.
+struct Client<S> {
+    sender: Sender,
+    app: Rc<S>,
+    allowance: Rc<Allowance>,
+    /// Cloned for each request that is not answered yet.
+    under_way: Rc<()>,
+    /// Requests that were refused: each may be kept until its refusal has left, which no event tells.
+    refused: usize,
+    busy: Option<Open>,
+    /// When it is closed, since it asked for something that an API server never asks for.
+    ends: Option<Instant>,
+}
+
+impl<S: Answers + 'static> Client<S>
+where
+    S::Future: 'static,
+{
+    /// Answers a request, or refuses it: who sent it may send it again.
+    fn take(&mut self, request: http::Request<RecvStream>, mut respond: SendResponse<Bytes>, bounds: &Bounds) {
+        let at_once = self.at_once();
+        if self.busy.is_none() && at_once + self.refused >= FEW {
+            self.busy = Some(bounds.busy.open(self.sender.address));
+        }
+        let may = self.ends.is_none() && at_once < STREAMS as usize;
+        let Some(place) = may.then(|| bounds.requests.take(self.sender, request.headers())).flatten() else {
+            self.refused += 1;
+            respond.send_reset(Reason::REFUSED_STREAM);
+            return;
+        };
+        if is_stray(request.method(), request.uri()) {
+            self.ends = Some(Instant::now() + FAREWELL);
+        }
+        let has_body = !request.body().is_end_stream();
+        let (app, sender, allowance) = (Rc::clone(&self.app), self.sender, Rc::clone(&self.allowance));
+        let under_way = Rc::clone(&self.under_way);
+        drop(spawn_local(async move {
+            let answered = answer(app, sender, request, respond, place).await;
+            drop(under_way);
+            if let Some(bytes) = answered.filter(|_| has_body) {
+                allowance.answered(bytes);
             }
-            // Who sent it may send it again.
-            None => respond.send_reset(Reason::REFUSED_STREAM),
+        }));
+    }
+
+    /// How many requests are under way.
+    fn at_once(&self) -> usize {
+        Rc::strong_count(&self.under_way) - 1
+    }
+
+    /// Waits until the connection is to be closed: there are too many that are as busy, or it was answered for the last time.
+    async fn ended(&mut self) {
+        let Self { under_way, busy, ends, .. } = self;
+        let crowded_out = async {
+            match busy {
+                Some(busy) => busy.crowded_out().await,
+                None => std::future::pending().await,
+            }
+        };
+        let answered = async {
+            let Some(mut at) = *ends else { return std::future::pending().await };
+            loop {
+                sleep_until(at).await;
+                if Rc::strong_count(under_way) == 1 {
+                    return;
+                }
+                at = Instant::now() + FAREWELL;
+            }
+        };
+        tokio::select! {
+            () = crowded_out => {}
+            () = answered => {}
         }
     }
 }
@@ -178,7 +217,7 @@ async fn answer<S: Answers>(
     answered.map_err(|reason| respond.send_reset(reason)).ok()
 }
 
-/// How many bytes the answer had; none if it has not left in time.
+/// How many bytes of the answer have left; none if it has not left in time.
 async fn answered<S: Answers>(
     app: Rc<S>,
     sender: Sender,
@@ -193,6 +232,7 @@ async fn answered<S: Answers>(
         Err(error) => error.error_response(),
     };
     *begun = true;
+    // One that was cancelled meanwhile counts as answered: API servers cancel a review when its own client goes away.
     timeout(UNREAD, send(response, head_only, respond, place)).await.ok().map(Result::unwrap_or_default)
 }
 
@@ -236,7 +276,7 @@ async fn send(
     let mut rest = Bytes::from_owner(Unsent { body, _place: place, _leaves: leaves });
     while !rest.is_empty() {
         stream.reserve_capacity(rest.len().min(CHUNK));
-        let Some(room) = std::future::poll_fn(|cx| stream.poll_capacity(cx)).await else { return Ok(0) };
+        let Some(room) = poll_fn(|cx| stream.poll_capacity(cx)).await else { return Ok(0) };
         let chunk = rest.split_to(room?.min(rest.len()));
         stream.send_data(chunk, rest.is_empty())?;
     }

@@ -6,8 +6,9 @@
 //! server around it, [`health`] says when it may answer at all, [`metrics`] counts.
 //!
 //! No sender stands in another's path: each has its share of connections (`accept`, `connections`) and of the bytes in flight
-//! (`rooms`, `shares`) and an allowance of frames (`frames`), and work is done in turns between senders (`turns`, `sender`): what takes long beside the threads that
-//! serve (`workers`), the rest on them (`serving`).
+//! (`rooms`, `shares`), of the requests under way (`requests`) and an allowance of frames (`frames`), and work is done in turns
+//! between senders (`turns`, `sender`): what takes long beside the threads that serve (`workers`), the rest on them
+//! (`serving`), as is what they read (`reading`). What no API server sends ends its connection (`strays`).
 //!
 //! Nothing here decides, and nothing here knows the cluster: the binary brings who-is-asking.
 
@@ -23,6 +24,8 @@ pub mod health;
 mod http2;
 pub mod lint;
 pub mod metrics;
+mod reading;
+mod requests;
 pub mod review;
 mod rooms;
 mod sender;
@@ -30,6 +33,7 @@ pub mod server;
 mod serving;
 mod shares;
 pub mod shedding;
+mod strays;
 mod turns;
 mod workers;
 

@@ -31,6 +31,18 @@ pub enum Door {
 }
 
 impl Door {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Mutating, Self::Validating, Self::Lint];
+
+    /// Where it is.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Mutating => "/mutate",
+            Self::Validating => "/validate",
+            Self::Lint => "/lint",
+        }
+    }
+
     /// For labels and the log.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -69,6 +81,8 @@ pub(crate) enum Stage {
     Handshake,
     /// It has.
     Open,
+    /// It had many requests under way at once.
+    Busy,
 }
 
 impl Stage {
@@ -76,6 +90,7 @@ impl Stage {
         match self {
             Self::Handshake => "handshake",
             Self::Open => "open",
+            Self::Busy => "busy",
         }
     }
 }

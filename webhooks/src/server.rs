@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix_http::{HttpService, KeepAlive};
 use actix_service::map_config;
 use actix_web::dev::{AppConfig, Server};
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use prometheus_client::registry::Registry;
 use rustls::RootCertStore;
@@ -26,10 +27,13 @@ pub use crate::court::{Decide, DecideQuickly};
 use crate::descriptors;
 use crate::handler::{self, Service};
 use crate::health::Readiness;
-use crate::http2::{KEEP_ALIVE, Requests};
+use crate::http2::KEEP_ALIVE;
 use crate::lint::Linting;
 use crate::metrics::{self, Door, Metrics, Queue, Stage};
+use crate::reading::Measured;
+use crate::requests::{Bounds, Requests};
 use crate::shedding::{Gate, Limits};
+use crate::strays;
 pub use crate::workers::Clock;
 use crate::workers::{Workers, since_now};
 
@@ -211,7 +215,10 @@ pub fn bind<A: Asking, L: Linting>(
         patience: HANDSHAKE,
         waiting: connections(limits.handshakes, Stage::Handshake),
         open: connections(limits.connections, Stage::Open),
-        requests: Requests::new(limits.requests),
+        bounds: Bounds {
+            requests: Requests::new(limits.requests),
+            busy: connections(limits.busy_connections, Stage::Busy),
+        },
         stopping: builder.graceful_shutdown_signal(),
     };
     let app = {
@@ -231,6 +238,7 @@ pub fn bind<A: Asking, L: Linting>(
                 .app_data(status.clone())
                 .configure(reviews_routes)
                 .configure(status_routes)
+                .wrap(from_fn(strays::last))
         }
     };
     let accepting = move || {
@@ -244,6 +252,11 @@ pub fn bind<A: Asking, L: Linting>(
             .graceful_shutdown_signal(stopping)
             .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))
             .client_disconnect_timeout(DISCONNECT)
+            .on_connect_ext(|io: &Measured<_>, data| {
+                if let Some(next) = io.next() {
+                    data.insert(next);
+                }
+            })
             .finish(app());
         Accepting { entrance: entrance.clone(), http1, app: app() }
     };
@@ -312,11 +325,11 @@ struct Status {
 }
 
 fn reviews_routes(app: &mut web::ServiceConfig) {
-    for (path, door) in [("/mutate", Door::Mutating), ("/validate", Door::Validating), ("/lint", Door::Lint)] {
+    for door in Door::ALL {
         let answer = move |http: HttpRequest, payload: web::Payload, service: web::Data<Service>| {
             handler::review(door, http, payload, service)
         };
-        app.route(path, web::post().to(answer));
+        app.route(door.path(), web::post().to(answer));
     }
 }
 

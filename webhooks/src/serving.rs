@@ -1,8 +1,8 @@
 //! Whose review is next on a thread that serves, once more of them are ready than it answers at once.
 //!
 //! Tasks of a thread run in the order in which they became ready, so what one sender has ready delays all others. A thread that
-//! was busy for [`STREAK`] without a pause therefore takes the next reviews and handshakes in fair turns ([`Turns`]), a few at a
-//! time, and looks for what else arrives after these. As long as the thread gets ahead of what arrives, nobody waits.
+//! was busy for [`STREAK`] without a pause therefore takes the next reviews and handshakes, and what is read of connections, in
+//! fair turns ([`Turns`]), a few at a time, and looks for what else arrives after these. As long as the thread gets ahead of what arrives, nobody waits.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -28,7 +28,7 @@ thread_local! {
 
 /// What waits on this thread.
 struct Serving {
-    /// Bounded by what who waits holds: room for a body, or a place for its handshake.
+    /// Bounded by what who waits holds: room for a body, or a connection.
     turns: Turns<u64, oneshot::Sender<()>>,
     /// Since when there was no pause; none while there is one.
     busy_since: Option<Instant>,
@@ -48,11 +48,15 @@ impl Default for Serving {
 /// # Errors
 /// When the deadline passes before.
 pub(crate) async fn turn(path: impl FnOnce() -> Path, cost: u64, deadline: Deadline) -> Result<(), Fault> {
-    let granted = SERVING.with_borrow_mut(|serving| serving.enter(path, cost));
-    match granted {
+    match enter(path, cost) {
         None => Ok(()),
         Some(granted) => timeout_at(deadline.at, granted).await.map(drop).map_err(|_| Fault::Deadline(deadline.time)),
     }
+}
+
+/// As [`turn`], for what polls: tells when it is this sender's turn; none if nobody is to wait.
+pub(crate) fn enter(path: impl FnOnce() -> Path, cost: u64) -> Option<oneshot::Receiver<()>> {
+    SERVING.with_borrow_mut(|serving| serving.enter(path, cost))
 }
 
 impl Serving {

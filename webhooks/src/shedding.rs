@@ -43,7 +43,11 @@ pub struct Limits {
     pub handshakes: usize,
     /// Connections that have. An idle one takes some 30 KB.
     pub connections: usize,
-    /// Requests over HTTP/2 that are not answered yet, or whose answer has not left: each may hold some 50 KB, most hold two.
+    /// Those over HTTP/2 which had more than a few requests under way at once: what they needed for that is kept, some 200 KB
+    /// in all.
+    pub busy_connections: usize,
+    /// Requests over HTTP/2 that are not answered yet, or whose answer has not left: each holds some kilobytes; one with large
+    /// headers counts as several.
     pub requests: usize,
 }
 
@@ -60,7 +64,8 @@ impl Default for Limits {
             judged_waiting: 256,
             lints_waiting: 64,
             handshakes: 2_048,
-            connections: 2_048,
+            connections: 1_024,
+            busy_connections: 128,
             requests: 4_096,
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use serde_json::json;
-use support::{Client, Harness, Setup, config_map, labels, review, start};
+use support::{Client, Harness, Setup, answers_ping, config_map, labels, review, start};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
@@ -98,6 +98,31 @@ async fn threat_58_whoever_has_most_connections_open_loses_its_own() {
     let ended = timeout(Duration::from_secs(5), first.read_to_end(&mut Vec::new())).await.unwrap();
     assert!(ended.is_err() || ended.is_ok_and(|read| read < 1_000), "it is closed");
     is_served(&Client::over(flood.pop().unwrap()).await).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn threat_58_of_connections_with_many_requests_the_oldest_of_the_address_with_the_most_is_closed() {
+    let change = |config: &mut webhooks::server::Config| config.limits.busy_connections = 4;
+    let server = start(Setup { change, ..Setup::default() });
+    // Two API servers at one address, as behind one that translates.
+    let mut honest = Vec::new();
+    for _ in 0..2 {
+        honest.push(server.begun(1, 100).await);
+    }
+    let mut few = server.begun(2, 8).await;
+    let mut flood = Vec::new();
+    for _ in 0..10 {
+        flood.push(server.begun(2, 40).await);
+    }
+    server.until(r#"retinue_connections_crowded_out_total{stage="busy"} 8"#).await;
+    for (at, connection) in flood.iter_mut().enumerate() {
+        assert_eq!(answers_ping(connection).await, at >= 8, "number {at} of ten: the oldest go");
+    }
+    assert!(answers_ping(&mut few).await, "with few requests it is none of them");
+    for connection in &mut honest {
+        assert!(answers_ping(connection).await, "whoever has fewer keeps them");
+    }
     server.stop().await;
 }
 

@@ -266,7 +266,37 @@ pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// Whether the server answers a PING over this connection. It does so once it took in what came before.
+pub async fn answers_ping(stream: &mut TlsStream<TcpStream>) -> bool {
+    let (data, mut read) = (b"pingping", Vec::<u8>::new());
+    if stream.write_all(&frame(6, 0, 0, data)).await.is_err() || stream.flush().await.is_err() {
+        return false;
+    }
+    while !read.windows(data.len()).any(|part| part == data) {
+        let mut part = [0; 4_096];
+        match tokio::time::timeout(Duration::from_secs(20), stream.read(&mut part)).await.unwrap() {
+            Ok(more) if more > 0 => read.extend(&part[..more]),
+            _ => return false,
+        }
+    }
+    true
+}
+
 impl Harness {
+    /// A connection from 127.0.0.`host` with so many requests under way, of which only the heads have come.
+    pub async fn begun(&self, host: u8, requests: u32) -> TlsStream<TcpStream> {
+        let mut stream = self.tls_from(host, "h2", None).await;
+        let mut bytes = PREFACE.to_vec();
+        bytes.extend(frame(4, 0, 0, &[]));
+        for number in 0..requests {
+            // `POST`, `https`, the path, the authority.
+            bytes.extend(frame(1, 4, 2 * number + 1, b"\x83\x87\x04\x07/mutate\x01\x01x"));
+        }
+        stream.write_all(&bytes).await.unwrap();
+        assert!(answers_ping(&mut stream).await, "it is open");
+        stream
+    }
+
     pub async fn tls(
         &self,
         protocol: &str,
