@@ -14,6 +14,8 @@ mod text_form;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::OnceLock;
 
 use serde_json::{Number, Value};
 
@@ -120,7 +122,36 @@ pub enum SchemaNode {
     /// `type: object`.
     Map(MapSchema),
     /// `oneOf`: exactly one of them accepts the value.
-    OneOf(Vec<Schema>),
+    OneOf(Branches),
+}
+
+/// The schemas of a `oneOf`.
+#[derive(Clone, Debug, Default)]
+pub struct Branches {
+    all: Vec<Schema>,
+    /// What a byte costs that is held against all of them, once somebody counted.
+    price: OnceLock<u64>,
+}
+
+impl From<Vec<Schema>> for Branches {
+    fn from(all: Vec<Schema>) -> Self {
+        Self { all, price: OnceLock::new() }
+    }
+}
+
+impl Deref for Branches {
+    type Target = [Schema];
+
+    fn deref(&self) -> &[Schema] {
+        &self.all
+    }
+}
+
+impl Branches {
+    /// What was counted, if it was.
+    pub(crate) fn price(&self) -> &OnceLock<u64> {
+        &self.price
+    }
 }
 
 /// `type: string`.
