@@ -129,13 +129,17 @@ pub enum SchemaNode {
 #[derive(Clone, Debug, Default)]
 pub struct Branches {
     all: Vec<Schema>,
+    /// Whether some values are lists, and whether some are maps: each use of a parameter asks.
+    are_lists: bool,
+    are_maps: bool,
     /// What a byte costs that is held against all of them, once somebody counted.
     price: OnceLock<u64>,
 }
 
 impl From<Vec<Schema>> for Branches {
     fn from(all: Vec<Schema>) -> Self {
-        Self { all, price: OnceLock::new() }
+        let (are_lists, are_maps) = (all.iter().any(Schema::is_list), all.iter().any(Schema::is_map));
+        Self { all, are_lists, are_maps, price: OnceLock::new() }
     }
 }
 
@@ -254,7 +258,7 @@ impl Schema {
     pub fn is_list(&self) -> bool {
         match &self.node {
             SchemaNode::List(_) => true,
-            SchemaNode::OneOf(schemas) => schemas.iter().any(Schema::is_list),
+            SchemaNode::OneOf(schemas) => schemas.are_lists,
             _ => false,
         }
     }
@@ -268,7 +272,7 @@ impl Schema {
     pub fn is_map(&self) -> bool {
         match &self.node {
             SchemaNode::Map(_) => true,
-            SchemaNode::OneOf(schemas) => schemas.iter().any(Schema::is_map),
+            SchemaNode::OneOf(schemas) => schemas.are_maps,
             _ => false,
         }
     }

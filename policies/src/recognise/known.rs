@@ -120,3 +120,39 @@ fn is_used_up(budget: Option<&Budget>) -> bool {
 fn pays(budget: Option<&Budget>, steps: u64) -> bool {
     budget.is_none_or(|budget| budget.spend(steps).is_ok())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threat_59_alternatives_are_asked_once_about_one_value() {
+        let patterns: Vec<_> = (0..100).map(|at| format!("{{type: string, pattern: \"b{at}x*\"}}")).collect();
+        let text = format!("a: {{oneOf: [{0}]}}\nb: {{type: array, items: {{oneOf: [{0}]}}}}", patterns.join(", "));
+        let parameters = Parameters::parse(&text).unwrap();
+        let (one, list) = (&parameters.all[0].schema, &parameters.all[1].schema);
+        let (known, values) = (Known::default(), [Value::from("b99x"), vec!["b99x"; 9].into()]);
+        let rounds = [(); 2].map(|()| {
+            let budget = Budget::of(10_000_000);
+            assert_eq!(known.piece(0, one, "b99x", Some(&budget)), Some("b99x".into()));
+            assert_eq!(known.piece(0, one, "c", Some(&budget)), None);
+            assert_eq!(known.accepts(0, one, &values[0], Some(&budget)), Some(true));
+            assert_eq!(known.accepts(1, list, &values[1], Some(&budget)), Some(true));
+            assert!(!known.accepts_empty(&parameters, 0, &"".into(), Some(&budget)));
+            budget.given() - budget.left()
+        });
+        assert!(rounds[1] * 10 < rounds[0], "{rounds:?}");
+    }
+
+    #[test]
+    fn without_a_step_left_nothing_is_told_and_nothing_remembered() {
+        let parameters = Parameters::parse("one: {oneOf: [{type: string}, {type: integer}]}").unwrap();
+        let (schema, known, none) = (&parameters.all[0].schema, Known::default(), Budget::of(0));
+        assert_eq!(known.piece(0, schema, "a", Some(&none)), None);
+        assert_eq!(known.accepts(0, schema, &"a".into(), Some(&none)), None);
+        assert_eq!(known.element(0, schema, &"a".into(), Some(&none)), None);
+        assert_eq!(known.piece(0, schema, "a", None), Some("a".into()));
+        assert_eq!(known.accepts(0, schema, &"a".into(), None), Some(true));
+        assert_eq!(known.element(0, schema, &"a".into(), None), Some(true));
+    }
+}

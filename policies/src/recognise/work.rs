@@ -76,6 +76,11 @@ fn text_rendered(text: &TextPattern, bindings: &Bindings) -> u64 {
     parts.fold(16, |sum, length| sum.saturating_add(length as u64 + 8))
 }
 
+/// Telling whether a text of so many bytes is what known values render.
+pub(super) fn of_rendering(text: &TextPattern, length: usize) -> u64 {
+    (LOOK * text.parts.len() + length) as u64
+}
+
 /// Reading a text of so many bytes backwards.
 pub(super) fn of_text(text: &TextPattern, length: usize, parameters: &Parameters) -> u64 {
     of_text_of(text, length, parameters, |_| true)
@@ -178,7 +183,7 @@ fn of_branches(schemas: &Branches) -> Price {
 /// Alternatives are asked for the one that the text is, and whether it is that of one alone.
 fn price_of_reading(schema: &Schema) -> Price {
     let price = price(schema);
-    if schema.is_one_of() { price.and(price) } else { price }
+    if schema.is_one_of() { Price { each: price.each.saturating_mul(2), ..price } } else { price }
 }
 
 /// A template, for what goes along it once. What asks again at each depth whether there are holes counts as often.

@@ -336,9 +336,13 @@ impl<'a> Walk<'a> {
     }
 
     fn bind_text(&mut self, text: &TextPattern, shown: &str, miss: Miss) -> Result<(), Miss> {
-        self.spend(work::of_text(text, shown.len(), self.parameters))?;
+        self.spend(work::of_rendering(text, shown.len()))?;
         // Where all its holes are bound, a text is rendered sooner than cut.
-        if text.renders(&self.bound, self.given, shown) { Ok(()) } else { self.cut(text, shown, miss) }
+        if text.renders(&self.bound, self.given, shown) {
+            return Ok(());
+        }
+        self.spend(work::of_text(text, shown.len(), self.parameters))?;
+        self.cut(text, shown, miss)
     }
 
     fn cut(&mut self, text: &TextPattern, shown: &str, miss: Miss) -> Result<(), Miss> {
