@@ -22,7 +22,7 @@ use crate::yaml;
 pub use place::read_path;
 
 /// The most rows of one ConfigMap: who needs more needs another template.
-const MOST: usize = 64;
+pub(crate) const MOST: usize = 64;
 
 /// One row: this value, at this place, in objects of this kind.
 #[derive(Clone, Debug, PartialEq)]

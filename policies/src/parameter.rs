@@ -14,6 +14,8 @@ mod text_form;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::OnceLock;
 
 use serde_json::{Number, Value};
 
@@ -120,7 +122,40 @@ pub enum SchemaNode {
     /// `type: object`.
     Map(MapSchema),
     /// `oneOf`: exactly one of them accepts the value.
-    OneOf(Vec<Schema>),
+    OneOf(Branches),
+}
+
+/// The schemas of a `oneOf`.
+#[derive(Clone, Debug, Default)]
+pub struct Branches {
+    all: Vec<Schema>,
+    /// Whether some values are lists, and whether some are maps: each use of a parameter asks.
+    are_lists: bool,
+    are_maps: bool,
+    /// What a byte costs that is held against all of them, once somebody counted.
+    price: OnceLock<u64>,
+}
+
+impl From<Vec<Schema>> for Branches {
+    fn from(all: Vec<Schema>) -> Self {
+        let (are_lists, are_maps) = (all.iter().any(Schema::is_list), all.iter().any(Schema::is_map));
+        Self { all, are_lists, are_maps, price: OnceLock::new() }
+    }
+}
+
+impl Deref for Branches {
+    type Target = [Schema];
+
+    fn deref(&self) -> &[Schema] {
+        &self.all
+    }
+}
+
+impl Branches {
+    /// What was counted, if it was.
+    pub(crate) fn price(&self) -> &OnceLock<u64> {
+        &self.price
+    }
 }
 
 /// `type: string`.
@@ -223,7 +258,7 @@ impl Schema {
     pub fn is_list(&self) -> bool {
         match &self.node {
             SchemaNode::List(_) => true,
-            SchemaNode::OneOf(schemas) => schemas.iter().any(Schema::is_list),
+            SchemaNode::OneOf(schemas) => schemas.are_lists,
             _ => false,
         }
     }
@@ -237,7 +272,7 @@ impl Schema {
     pub fn is_map(&self) -> bool {
         match &self.node {
             SchemaNode::Map(_) => true,
-            SchemaNode::OneOf(schemas) => schemas.iter().any(Schema::is_map),
+            SchemaNode::OneOf(schemas) => schemas.are_maps,
             _ => false,
         }
     }

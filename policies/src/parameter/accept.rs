@@ -161,8 +161,9 @@ impl Schema {
             }
             SchemaNode::Map(map) => map.describe(),
             SchemaNode::OneOf(schemas) => {
-                let shown: Vec<_> = schemas.iter().map(Schema::describe).collect();
-                format!("exactly one of: {}", shown.join("; or "))
+                let shown: Vec<_> = schemas.iter().take(20).map(Schema::describe).collect();
+                let more = if schemas.len() > 20 { "; or …" } else { "" };
+                format!("exactly one of: {}{more}", shown.join("; or "))
             }
         }
     }

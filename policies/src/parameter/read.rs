@@ -238,7 +238,7 @@ fn one_of(branches: &Node, depth: usize, words: &mut Keywords<'_, '_, '_>) -> Op
         .iter()
         .filter_map(|item| schema(item, Place::Inner, depth + 1, words.problems).map(|(schema, _)| schema))
         .collect();
-    (schemas.len() == items.len()).then_some(SchemaNode::OneOf(schemas))
+    (schemas.len() == items.len()).then(|| SchemaNode::OneOf(schemas.into()))
 }
 
 /// `description`, `default`, `optional`, `sensitive`, `generated`.

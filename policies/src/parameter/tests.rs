@@ -298,3 +298,13 @@ fn threat_54_text_that_is_too_long_for_a_pattern_is_told_how_long_it_may_be() {
     }
     assert_eq!(schema("{type: string}").accepts(&more), Ok(()));
 }
+
+#[test]
+fn of_many_alternatives_the_first_are_described() {
+    let branches: Vec<_> = (0..200).map(|at| format!("{{type: string, pattern: 'b{at}x*'}}")).collect();
+    let described = schema(&format!("{{oneOf: [{}]}}", branches.join(", "))).describe();
+    assert!(
+        described.contains("b19x*") && !described.contains("b20x*") && described.ends_with("; or …"),
+        "{described}"
+    );
+}

@@ -17,32 +17,48 @@ pub fn text_of_value(value: &Value) -> Option<String> {
     }
 }
 
+/// What a text may be the form of.
+struct Candidates {
+    text: Value,
+    boolean: Option<Value>,
+    number: Option<Value>,
+}
+
+impl Candidates {
+    fn of(text: &str) -> Self {
+        // Only the one spelling that rendering writes: 3, not 03 or 3.0.
+        let is_its_form = |value: &Value| text_of_value(value).as_deref() == Some(text);
+        let number = text.parse().ok().map(Value::Number).filter(is_its_form);
+        let boolean = match text {
+            "true" => Some(Value::Bool(true)),
+            "false" => Some(Value::Bool(false)),
+            _ => None,
+        };
+        Self { text: text.into(), boolean, number }
+    }
+}
+
 impl Schema {
     /// The value whose form inside text is this one: `3` is the integer 3 where this is an integer. None where this
     /// schema has no such value.
     pub fn value_of_text(&self, text: &str) -> Option<Value> {
+        if let SchemaNode::Text(_) = self.node {
+            return Some(Value::from(text)).filter(|value| self.admits(value));
+        }
+        self.among(&Candidates::of(text)).cloned()
+    }
+
+    fn among<'c>(&self, candidates: &'c Candidates) -> Option<&'c Value> {
         let candidate = match &self.node {
-            SchemaNode::Text(_) => Value::from(text),
-            SchemaNode::Boolean => match text {
-                "true" => Value::Bool(true),
-                "false" => Value::Bool(false),
-                _ => return None,
-            },
+            SchemaNode::Text(_) => Some(&candidates.text),
+            SchemaNode::Boolean => candidates.boolean.as_ref(),
             SchemaNode::Number(schema) => {
-                let number: serde_json::Number = text.parse().ok()?;
-                if schema.integer && number.is_f64() {
-                    return None;
-                }
-                // Only the one spelling that rendering writes: 3, not 03 or 3.0.
-                Some(Value::Number(number)).filter(|value| text_of_value(value).as_deref() == Some(text))?
+                candidates.number.as_ref().filter(|number| !(schema.integer && number.is_f64()))
             }
-            SchemaNode::OneOf(schemas) => {
-                let mut found = schemas.iter().filter_map(|schema| schema.value_of_text(text));
-                found.next()?
-            }
-            SchemaNode::List(_) | SchemaNode::Map(_) => return None,
+            SchemaNode::OneOf(schemas) => schemas.iter().find_map(|schema| schema.among(candidates)),
+            SchemaNode::List(_) | SchemaNode::Map(_) => None,
         };
-        self.accepts(&candidate).is_ok().then_some(candidate)
+        candidate.filter(|candidate| self.admits(candidate))
     }
 
     /// Whether every value of this schema has a form inside text, so that there is a [`Schema::language`].

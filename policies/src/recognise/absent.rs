@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use serde_json::Value;
 
 use super::bind::Misfit;
+use super::known::Known;
 use super::update::Since;
 use super::{Context, Recognition, TOO_MUCH, uses};
 use crate::budget::Budget;
@@ -136,7 +137,9 @@ fn candidates(template: &Template, budget: Option<&Budget>) -> Vec<(usize, Guess
     let mut found: Vec<(usize, Guess)> =
         used.filter(|index| is_optional(&template.parameters, *index)).map(|index| (index, Guess::Absent)).collect();
     if let Some(shape) = built_in_shape(&template.kind) {
-        empties(&template.pattern, shape, &template.parameters, &mut HashSet::new(), &mut found);
+        let asked = Known::default();
+        let accepts = |index: usize, empty: &Value| asked.accepts_empty(&template.parameters, index, empty, budget);
+        empties(&template.pattern, shape, &accepts, &mut HashSet::new(), &mut found);
     }
     found
 }
@@ -145,25 +148,25 @@ fn candidates(template: &Template, budget: Option<&Budget>) -> Vec<(usize, Guess
 fn empties(
     pattern: &Pattern,
     shape: Shape<'_>,
-    parameters: &Parameters,
+    accepts: &impl Fn(usize, &Value) -> bool,
     known: &mut HashSet<(usize, Value)>,
     found: &mut Vec<(usize, Guess)>,
 ) {
     match pattern {
         Pattern::Map(entries) => {
             for (name, pattern) in entries.iter() {
-                for (index, value) in filled(pattern, name, shape, parameters) {
+                for (index, value) in filled(pattern, name, shape, accepts) {
                     if known.insert((index, value.clone())) {
                         found.push((index, Guess::Empty(value)));
                     }
                 }
-                empties(pattern, shape.field(name), parameters, known, found);
+                empties(pattern, shape.field(name), accepts, known, found);
             }
         }
         Pattern::List(elements) => {
             for element in elements.iter() {
                 if let Element::One(pattern) = element {
-                    empties(pattern, shape.element(), parameters, known, found);
+                    empties(pattern, shape.element(), accepts, known, found);
                 }
             }
         }
@@ -173,16 +176,21 @@ fn empties(
 
 /// The hole that all of a field is, with each value that it may stand for and that the API server replaces there.
 /// `shape` is that of the struct that the field is in.
-pub(super) fn filled(pattern: &Pattern, name: &str, shape: Shape<'_>, parameters: &Parameters) -> Vec<(usize, Value)> {
+/// `accepts` tells whether a parameter may be one of these.
+pub(super) fn filled(
+    pattern: &Pattern,
+    name: &str,
+    shape: Shape<'_>,
+    accepts: impl Fn(usize, &Value) -> bool,
+) -> Vec<(usize, Value)> {
     let (hole, quoted) = match pattern {
         Pattern::Hole(hole) => (Some(*hole), false),
         Pattern::Text(text) => (text.sole_hole(), true),
         Pattern::Literal(_) | Pattern::Map(_) | Pattern::List(_) => (None, false),
     };
     let Some(Hole::Declared(index)) = hole else { return Vec::new() };
-    let Some(parameter) = parameters.all.get(index) else { return Vec::new() };
     let mut values = shape.replaced(name);
-    values.retain(|value| parameter.schema.accepts(value).is_ok() && (value.is_string() || !quoted));
+    values.retain(|value| (value.is_string() || !quoted) && accepts(index, value));
     values.into_iter().map(|value| (index, value)).collect()
 }
 

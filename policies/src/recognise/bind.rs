@@ -3,8 +3,7 @@
 //! The walk proposes, it does not judge: it is lenient about everything that has no hole, and what it found is proven
 //! afterwards by rendering it and comparing ([`super::verify`]).
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use crate::tables::At;
 use base64::Engine as _;
@@ -12,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 use super::absent;
+use super::known::Known;
 use super::lists;
 use super::reshape::reshape;
 use super::spelling;
@@ -103,9 +103,8 @@ pub(super) struct Binder<'a> {
     found: Found<'a>,
     /// What each parameter was first bound to exactly: an element that a hole names is found by it.
     known: Vec<Option<Value>>,
-    /// Which elements of lists the items of list holes accept as they are: each is asked for several times, and of many
-    /// alternatives it takes long to tell. By parameter and the element's address, which is in the object.
-    accepted: RefCell<HashMap<(usize, *const Value), bool>>,
+    /// What was found out about what the object shows, in this walk or in one before.
+    asked: &'a Known,
     /// Lists with elements that holes name, left until all else is known.
     later: VecDeque<Later<'a>>,
 }
@@ -122,6 +121,7 @@ impl<'a> Binder<'a> {
     pub(super) fn new(
         parameters: &'a Parameters,
         given: &'a BTreeMap<Given, String>,
+        asked: &'a Known,
         budget: Option<&'a Budget>,
     ) -> Self {
         Self {
@@ -132,7 +132,7 @@ impl<'a> Binder<'a> {
             encoded: false,
             found: Found::default(),
             known: vec![None; parameters.all.len()],
-            accepted: RefCell::default(),
+            asked,
             later: VecDeque::new(),
         }
     }
@@ -165,43 +165,43 @@ impl<'a> Binder<'a> {
         self.budget.is_some_and(|budget| budget.left() == 0)
     }
 
-    /// What a hole of `schema` stands for where the object has `value`; nothing where there is no step left to tell.
-    pub(super) fn fit(&self, schema: &Schema, value: &Value, shape: Shape<'_>) -> Option<(Value, Fit)> {
-        fit(schema, value, shape, self.budget)
+    /// What a hole stands for where the object has `value`; nothing where there is no step left to tell.
+    pub(super) fn fit(&self, parameter: usize, value: &Value, shape: Shape<'_>) -> Option<(Value, Fit)> {
+        let schema = &self.parameters.all.get(parameter)?.schema;
+        let accepted = self.asked.accepts(parameter, schema, value, self.budget)?;
+        fitted(accepted, schema, value, shape, self.budget)
+    }
+
+    /// Whether a parameter accepts a value as it is; false where there is no step left to tell.
+    pub(super) fn accepts(&self, parameter: usize, value: &Value) -> bool {
+        let declared = self.parameters.all.get(parameter);
+        declared.is_some_and(|it| self.asked.accepts(parameter, &it.schema, value, self.budget) == Some(true))
+    }
+
+    /// Whether a parameter accepts what the API server does not tell from nothing.
+    pub(super) fn accepts_empty(&self, parameter: usize, empty: &Value) -> bool {
+        self.asked.accepts_empty(self.parameters, parameter, empty, self.budget)
     }
 
     /// As [`Self::fit`], of an element of a list in the object, held against the items of a list hole.
     pub(super) fn fit_item(&self, parameter: usize, value: &Value, shape: Shape<'_>) -> Option<(Value, Fit)> {
         let items = self.parameters.all.get(parameter)?.schema.items()?;
         if !items.is_one_of() {
-            return self.fit(items, value, shape);
+            return fit(items, value, shape, self.budget);
         }
-        let key = (parameter, std::ptr::from_ref(value));
-        let known = self.accepted.borrow().get(&key).copied();
-        let accepted = match known {
-            Some(accepted) => accepted,
-            None => {
-                let work = work::of_accepting(items, value);
-                if !self.pay(work) {
-                    return None;
-                }
-                let accepted = items.admits(value);
-                self.accepted.borrow_mut().insert(key, accepted);
-                accepted
-            }
-        };
-        if !self.pay(work::of_known(value)) {
-            return None;
-        }
+        let accepted = self.asked.element(parameter, items, value, self.budget)?;
         fitted(accepted, items, value, shape, self.budget)
     }
 
     /// What the holes of a text stand for where the object has `shown`.
     fn cut(&self, text: &TextPattern, shown: &str) -> Result<Vec<(usize, Value)>, TextMismatch> {
-        if let Some(budget) = self.budget {
-            budget.spend(work::of_text(text, shown.len(), self.parameters)).map_err(|_| TextMismatch::Form)?;
+        if self.is_exhausted() || !self.pay(work::of_unknown(text, shown.len(), self.parameters)) {
+            return Err(TextMismatch::Form);
         }
-        text.bind(shown, self.given, self.parameters)
+        text.bind_by(shown, self.given, self.parameters, |index, schema, piece| match schema.is_one_of() {
+            true => self.asked.piece(index, schema, piece, self.budget),
+            false => schema.value_of_text(piece),
+        })
     }
 
     /// All that was found.
@@ -336,7 +336,7 @@ impl<'a> Binder<'a> {
         };
         self.note_sensitive([index]);
         let Some(parameter) = self.parameters.all.get(index) else { return };
-        match self.fit(&parameter.schema, value, shape) {
+        match self.fit(index, value, shape) {
             Some((value, fit)) => self.propose(vec![(index, value)], fit),
             None => {
                 self.misfit(pattern, value, Some(index));
@@ -525,16 +525,14 @@ pub(super) fn plausible(binder: &Binder<'_>, pattern: &Pattern, value: &Value, s
         }
         Pattern::Hole(Hole::Given(given)) => binder.given.get(given).is_some_and(|text| value == text),
         Pattern::Hole(Hole::Declared(index)) => {
-            let fit = binder.parameters.all.get(*index).and_then(|it| binder.fit(&it.schema, value, shape));
-            fit.is_some_and(|(value, fit)| agrees(binder, *index, &value, fit))
+            binder.fit(*index, value, shape).is_some_and(|(value, fit)| agrees(binder, *index, &value, fit))
         }
         Pattern::Map(entries) => value.as_object().is_some_and(|object| {
             entries.iter().all(|(key, pattern)| match object.get(&**key) {
                 Some(value) => {
-                    plausible(binder, pattern, value, shape.field(key))
-                        || may_be_replaced(binder.parameters, pattern, key, shape)
+                    plausible(binder, pattern, value, shape.field(key)) || may_be_replaced(binder, pattern, key, shape)
                 }
-                None => may_be_missing(binder.parameters, pattern, shape.field(key)),
+                None => may_be_missing(binder, pattern, shape.field(key)),
             })
         }),
         Pattern::List(_) => value.is_array(),
@@ -552,8 +550,7 @@ pub(super) fn exactly(
     match pattern {
         Pattern::Literal(_) | Pattern::List(_) | Pattern::Hole(Hole::Given(_)) => {}
         Pattern::Hole(Hole::Declared(index)) => {
-            let fit = binder.parameters.all.get(*index).and_then(|it| binder.fit(&it.schema, value, shape));
-            if let Some((value, Fit::Exact)) = fit {
+            if let Some((value, Fit::Exact)) = binder.fit(*index, value, shape) {
                 bound.push((*index, value));
             }
         }
@@ -583,22 +580,25 @@ pub(super) fn exactly(
 
 /// Whether the pattern of a field may be empty, so that the API server fills in something else. `shape` is that of the
 /// struct that the field is in.
-pub(super) fn may_be_replaced(parameters: &Parameters, pattern: &Pattern, key: &str, shape: Shape<'_>) -> bool {
+pub(super) fn may_be_replaced(binder: &Binder<'_>, pattern: &Pattern, key: &str, shape: Shape<'_>) -> bool {
     match pattern {
         Pattern::Literal(literal) => shape.replaced(key).contains(literal),
-        pattern => !absent::filled(pattern, key, shape, parameters).is_empty(),
+        pattern => {
+            let admits = |index: usize, empty: &Value| binder.accepts_empty(index, empty);
+            !absent::filled(pattern, key, shape, admits).is_empty()
+        }
     }
 }
 
 /// Whether a key with this pattern may be missing from the object.
-pub(super) fn may_be_missing(parameters: &Parameters, pattern: &Pattern, shape: Shape<'_>) -> bool {
+pub(super) fn may_be_missing(binder: &Binder<'_>, pattern: &Pattern, shape: Shape<'_>) -> bool {
+    let parameters = binder.parameters;
     match pattern {
         Pattern::Literal(literal) => literal.is_null() || shape.zero().is_some_and(|zero| zero == *literal),
         // A list or map of optional things may be empty, which the server may drop.
         Pattern::Map(entries) => {
             let mut entries = entries.iter();
-            shape.zero().is_some()
-                && entries.all(|(key, pattern)| may_be_missing(parameters, pattern, shape.field(key)))
+            shape.zero().is_some() && entries.all(|(key, pattern)| may_be_missing(binder, pattern, shape.field(key)))
         }
         Pattern::List(elements) => {
             let mut elements = elements.iter();
@@ -615,7 +615,7 @@ pub(super) fn may_be_missing(parameters: &Parameters, pattern: &Pattern, shape: 
         }
         Pattern::Hole(hole) => {
             let accepts = |zero: Value| match hole {
-                Hole::Declared(index) => parameters.all.get(*index).is_some_and(|it| it.schema.accepts(&zero).is_ok()),
+                Hole::Declared(index) => binder.accepts_empty(*index, &zero),
                 Hole::Given(_) => true,
             };
             droppable(parameters, pattern) || shape.zero().is_some_and(accepts)

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 use super::bind::{Absence, Binder};
+use super::known::Known;
 use super::trail::Spot;
 use super::uses;
 use crate::parameter::Bindings;
@@ -28,7 +29,8 @@ pub fn missing(template: &Template, bindings: &Bindings) -> Vec<usize> {
 
 /// `object`, recognised by `template`, with the generated parameters of `bindings` put where it lacks them.
 pub fn fill(template: &Template, object: &Value, bindings: &Bindings, facts: &Facts) -> Value {
-    let binder = Binder::new(&template.parameters, &bindings.given, None);
+    let known = Known::default();
+    let binder = Binder::new(&template.parameters, &bindings.given, &known, None);
     let found = binder.walk(template, object, shape_of(&template.kind, facts));
     let mut filled = object.clone();
     for absence in found.absences.iter().filter(|absence| is_generated(template, absence)) {

@@ -179,13 +179,12 @@ impl<'a> Index<'a> {
         clues: &mut Vec<Said<'a>>,
     ) {
         let Some(name) = way.last().copied().filter(|_| clues.len() < CLUES && way.len() <= DEEPEST) else { return };
-        let parameters = self.binder.parameters;
         let field = shape.field(name);
         // What may be replaced, or be written otherwise, may be anything.
-        if may_be_replaced(parameters, pattern, name, shape) || spelling::is_quantity(field.scalar()) {
+        if may_be_replaced(self.binder, pattern, name, shape) || spelling::is_quantity(field.scalar()) {
             return;
         }
-        let may_be_absent = may_be_absent || may_be_missing(parameters, pattern, field);
+        let may_be_absent = may_be_absent || may_be_missing(self.binder, pattern, field);
         match pattern {
             Pattern::Map(entries) => {
                 for (name, pattern) in entries.iter() {

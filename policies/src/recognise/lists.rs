@@ -336,14 +336,9 @@ impl<'a> List<'a> {
         let mut fitting = index.plausible(element);
         fitting.retain(|at| self.fits(row, *at));
         if let Some(Element::One(Pattern::Hole(Hole::Declared(index)))) = self.elements.get(row)
-            && let Some(parameter) = self.binder.parameters.all.get(*index)
             && fitting.len() > 1
         {
-            let accepts = |at: &usize| {
-                let value = &self.values[*at];
-                self.binder.pay(work::of_accepting(&parameter.schema, value)) && parameter.schema.admits(value)
-            };
-            fitting.sort_by_cached_key(|at| !accepts(at));
+            fitting.sort_by_cached_key(|at| !self.binder.accepts(*index, &self.values[*at]));
         }
         if let Some(Element::One(Pattern::Map(entries))) = self.elements.get(row)
             && fitting.len() > 1
@@ -399,10 +394,7 @@ impl<'a> List<'a> {
         let all = |names: &dyn Fn(&str) -> bool| keys.iter().all(|key| names(key) || is_default(key, value));
         let fitted = match element {
             Element::One(Pattern::Map(entries)) => return all(&|key| entries.iter().any(|(name, _)| name == key)),
-            Element::One(Pattern::Hole(Hole::Declared(index))) => {
-                let parameter = self.binder.parameters.all.get(*index);
-                parameter.and_then(|it| self.binder.fit(&it.schema, value, self.shape.element()))
-            }
+            Element::One(Pattern::Hole(Hole::Declared(index))) => self.binder.fit(*index, value, self.shape.element()),
             Element::Many(index) => self.binder.fit_item(*index, value, self.shape.element()),
             Element::One(_) => return true,
         };

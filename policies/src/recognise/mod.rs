@@ -11,6 +11,7 @@ mod bind;
 mod fill;
 mod index;
 mod joint;
+mod known;
 mod lists;
 mod literals;
 mod named;
@@ -173,7 +174,8 @@ pub fn bind_instruction(
 ) -> Result<(), String> {
     let value = Value::String(text.to_owned());
     let given = std::mem::take(&mut bindings.given);
-    let mut binder = bind::Binder::new(&template.parameters, &given, None);
+    let known = known::Known::default();
+    let mut binder = bind::Binder::new(&template.parameters, &given, &known, None);
     binder.aside("annotations", pattern, &value, crate::tables::Shape::UNKNOWN);
     let found = binder.finish();
     let mut fits = found.misfits.is_empty() && found.unknown.is_none();

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::absent::Held;
 use super::bind::{Binder, Found};
+use super::known::Known;
 use super::report;
 use super::settle::{Settled, settle};
 use super::update::Since;
@@ -45,9 +46,10 @@ pub(super) fn judge(
     since: Option<&Since<'_>>,
 ) -> Recognition {
     let size = work::size(seen) + work::weight(&template.pattern) + applied.map_or(0, |text| 2 * text.len() as u64);
+    let asked = Known::default();
     let recognition = absent::search(template, since, context, 2 * work::HOLDING * size, |template, since| {
         if context.spend(work::HOLDING * size) {
-            held_against(template, seen, applied, context, since)
+            held_against(template, seen, applied, &asked, context, since)
         } else {
             Recognition::CouldNotTell(TOO_MUCH.into()).into()
         }
@@ -61,6 +63,7 @@ fn held_against(
     template: &Template,
     seen: &Value,
     applied: Option<&str>,
+    asked: &Known,
     context: &Context<'_>,
     since: Option<&Since<'_>>,
 ) -> Held {
@@ -70,7 +73,7 @@ fn held_against(
     }
     let namespace = Value::String(context.namespace.to_owned());
     let shape = shape_of(&template.kind, context.facts);
-    let mut binder = Binder::new(&template.parameters, context.given, context.budget);
+    let mut binder = Binder::new(&template.parameters, context.given, asked, context.budget);
     if let Placement::Named(pattern) = &template.placement {
         binder.aside("namespace", pattern, &namespace, Shape::UNKNOWN);
     }
@@ -93,13 +96,10 @@ fn held_against(
     }
     let mut differences = settled.failures.clone();
     if since.is_none() {
-        let bound = template.parameters.all.iter().zip(&settled.bindings.declared);
-        let work = bound
-            .map(|(parameter, value)| value.as_ref().map_or(0, |value| work::of_accepting(&parameter.schema, value)));
-        if !context.spend(work.fold(0, u64::saturating_add)) {
+        let Some(unaccepted) = unaccepted(template, &settled.bindings, asked, context) else {
             return Recognition::CouldNotTell(TOO_MUCH.into()).into();
-        }
-        differences.extend(unaccepted(template, &settled.bindings));
+        };
+        differences.extend(unaccepted);
     }
     differences.extend(place_differences(template, seen, &settled.bindings, context));
     let shown = Context { form: since.map_or(context.form, |since| since.form), ..*context };
@@ -228,21 +228,25 @@ fn place_differences(template: &Template, seen: &Value, bindings: &Bindings, con
     difference.into_iter().collect()
 }
 
-/// Values that their schema refuses, and holes that must have a value and have none. The walk proposes neither; this
-/// is what makes its being right unnecessary.
-fn unaccepted(template: &Template, bindings: &Bindings) -> Vec<Difference> {
-    let parameters = template.parameters.all.iter().zip(&bindings.declared);
-    let wrong =
-        parameters.filter(|(parameter, value)| value.as_ref().is_some_and(|value| !parameter.schema.admits(value)));
-    wrong
-        .map(|(parameter, value)| Difference {
-            path: Path::root(),
-            expected: Expected::Described(format!(
-                "${{{}}} to be {}",
-                parameter.name,
-                parameter.schema.describe_for(value.as_ref().unwrap_or(&Value::Null))
-            )),
-            got: Got::Hidden,
-        })
-        .collect()
+/// Values that their schema refuses, and holes that must have a value and have none; none where no step is left to tell. The
+/// walk proposes neither; this is what makes its being right unnecessary.
+fn unaccepted(
+    template: &Template,
+    bindings: &Bindings,
+    asked: &Known,
+    context: &Context<'_>,
+) -> Option<Vec<Difference>> {
+    let mut wrong = Vec::new();
+    for (index, (parameter, value)) in template.parameters.all.iter().zip(&bindings.declared).enumerate() {
+        let Some(value) = value else { continue };
+        if !asked.accepts(index, &parameter.schema, value, context.budget)? {
+            let described = parameter.schema.describe_for(value);
+            wrong.push(Difference {
+                path: Path::root(),
+                expected: Expected::Described(format!("${{{}}} to be {described}", parameter.name)),
+                got: Got::Hidden,
+            });
+        }
+    }
+    Some(wrong)
 }

@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use crate::parameter::{Bindings, Parameters, Schema, SchemaNode, TextSchema, text_of_value};
+use crate::parameter::{Bindings, Branches, Parameters, Schema, SchemaNode, TextSchema, text_of_value};
 use crate::template::{Element, Hole, Pattern};
 use crate::text::{Part, TextPattern};
 
@@ -76,18 +76,44 @@ fn text_rendered(text: &TextPattern, bindings: &Bindings) -> u64 {
     parts.fold(16, |sum, length| sum.saturating_add(length as u64 + 8))
 }
 
+/// Telling whether a text of so many bytes is what known values render.
+pub(super) fn of_rendering(text: &TextPattern, length: usize) -> u64 {
+    (LOOK * text.parts.len() + length) as u64
+}
+
 /// Reading a text of so many bytes backwards.
 pub(super) fn of_text(text: &TextPattern, length: usize, parameters: &Parameters) -> u64 {
+    of_text_of(text, length, parameters, |_| true)
+}
+
+/// As [`of_text`], without what holes stand for of which it is remembered ([`super::known`]).
+pub(super) fn of_unknown(text: &TextPattern, length: usize, parameters: &Parameters) -> u64 {
+    of_text_of(text, length, parameters, |schema| !schema.is_one_of())
+}
+
+fn of_text_of(text: &TextPattern, length: usize, parameters: &Parameters, counts: impl Fn(&Schema) -> bool) -> u64 {
     let declared = |part: &Part| match part {
         Part::Hole(Hole::Declared(index)) => parameters.all.get(*index),
         _ => None,
     };
-    let dearest = text.parts.iter().filter_map(declared).map(|parameter| price(&parameter.schema));
+    let holes = text.parts.iter().filter_map(declared).map(|parameter| &parameter.schema);
+    let dearest = holes.filter(|schema| counts(schema)).map(price_of_reading);
     let Price { each, once } = dearest.fold(Price::LEAST, Price::or);
     // With several holes each byte may belong to any part. What one hole alone stands for is the rest, copied.
     let parts = if text.parts.len() < 3 { 1 } else { text.parts.len() as u64 };
     let cutting = if text.declared().len() < 2 && parts == 1 { 0 } else { 4 * parts };
     LOOK as u64 * parts + KEEPING + once + (length as u64).saturating_mul(each.saturating_add(cutting))
+}
+
+/// Telling what a hole of `schema` stands for, by a piece of a text of so many bytes.
+pub(super) fn of_reading(schema: &Schema, length: usize) -> u64 {
+    let Price { each, once } = price_of_reading(schema);
+    once.saturating_add(each.saturating_mul((LOOK + length) as u64))
+}
+
+/// Finding what is known of a piece of a text, and copying it.
+pub(super) fn of_known_text(piece: &str) -> u64 {
+    (2 * LOOK + piece.len()) as u64
 }
 
 /// Finding what is known of a value, and copying it.
@@ -141,9 +167,23 @@ pub(super) fn price(schema: &Schema) -> Price {
             // Each that is required is sought.
             dearest.and(Price { each: map.properties.len() as u64 / 4, once: 0 })
         }
-        SchemaNode::OneOf(schemas) => schemas.iter().map(price).fold(Price::LEAST, Price::and),
+        SchemaNode::OneOf(schemas) => of_branches(schemas),
     };
     node.and(Price { each: schema.allowed.len() as u64 / 4, once: 0 })
+}
+
+fn of_branches(schemas: &Branches) -> Price {
+    if let Some(each) = schemas.price().get() {
+        return Price { each: *each, once: 0 };
+    }
+    let counted = schemas.iter().map(price).fold(Price::LEAST, Price::and);
+    Price { each: *schemas.price().get_or_init(|| counted.each), once: counted.once }
+}
+
+/// Alternatives are asked for the one that the text is, and whether it is that of one alone.
+fn price_of_reading(schema: &Schema) -> Price {
+    let price = price(schema);
+    if schema.is_one_of() { Price { each: price.each.saturating_mul(2), ..price } } else { price }
 }
 
 /// A template, for what goes along it once. What asks again at each depth whether there are holes counts as often.

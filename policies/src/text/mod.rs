@@ -21,7 +21,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::Value;
 
 use crate::budget::Budget;
-use crate::parameter::{self, Bindings, Parameters};
+use crate::parameter::{self, Bindings, Parameters, Schema};
 use crate::shared::Pool;
 use crate::template::{Given, Hole};
 
@@ -165,6 +165,17 @@ impl TextPattern {
         given: &BTreeMap<Given, String>,
         parameters: &Parameters,
     ) -> Result<Vec<(usize, Value)>, TextMismatch> {
+        self.bind_by(text, given, parameters, |_, schema, piece| schema.value_of_text(piece))
+    }
+
+    /// As [`Self::bind`], where `read` tells what a parameter of this schema is by its piece of the text.
+    pub(crate) fn bind_by(
+        &self,
+        text: &str,
+        given: &BTreeMap<Given, String>,
+        parameters: &Parameters,
+        read: impl Fn(usize, &Schema, &str) -> Option<Value>,
+    ) -> Result<Vec<(usize, Value)>, TextMismatch> {
         let mut pieces: BTreeMap<usize, &str> = BTreeMap::new();
         for (index, piece) in self.cut(text, given, parameters)? {
             if *pieces.entry(index).or_insert(piece) != piece {
@@ -175,7 +186,7 @@ impl TextPattern {
             .into_iter()
             .map(|(index, piece)| {
                 let schema = &parameters.all.get(index).ok_or(TextMismatch::Form)?.schema;
-                schema.value_of_text(piece).map(|value| (index, value)).ok_or(TextMismatch::Parameter(index))
+                read(index, schema, piece).map(|value| (index, value)).ok_or(TextMismatch::Parameter(index))
             })
             .collect()
     }

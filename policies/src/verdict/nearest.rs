@@ -219,6 +219,10 @@ fn added(template: &Template, differences: &[Difference]) -> Option<Row> {
         }
         for difference in accept::apart(difference.clone()) {
             rows.push(Row::of(template, &difference)?);
+            // No ConfigMap has so many.
+            if rows.len() > accept::MOST {
+                return None;
+            }
         }
     }
     rows.into_iter().next().filter(|row| row.line().len() <= LONGEST_ROW)

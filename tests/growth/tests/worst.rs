@@ -14,10 +14,10 @@ use growth::genome::{Genome, Side};
 use growth::work;
 
 /// How much slower this build may be than a release build.
-const MARGIN: u32 = 8;
+const MARGIN: u32 = 4;
 
 /// What makes reviews long.
-const REVIEWS: [&str; 29] = [
+const REVIEWS: [&str; 48] = [
     "search Pod env-names-with-holes=8000",                         // 6.3 s
     "search Pod env-rows-that-chain=4000",                          // 4.7 s
     "review Pod tangled=1000 value-length=60000 args-of-a-list=15", // 4.1 s
@@ -47,6 +47,25 @@ const REVIEWS: [&str; 29] = [
     "search ConfigMap annotation-length=690 branches=1834 labels-of-a-map=40000",                        // 11.3 s
     "search StatefulSet env-names-with-holes=7681 env-values-for-rows=11250 templates-by-name=49 containers-named-by-holes=11", // 0.29 s
     "review Custom updated-holes=1900 wishes=19828 free-map=25280 map-of-free-texts=31357", // 0.21 s
+    "review ConfigMap data-unasked=3 branches=20000 optional-present=112",                  // 0.76 s
+    "search Pod env-rows-optional=802 branches=20000",                                      // 0.42 s
+    "search Pod args-sensitive=145 branches=12071 labels-unasked=2922 text-of-free-hole=298 optional-half=136", // 0.35 s
+    "review Job optional-absent=1900 labels-unasked=12544 fields-unasked=25777 tolerations=383 init-containers=7871 images=567", // 0.32 s
+    "review StatefulSet annotations-unasked=458 branches=6818 env-misfit=341 labels-that-disagree=20000 mounts=134 env-of-a-list=2366", // 0.23 s
+    "search ConfigMap accounts-here=1264 value-length=2 labels-of-one-hole=20000 labels-unasked=651 branches=2732 text-that-ends-wrong=114575", // 0.20 s
+    "review ConfigMap labels-of-one-hole=8000 branches=8000", // 0.24 s
+    "search StatefulSet env-rows-of-references=1198 args-with-holes=15 env-unasked=2848 fields-unasked=241 wishes=249", // 0.20 s
+    "review Pod images=3 optional-half=1164 env-misfit=4154 env-rows-of-references=417", // 0.18 s
+    "review Pod value-length=1157 branches=16649 volumes=77 args-for-few-lists=19 env-rows-that-share=379 text-of-many-places=14 tangled=189 labels=102", // 0.16 s
+    "review Service labels-of-one-hole=3324 templates-by-name=237 labels-that-disagree=131 nested-one-of=15 accounts=973 annotation-length=218 text-of-many-places=3 optional-present=6 allow=78 wishes=109 pattern-length=888", // 0.15 s
+    "review StatefulSet branches=20000 env-rows-for-values=34", // 0.15 s
+    "search Service labels-that-misfit=3776 schema-depth=9 text-that-ends-wrong=28 labels=3677 texts-of-two-holes=10000 managed-fields=4 optional-present=2 templates-by-name=2 rewritten-holes=4", // 0.16 s
+    "review Pod config-maps=1000 templates-by-end=108 env-rows-that-share=2266", // 0.16 s
+    "search ConfigMap instruction-length=2 value-length=3 optional-present=105 text-of-holes=38 branches=18889 annotations-unasked=1027", // 0.16 s
+    "review ConfigMap branches=20000 text-length=16225", // 0.14 s
+    "review Job pattern-length=1921 accounts-here=370 env-other-names=20000 containers-named-by-holes=40", // 0.14 s
+    "review Service branches=7982 text-that-ends-wrong=321091 annotations-unasked=40000 pattern-length=1199 labels-with-holes=95 optional-present=685", // 0.13 s
+    "review Job env-rows-of-references=60 text-of-one-hole-often=68 containers-reversed=4997 annotations-unasked=40000 env-values-for-rows=7192 enum=1", // 0.12 s
 ];
 
 /// What makes lints and compiles long.
@@ -58,9 +77,20 @@ const LINTS: [&str; 5] = [
     "lint Pod accounts=20000 accounts-of-templates=256",      // 0.7 s at 4096 accounts
 ];
 
-fn within(row: &str, budget: Duration) {
+/// Right objects that take long, and are admitted all the same.
+const ADMITTED: [&str; 3] = [
+    "review ConfigMap labels-of-one-hole=8000 branches=8000",
+    "review Pod branches=20000",
+    "review ConfigMap branches=20000 optional-present=112",
+];
+
+fn read(row: &str) -> Genome {
     let words: Vec<_> = row.split(' ').collect();
-    let genome = Genome::read(&words).unwrap();
+    Genome::read(&words).unwrap()
+}
+
+fn within(row: &str, budget: Duration) {
+    let genome = read(row);
     let world = genome.world();
     assert!(genome.fits(&world), "{row} is larger than the API server takes");
     let (took, answer) = match genome.side {
@@ -82,6 +112,16 @@ fn within(row: &str, budget: Duration) {
 #[test]
 fn threat_59_the_worst_reviews_stay_within_their_budget() {
     REVIEWS.iter().for_each(|row| within(row, Duration::from_millis(200)));
+}
+
+#[test]
+fn threat_59_what_is_right_is_admitted_though_it_takes_long() {
+    for row in ADMITTED {
+        let genome = read(row);
+        let Side::Caller(way) = genome.side else { panic!("{row} is no review") };
+        let answer = work::review(&genome.world(), way).judge();
+        assert!(answer.0.starts_with("admitted"), "{row}: {}", answer.0);
+    }
 }
 
 #[test]

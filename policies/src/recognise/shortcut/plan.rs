@@ -13,6 +13,7 @@ use crate::keys;
 use crate::parameter::{Bindings, Parameters, Schema};
 use crate::recognise::absent::filled;
 use crate::recognise::bind::{is_hidden, is_secret};
+use crate::recognise::known::Known;
 use crate::render::{Instead, Renderer};
 use crate::shared::Pool;
 use crate::tables::{self, Facts, SERVER_OWNED, Scalar, Shape};
@@ -180,6 +181,7 @@ impl Plan {
             instead: Instead::new(),
             bindings: Bindings::default(),
             defaulted: Cell::new(false),
+            asked: Known::default(),
         };
         marks.bindings.declared = vec![None; parameters.all.len()];
         marks.place(&template.pattern, shape, "")?;
@@ -218,6 +220,7 @@ struct Marks<'t> {
     bindings: Bindings,
     /// See [`Plan::defaulted`].
     defaulted: Cell<bool>,
+    asked: Known,
 }
 
 #[derive(Clone, Copy)]
@@ -316,12 +319,14 @@ impl<'t> Marks<'t> {
                     Some(Pattern::Map(entries)) => entries.iter().map(|(name, one)| (&**name, one)).collect(),
                     _ => HashMap::new(),
                 };
+                let accepts =
+                    |index: usize, empty: &Value| self.asked.accepts_empty(self.parameters, index, empty, None);
                 let entries = object.iter().map(|(name, value)| {
                     let pattern = said.get(name.as_str()).copied();
                     let mut node = self.node(value, pattern, shape.field(name), plain, found)?;
                     if let Node::Hole(place) = &mut node {
                         place.image = name == "image";
-                        if !filled(&place.pattern, name, shape, self.parameters).is_empty() {
+                        if !filled(&place.pattern, name, shape, accepts).is_empty() {
                             place.defaulted = true;
                             self.defaulted.set(true);
                         }

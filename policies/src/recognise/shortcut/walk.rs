@@ -296,7 +296,7 @@ impl<'a> Walk<'a> {
         let declared = self.parameters.all.get(parameter).ok_or(Miss::Unsure)?;
         let taken = Value::Array(values.to_vec());
         self.spend(work::of_accepting(&declared.schema, &taken).saturating_add(TAKING * work::size(&taken)))?;
-        let fit = values.iter().all(|value| tables::stays(shape, value)) && declared.schema.accepts(&taken).is_ok();
+        let fit = values.iter().all(|value| tables::stays(shape, value)) && declared.schema.admits(&taken);
         if fit { self.bind(parameter, taken) } else { Err(Miss::Unsure) }
     }
 
@@ -336,9 +336,13 @@ impl<'a> Walk<'a> {
     }
 
     fn bind_text(&mut self, text: &TextPattern, shown: &str, miss: Miss) -> Result<(), Miss> {
-        self.spend(work::of_text(text, shown.len(), self.parameters))?;
+        self.spend(work::of_rendering(text, shown.len()))?;
         // Where all its holes are bound, a text is rendered sooner than cut.
-        if text.renders(&self.bound, self.given, shown) { Ok(()) } else { self.cut(text, shown, miss) }
+        if text.renders(&self.bound, self.given, shown) {
+            return Ok(());
+        }
+        self.spend(work::of_text(text, shown.len(), self.parameters))?;
+        self.cut(text, shown, miss)
     }
 
     fn cut(&mut self, text: &TextPattern, shown: &str, miss: Miss) -> Result<(), Miss> {
@@ -352,7 +356,7 @@ impl<'a> Walk<'a> {
     fn bind_whole(&mut self, index: usize, value: &Value, miss: Miss) -> Result<(), Miss> {
         let declared = self.parameters.all.get(index).ok_or(miss)?;
         self.spend(work::of_accepting(&declared.schema, value))?;
-        if declared.schema.accepts(value).is_ok() { self.bind(index, value.clone()) } else { Err(miss) }
+        if declared.schema.admits(value) { self.bind(index, value.clone()) } else { Err(miss) }
     }
 
     /// One name used twice stands for one value.
