@@ -181,16 +181,22 @@ impl Pattern {
 
     /// Steps of [`Pattern::matches`] with a text of so many bytes.
     pub(crate) fn steps(&self, length: usize) -> u64 {
-        let (states, _) = self.states();
-        16 + length.min(LONGEST_TEXT) as u64 * states
+        16 + length.min(LONGEST_TEXT) as u64 * self.states()
     }
 
-    /// How many states a text may be in at once, of those that [`Pattern::matches`] goes through byte by byte; and how many
-    /// there were to make its table of, just now.
-    pub(crate) fn states(&self) -> (u64, u64) {
-        let states = self.compiled.machine.get_nfa().states().len() as u64;
-        let making = if self.compiled.table.get().is_none() { states } else { 0 };
-        (if self.compiled.table().is_some() { 1 } else { states }, making)
+    /// How many states a text may be in at once, of those that [`Pattern::matches`] goes through byte by byte. Makes the
+    /// table.
+    pub(crate) fn states(&self) -> u64 {
+        if self.compiled.table().is_some() { 1 } else { self.all_states() }
+    }
+
+    /// How many states there are to make a table of; none once it is made.
+    pub(crate) fn unmade_states(&self) -> u64 {
+        if self.compiled.table.get().is_none() { self.all_states() } else { 0 }
+    }
+
+    fn all_states(&self) -> u64 {
+        self.compiled.machine.get_nfa().states().len() as u64
     }
 
     /// As the admin wrote it.

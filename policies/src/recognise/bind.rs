@@ -195,7 +195,7 @@ impl<'a> Binder<'a> {
 
     /// What the holes of a text stand for where the object has `shown`.
     fn cut(&self, text: &TextPattern, shown: &str) -> Result<Vec<(usize, Value)>, TextMismatch> {
-        if self.is_exhausted() || !self.pay(work::of_unknown(text, shown.len(), self.parameters)) {
+        if self.is_exhausted() || !self.pay(work::of_unknown(text, shown.len(), self.parameters, self.budget)) {
             return Err(TextMismatch::Form);
         }
         text.bind_by(shown, self.given, self.parameters, |index, schema, piece| match schema.is_one_of() {
@@ -340,7 +340,7 @@ impl<'a> Binder<'a> {
             Some((value, fit)) => self.propose(vec![(index, value)], fit),
             None => {
                 self.misfit(pattern, value, Some(index));
-                let work = work::of_reshaping(&parameter.schema, value);
+                let work = work::of_reshaping(&parameter.schema, value, self.budget);
                 let affords = self.budget.is_none_or(|budget| budget.affords(work) && budget.spend(work).is_ok());
                 if let Some(misfit) = self.found.misfits.last_mut().filter(|_| affords) {
                     misfit.nearest = reshape(&parameter.schema, value, shape);
@@ -472,7 +472,7 @@ pub(super) fn is_hidden(parameter: &Parameter) -> bool {
 
 /// What a hole of `schema` stands for where the object has `value`.
 pub(super) fn fit(schema: &Schema, value: &Value, shape: Shape<'_>, budget: Option<&Budget>) -> Option<(Value, Fit)> {
-    let work = work::of_accepting(schema, value);
+    let work = work::of_accepting(schema, value, budget);
     if budget.is_some_and(|budget| budget.spend(work).is_err()) {
         return None;
     }
@@ -493,7 +493,7 @@ fn fitted(
     }
     // With what the server added taken off, and what it dropped put back, it may fit; the comparison tells whether
     // that was the server's doing.
-    if budget.is_some_and(|budget| budget.spend(work::of_reshaping(schema, value)).is_err()) {
+    if budget.is_some_and(|budget| budget.spend(work::of_reshaping(schema, value, Some(budget))).is_err()) {
         return None;
     }
     let reshaped = reshape(schema, value, shape)?;

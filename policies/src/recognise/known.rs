@@ -59,7 +59,7 @@ impl Known {
         if let Some(known) = self.pieces.borrow().get(&parameter).and_then(|pieces| pieces.get(piece)) {
             return known.clone();
         }
-        if is_used_up(budget) || !pays(budget, work::of_reading(schema, piece.len())) {
+        if is_used_up(budget) || !pays(budget, work::of_reading(schema, piece.len(), budget)) {
             return None;
         }
         let value = schema.value_of_text(piece);
@@ -108,7 +108,7 @@ impl Known {
 
 /// Whether a schema accepts a value; nothing where no step is left to tell.
 fn admits(schema: &Schema, value: &Value, budget: Option<&Budget>) -> Option<bool> {
-    let pays = !is_used_up(budget) && pays(budget, work::of_accepting(schema, value));
+    let pays = !is_used_up(budget) && pays(budget, work::of_accepting(schema, value, budget));
     pays.then(|| schema.admits(value))
 }
 

@@ -40,5 +40,7 @@ fn cannot_be(text: &TextPattern, shown: &str, template: &Template, context: &Con
         let bound = text.bind(shown, context.given, &template.parameters);
         matches!(bound, Err(TextMismatch::Form | TextMismatch::Parameter(_)))
     };
-    context.spend(work::of_text(text, shown.len(), &template.parameters)) && mismatches() && stays(text, template)
+    context.spend(work::of_text(text, shown.len(), &template.parameters, context.budget))
+        && mismatches()
+        && stays(text, template)
 }

@@ -5,7 +5,8 @@
 
 use serde_json::Value;
 
-use crate::parameter::{Bindings, Branches, Parameters, Schema, SchemaNode, TextSchema, text_of_value};
+use crate::budget::Budget;
+use crate::parameter::{self, Bindings, Branches, Parameters, Schema, SchemaNode, TextSchema, text_of_value};
 use crate::template::{Element, Hole, Pattern};
 use crate::text::{Part, TextPattern};
 
@@ -82,33 +83,38 @@ pub(super) fn of_rendering(text: &TextPattern, length: usize) -> u64 {
 }
 
 /// Reading a text of so many bytes backwards.
-pub(super) fn of_text(text: &TextPattern, length: usize, parameters: &Parameters) -> u64 {
-    of_text_of(text, length, parameters, |_| true)
+pub(super) fn of_text(text: &TextPattern, length: usize, parameters: &Parameters, budget: Option<&Budget>) -> u64 {
+    of_text_of(text, length, parameters, |_| true, budget)
 }
 
 /// As [`of_text`], without what holes stand for of which it is remembered ([`super::known`]).
-pub(super) fn of_unknown(text: &TextPattern, length: usize, parameters: &Parameters) -> u64 {
-    of_text_of(text, length, parameters, |schema| !schema.is_one_of())
+pub(super) fn of_unknown(text: &TextPattern, length: usize, parameters: &Parameters, budget: Option<&Budget>) -> u64 {
+    of_text_of(text, length, parameters, |schema| !schema.is_one_of(), budget)
 }
 
-fn of_text_of(text: &TextPattern, length: usize, parameters: &Parameters, counts: impl Fn(&Schema) -> bool) -> u64 {
+fn of_text_of(
+    text: &TextPattern,
+    length: usize,
+    parameters: &Parameters,
+    counts: impl Fn(&Schema) -> bool,
+    budget: Option<&Budget>,
+) -> u64 {
     let declared = |part: &Part| match part {
         Part::Hole(Hole::Declared(index)) => parameters.all.get(*index),
         _ => None,
     };
     let holes = text.parts.iter().filter_map(declared).map(|parameter| &parameter.schema);
-    let dearest = holes.filter(|schema| counts(schema)).map(price_of_reading);
-    let Price { each, once } = dearest.fold(Price::LEAST, Price::or);
+    let dearest = holes.filter(|schema| counts(schema)).map(|schema| price_of_reading(schema, budget));
+    let each = dearest.fold(LEAST, u64::max);
     // With several holes each byte may belong to any part. What one hole alone stands for is the rest, copied.
     let parts = if text.parts.len() < 3 { 1 } else { text.parts.len() as u64 };
     let cutting = if text.declared().len() < 2 && parts == 1 { 0 } else { 4 * parts };
-    LOOK as u64 * parts + KEEPING + once + (length as u64).saturating_mul(each.saturating_add(cutting))
+    LOOK as u64 * parts + KEEPING + (length as u64).saturating_mul(each.saturating_add(cutting))
 }
 
 /// Telling what a hole of `schema` stands for, by a piece of a text of so many bytes.
-pub(super) fn of_reading(schema: &Schema, length: usize) -> u64 {
-    let Price { each, once } = price_of_reading(schema);
-    once.saturating_add(each.saturating_mul((LOOK + length) as u64))
+pub(super) fn of_reading(schema: &Schema, length: usize, budget: Option<&Budget>) -> u64 {
+    price_of_reading(schema, budget).saturating_mul((LOOK + length) as u64)
 }
 
 /// Finding what is known of a piece of a text, and copying it.
@@ -122,68 +128,65 @@ pub(super) fn of_known(value: &Value) -> u64 {
 }
 
 /// Telling whether a schema accepts a value.
-pub(crate) fn of_accepting(schema: &Schema, value: &Value) -> u64 {
-    let Price { each, once } = price(schema);
-    size(value).saturating_mul(each).saturating_add(once).saturating_add(LOOK as u64)
+pub(crate) fn of_accepting(schema: &Schema, value: &Value, budget: Option<&Budget>) -> u64 {
+    size(value).saturating_mul(price(schema, budget)).saturating_add(LOOK as u64)
 }
 
 /// Bringing a value nearer to a schema, and telling whether that accepts it.
-pub(super) fn of_reshaping(schema: &Schema, value: &Value) -> u64 {
-    of_accepting(schema, value).saturating_mul(RESHAPING)
+pub(super) fn of_reshaping(schema: &Schema, value: &Value, budget: Option<&Budget>) -> u64 {
+    of_accepting(schema, value, budget).saturating_mul(RESHAPING)
 }
 
-/// What it costs to hold a value against a schema.
-#[derive(Clone, Copy)]
-pub(super) struct Price {
-    /// For each byte of it, and each value in it.
-    pub(super) each: u64,
-    /// This time, for tables that are made at first use.
-    once: u64,
-}
+/// The least that it costs to hold a byte against a schema.
+const LEAST: u64 = 1;
 
-impl Price {
-    const LEAST: Self = Self { each: 1, once: 0 };
-
-    fn and(self, other: Self) -> Self {
-        Self { each: self.each.saturating_add(other.each), once: self.once.saturating_add(other.once) }
-    }
-
-    fn or(self, other: Self) -> Self {
-        Self { each: self.each.max(other.each), once: self.once.saturating_add(other.once) }
-    }
-}
-
-pub(super) fn price(schema: &Schema) -> Price {
+/// What it costs to hold a value against a schema, for each byte of it and each value in it. What asks pays for the tables
+/// of patterns as they are made, at their first use: more than anybody has where no step is left to make one.
+pub(super) fn price(schema: &Schema, budget: Option<&Budget>) -> u64 {
+    let dearest = |prices: &mut dyn Iterator<Item = u64>| prices.fold(LEAST, u64::max);
     let node = match &schema.node {
-        SchemaNode::Text(TextSchema { pattern: Some(pattern), .. }) => {
-            let (states, making) = pattern.states();
-            Price { each: if states > 1 { states.saturating_mul(STATE) } else { 1 }, once: making * TABLED }
-        }
-        SchemaNode::Text(_) | SchemaNode::Number(_) | SchemaNode::Boolean => Price::LEAST,
-        SchemaNode::List(list) => price(&list.items),
+        SchemaNode::Text(TextSchema { pattern: Some(pattern), .. }) => of_pattern(pattern, budget),
+        SchemaNode::Text(_) | SchemaNode::Number(_) | SchemaNode::Boolean => LEAST,
+        SchemaNode::List(list) => price(&list.items, budget),
         SchemaNode::Map(map) => {
-            let named = map.properties.values().map(|property| price(&property.schema));
-            let dearest = named.chain(map.additional.as_deref().map(price)).fold(Price::LEAST, Price::or);
+            let named = map.properties.values().map(|property| &property.schema).chain(map.additional.as_deref());
             // Each that is required is sought.
-            dearest.and(Price { each: map.properties.len() as u64 / 4, once: 0 })
+            dearest(&mut named.map(|schema| price(schema, budget))).saturating_add(map.properties.len() as u64 / 4)
         }
-        SchemaNode::OneOf(schemas) => of_branches(schemas),
+        SchemaNode::OneOf(schemas) => of_branches(schemas, budget),
     };
-    node.and(Price { each: schema.allowed.len() as u64 / 4, once: 0 })
+    node.saturating_add(schema.allowed.len() as u64 / 4)
 }
 
-fn of_branches(schemas: &Branches) -> Price {
-    if let Some(each) = schemas.price().get() {
-        return Price { each: *each, once: 0 };
+fn of_pattern(pattern: &parameter::Pattern, budget: Option<&Budget>) -> u64 {
+    let making = pattern.unmade_states();
+    if making > 0 && budget.is_some_and(|budget| budget.spend(making.saturating_mul(TABLED)).is_err()) {
+        return u64::MAX;
     }
-    let counted = schemas.iter().map(price).fold(Price::LEAST, Price::and);
-    Price { each: *schemas.price().get_or_init(|| counted.each), once: counted.once }
+    match pattern.states() {
+        1 => LEAST,
+        states => states.saturating_mul(STATE),
+    }
+}
+
+fn of_branches(schemas: &Branches, budget: Option<&Budget>) -> u64 {
+    if let Some(counted) = schemas.price().get() {
+        return *counted;
+    }
+    let mut counted = LEAST;
+    for schema in schemas.iter() {
+        counted = counted.saturating_add(price(schema, budget));
+        if counted == u64::MAX {
+            return counted;
+        }
+    }
+    *schemas.price().get_or_init(|| counted)
 }
 
 /// Alternatives are asked for the one that the text is, and whether it is that of one alone.
-fn price_of_reading(schema: &Schema) -> Price {
-    let price = price(schema);
-    if schema.is_one_of() { Price { each: price.each.saturating_mul(2), ..price } } else { price }
+fn price_of_reading(schema: &Schema, budget: Option<&Budget>) -> u64 {
+    let price = price(schema, budget);
+    if schema.is_one_of() { price.saturating_mul(2) } else { price }
 }
 
 /// A template, for what goes along it once. What asks again at each depth whether there are holes counts as often.
@@ -212,4 +215,35 @@ pub(crate) fn weight(pattern: &Pattern) -> u64 {
 /// Preparing a template, once: rendering it with marks, completing it, and finding them again.
 pub(crate) fn planning(pattern: &Pattern) -> u64 {
     10 * weight(pattern) + 400 * pattern.holes().len() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, clippy::allow_attributes, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn threat_59_tables_of_patterns_are_paid_before_they_are_made() {
+        let patterns: Vec<_> = (0..1_000).map(|at| format!("{{type: string, pattern: \"t{at}of59*\"}}")).collect();
+        let parameters = Parameters::parse(&format!("a: {{oneOf: [{}]}}", patterns.join(", "))).unwrap();
+        let schema = &parameters.all[0].schema;
+        let SchemaNode::OneOf(branches) = &schema.node else { panic!("alternatives") };
+        let unmade = || {
+            let of = |branch: &Schema| match &branch.node {
+                SchemaNode::Text(TextSchema { pattern: Some(pattern), .. }) => pattern.unmade_states(),
+                _ => 0,
+            };
+            branches.iter().map(of).sum::<u64>()
+        };
+        let states = unmade();
+        let budget = Budget::of(states * TABLED / 4);
+        assert!(budget.spend(of_accepting(schema, &"t7of5".into(), Some(&budget))).is_err());
+        assert!(unmade() > states / 2, "{} of {states}", unmade());
+        // The next one goes on where this one ended.
+        let budget = Budget::of(states * TABLED);
+        let wanted = of_accepting(schema, &"t7of5".into(), Some(&budget));
+        assert!(unmade() == 0 && budget.spend(wanted).is_ok(), "{wanted} of {}", budget.left());
+        let (budget, left) = (Budget::of(1), 1);
+        assert_eq!((of_accepting(schema, &"t7of5".into(), Some(&budget)), budget.left()), (wanted, left));
+    }
 }

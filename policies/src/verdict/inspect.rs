@@ -62,7 +62,7 @@ pub(crate) fn bound(candidate: &Candidate<'_>, bindings: &Bindings, budget: &Bud
             continue;
         }
         // Of alternatives that is told by the one that accepts the value.
-        budget.spend(work::of_accepting(&parameter.schema, value)).map_err(|_| too_much(candidate))?;
+        budget.spend(work::of_accepting(&parameter.schema, value, Some(budget))).map_err(|_| too_much(candidate))?;
         if let Some(key) = identity_key(&parameter.schema, value) {
             return Err(Refusal::new(
                 Cause::Forbidden,

@@ -121,7 +121,7 @@ pub(super) struct Walk<'a> {
     pub(super) extras: usize,
     /// What takes longer than all the rest, left until that is found to be the same.
     later: Vec<Later<'a>>,
-    budget: Option<&'a Budget>,
+    pub(super) budget: Option<&'a Budget>,
     /// Fields that were looked at.
     pub(super) visited: usize,
     /// Whether this is in a list, where what does not fit may fit elsewhere.
@@ -295,7 +295,9 @@ impl<'a> Walk<'a> {
     fn bind_taken(&mut self, parameter: usize, values: &[Value], shape: Shape<'static>) -> Result<(), Miss> {
         let declared = self.parameters.all.get(parameter).ok_or(Miss::Unsure)?;
         let taken = Value::Array(values.to_vec());
-        self.spend(work::of_accepting(&declared.schema, &taken).saturating_add(TAKING * work::size(&taken)))?;
+        self.spend(
+            work::of_accepting(&declared.schema, &taken, self.budget).saturating_add(TAKING * work::size(&taken)),
+        )?;
         let fit = values.iter().all(|value| tables::stays(shape, value)) && declared.schema.admits(&taken);
         if fit { self.bind(parameter, taken) } else { Err(Miss::Unsure) }
     }
@@ -341,7 +343,7 @@ impl<'a> Walk<'a> {
         if text.renders(&self.bound, self.given, shown) {
             return Ok(());
         }
-        self.spend(work::of_text(text, shown.len(), self.parameters))?;
+        self.spend(work::of_text(text, shown.len(), self.parameters, self.budget))?;
         self.cut(text, shown, miss)
     }
 
@@ -355,7 +357,7 @@ impl<'a> Walk<'a> {
 
     fn bind_whole(&mut self, index: usize, value: &Value, miss: Miss) -> Result<(), Miss> {
         let declared = self.parameters.all.get(index).ok_or(miss)?;
-        self.spend(work::of_accepting(&declared.schema, value))?;
+        self.spend(work::of_accepting(&declared.schema, value, self.budget))?;
         if declared.schema.admits(value) { self.bind(index, value.clone()) } else { Err(miss) }
     }
 
