@@ -331,7 +331,7 @@ fn metrics_route(app: &mut web::ServiceConfig) {
 
 async fn readyz(status: web::Data<Status>) -> HttpResponse {
     // Reviews that still arrive are answered, but no new ones should be sent here.
-    if status.stopping.is_cancelled() {
+    if status.readiness.is_retiring() || status.stopping.is_cancelled() {
         return HttpResponse::ServiceUnavailable().body("[-] stopping\n");
     }
     let report = status.readiness.report();

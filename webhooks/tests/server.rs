@@ -233,6 +233,19 @@ async fn what_is_under_way_is_answered_before_the_server_ends() {
     server.stop().await;
 }
 
+/// The Service of a webhook whose pod is to end may name it for a moment longer.
+#[tokio::test(flavor = "multi_thread")]
+async fn threat_37_one_that_retires_says_so_and_answers_over_new_connections() {
+    let server = start(Setup::default());
+    assert_eq!(server.get("/readyz").await.0, 200);
+    server.readiness.retire();
+    assert_eq!((server.get("/readyz").await.0, server.get("/healthz").await.0), (503, 200));
+    for _ in 0..3 {
+        assert_eq!(server.client().await.ask("/mutate", &small()).await["allowed"], true);
+    }
+    server.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_happened_is_counted_under_closed_words() {
     let server = start(Setup { decide: Some(refuses()), ..Setup::default() });
