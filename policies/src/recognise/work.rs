@@ -136,7 +136,7 @@ pub(super) fn price(schema: &Schema) -> Price {
         SchemaNode::Text(_) | SchemaNode::Number(_) | SchemaNode::Boolean => Price::LEAST,
         SchemaNode::List(list) => price(&list.items),
         SchemaNode::Map(map) => {
-            let named = map.properties.values().map(|property| price(&property.schema));
+            let named = map.properties.iter().map(|(_, property)| price(&property.schema));
             let dearest = named.chain(map.additional.as_deref().map(price)).fold(Price::LEAST, Price::or);
             // Each that is required is sought.
             dearest.and(Price { each: map.properties.len() as u64 / 4, once: 0 })
