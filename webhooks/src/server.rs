@@ -18,7 +18,7 @@ use rustls::server::{
 use tokio::net::TcpSocket;
 use tokio_util::sync::CancellationToken;
 
-use crate::accept::{self, Accepting, Entrance};
+use crate::accept::{self, Accepting, Entrance, Refused};
 use crate::caller::Asking;
 use crate::connections::Connections;
 use crate::court::Court;
@@ -211,6 +211,7 @@ pub fn bind<A: Asking, L: Linting>(
         patience: HANDSHAKE,
         waiting: connections(limits.handshakes, Stage::Handshake),
         open: connections(limits.connections, Stage::Open),
+        refused: Refused::new(metrics.clients()),
         requests: Requests::new(limits.requests),
         stopping: builder.graceful_shutdown_signal(),
     };

@@ -164,6 +164,14 @@ async fn threat_27_with_a_client_ca_only_its_clients_are_served() {
     let mut byte = [0];
     let read = tokio::io::AsyncReadExt::read(&mut stranger, &mut byte).await;
     assert!(read.is_err(), "{read:?}");
+    // Of another authority.
+    let mut stranger = server.tls("http/1.1", Some(support::self_signed("api-server"))).await;
+    let read = tokio::io::AsyncReadExt::read(&mut stranger, &mut byte).await;
+    assert!(read.is_err(), "{read:?}");
+    let text = server.get("/metrics").await.1;
+    for cause in ["none", "certificate"] {
+        assert!(text.contains(&format!("retinue_clients_refused_total{{cause=\"{cause}\"}} 1")), "{text}");
+    }
     server.stop().await;
 }
 
