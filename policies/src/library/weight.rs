@@ -22,7 +22,7 @@ const BLOCK: u64 = 24;
 /// What a ConfigMap takes beside its content: its entries in indexes, its hash, uid and version.
 const SET: u64 = 1 << 10;
 /// What a template takes beside its manifest: what completing adds to it, once it is prepared.
-const TEMPLATE: u64 = 5 << 9;
+const TEMPLATE: u64 = 2 << 10;
 /// What a value that is kept once takes beside its content: its counts, and its entry among those of its kind.
 const SHARED: u64 = 72;
 /// What a part of a prepared manifest takes: where it stands, a field of a map, a scalar, a list, a hole.
@@ -33,7 +33,7 @@ const LIST: u64 = 96;
 const HOLE: u64 = 160;
 /// What a pattern takes beside its states: its source, what it is known by, and half of the largest table there is, which
 /// only use would tell.
-const PATTERN: u64 = 5 << 10;
+const PATTERN: u64 = 9 << 9;
 /// What its states may take, as they were made one after the other: a list has as much room again.
 const STATES: u64 = 2;
 /// Entries that a leaf of a map has room for.
