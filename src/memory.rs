@@ -16,8 +16,9 @@ pub fn small_pages() {
 
 /// The least that may be said: less would keep hardly any.
 pub(crate) const LEAST: u64 = 1 << 20;
-/// The part of the container's memory limit: the rest is for reviews and lints in flight (at most 320 MiB), for compiling and
-/// linting (about 100 MB each for a ConfigMap of a megabyte), and for all else that is known of the cluster.
+/// The part of the container's memory limit: the rest is for reviews and lints in flight (at most 320 MiB, and half as much
+/// again that the allocator gives back later), for connections (150 MB were seen), for compiling and linting (about 100 MB
+/// each for a ConfigMap of a megabyte), and for all else that is known of the cluster.
 const PART: u64 = 4;
 
 /// Where a container sees its own memory limit: cgroup v2, and v1.

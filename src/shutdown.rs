@@ -1,6 +1,7 @@
 //! When to end: SIGTERM (Kubernetes), SIGINT (Ctrl-C), or the death of a task that must not die.
 
 use std::io;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -30,4 +31,36 @@ pub fn on_signal() -> io::Result<CancellationToken> {
         std::process::exit(130);
     });
     Ok(token)
+}
+
+/// A token that is cancelled so long after `asked` is: what must go on for a while gets this one.
+pub fn after(asked: &CancellationToken, delay: Duration) -> CancellationToken {
+    if delay.is_zero() {
+        return asked.clone();
+    }
+    let (asked, later) = (asked.clone(), CancellationToken::new());
+    let cancelled = later.clone();
+    tokio::spawn(async move {
+        asked.cancelled().await;
+        tracing::info!(?delay, "/readyz says no from now on; what still arrives is answered for a while");
+        tokio::time::sleep(delay).await;
+        cancelled.cancel();
+    });
+    later
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_ends_later_ends_once_the_delay_has_passed_and_without_one_at_once() {
+        let asked = CancellationToken::new();
+        let (at_once, later) = (after(&asked, Duration::ZERO), after(&asked, Duration::from_secs(5)));
+        asked.cancel();
+        assert!(at_once.is_cancelled());
+        let since = tokio::time::Instant::now();
+        later.cancelled().await;
+        assert_eq!(since.elapsed(), Duration::from_secs(5));
+    }
 }

@@ -1,5 +1,6 @@
 //! Logs: lines on standard error, as text for people or JSON for machines.
 
+mod cut;
 mod json;
 
 use std::io::{self, IsTerminal};
@@ -51,7 +52,11 @@ pub fn start(filter: &str, format: Format) -> Result<(), TelemetryError> {
     let _ = if json {
         lines.fmt_fields(json::Members).event_format(json::Lines).try_init()
     } else {
-        lines.with_ansi(terminal && std::env::var_os("NO_COLOR").is_none()).with_target(false).try_init()
+        lines
+            .fmt_fields(cut::Text)
+            .with_ansi(terminal && std::env::var_os("NO_COLOR").is_none())
+            .with_target(false)
+            .try_init()
     };
     std::panic::set_hook(Box::new(|panic| {
         // Where, not what: a panic's text may quote the value that it fell over, and that may be a secret.
@@ -59,4 +64,43 @@ pub fn start(filter: &str, format: Format) -> Result<(), TelemetryError> {
         tracing::error!(place, "a panic, which is a bug of retinue; what it concerned is refused or tried again");
     }));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::allow_attributes, reason = "tests")]
+    use std::sync::{Arc, Mutex};
+
+    use tracing::Dispatch;
+    use tracing_subscriber::fmt::SubscriberBuilder;
+    use tracing_subscriber::fmt::format::{DefaultFields, Format};
+    use tracing_subscriber::fmt::writer::BoxMakeWriter;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    type Lines = SubscriberBuilder<DefaultFields, Format, tracing::level_filters::LevelFilter, BoxMakeWriter>;
+
+    /// What `work` logs to lines that are made so.
+    pub(super) fn written(made: impl FnOnce(Lines) -> Dispatch, work: impl FnOnce()) -> String {
+        let log = Log::default();
+        let writer = log.clone();
+        let lines = tracing_subscriber::fmt().with_writer(BoxMakeWriter::new(move || writer.clone()));
+        tracing::dispatcher::with_default(&made(lines), work);
+        let bytes = log.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
 }

@@ -33,6 +33,8 @@ mod optional;
 mod owners;
 #[path = "story_cases/refused.rs"]
 mod refused;
+#[path = "story_cases/rollout.rs"]
+mod rollout;
 #[path = "story_cases/runs.rs"]
 mod runs;
 #[path = "story_cases/runs_of_masters.rs"]

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::budget::Budget;
 use crate::collectable::Need;
 use crate::keys;
-use crate::library::{self, Problem, Severity, TemplateSet};
+use crate::library::{self, Problem, Severity, TemplateSet, Weight};
 use crate::parameter::Parameters;
 use crate::yaml::{self, Content, Entry, Node, Style};
 
@@ -65,6 +65,33 @@ pub struct Linted {
     pub problems: Vec<Problem>,
     /// What the collector must be able to delete, which the API server knows.
     pub needs: Vec<Need>,
+    /// What it takes in use, by the estimate.
+    pub weight: Weight,
+}
+
+impl Linted {
+    /// Warns where there may be no room for it, of `bound` bytes that are kept of all template ConfigMaps, `others` of which
+    /// the others take.
+    pub fn warn_of_room(&mut self, others: u64, bound: u64) {
+        let takes = self.weight.total();
+        if others.saturating_add(takes) <= bound {
+            return;
+        }
+        let size = library::share::size;
+        self.problems.push(Problem::warning(
+            None,
+            None,
+            format!(
+                "it takes {} of memory in use, and of the {} that are kept of all template ConfigMaps the others take {}: it, or \
+                 a younger one of a namespace that takes more than its share, is not kept, and nothing of that can be used \
+                 (retinue doctor names those); shorten or delete template ConfigMaps (large are many manifests, long oneOf and \
+                 enum, many different patterns), or have the admin of retinue raise --template-memory",
+                size(takes),
+                size(bound),
+                size(others),
+            ),
+        ));
+    }
 }
 
 /// The problems of one template ConfigMap, as a webhook sees it. Lines are those of each key's text.
@@ -86,7 +113,7 @@ pub fn read_within(config_map: &Value, budget: &Budget) -> Linted {
         seen.insert(key.to_owned());
         warnings.extend(habits::of(key, documents, parameters, &habits));
     });
-    let TemplateSet { mut problems, needs, .. } = set;
+    let TemplateSet { mut problems, needs, weight, .. } = set;
     problems.extend(warnings);
     problems.extend(unseen(config_map, &seen, &habits));
     if habits.is_used_up() {
@@ -97,7 +124,7 @@ pub fn read_within(config_map: &Value, budget: &Budget) -> Linted {
     let mut problems = library::gathered(problems);
     let order = |problem: &Problem| (problem.severity, problem.is_uncompiled());
     problems.sort_by(|one, other| (order(one), &one.key, one.line).cmp(&(order(other), &other.key, other.line)));
-    Linted { problems, needs }
+    Linted { problems, needs, weight }
 }
 
 /// Habits in keys that were not compiled, since something is wrong with the ConfigMap as a whole.

@@ -7,6 +7,7 @@ mod accept;
 mod enumeration;
 mod format;
 mod pattern;
+mod properties;
 mod read;
 mod text_form;
 
@@ -26,6 +27,7 @@ use crate::text::Pieces;
 pub use accept::Mismatch;
 pub use enumeration::Enumeration;
 pub use pattern::{Pattern, PatternError};
+pub use properties::Properties;
 pub use read::ParameterError;
 pub use text_form::text_of_value;
 
@@ -227,7 +229,7 @@ pub struct ListSchema {
 #[derive(Clone, Debug, Default)]
 pub struct MapSchema {
     /// `properties`.
-    pub properties: BTreeMap<String, Property>,
+    pub properties: Properties,
     /// `additionalProperties`, a schema; none: no other key.
     pub additional: Option<Box<Schema>>,
 }

@@ -75,7 +75,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME", default_value = CLIENT, value_parser = client_name, requires = "client_ca")]
     client_name: String,
     /// Memory for all template ConfigMaps together, such as 512Mi; else 192Mi. Webhook and controller get four times that as
-    /// their memory limit, and never less than 768Mi
+    /// their memory limit, and never less than 1Gi and 768Mi
     #[arg(long, value_name = "QUANTITY", value_parser = memory::bytes)]
     template_memory: Option<u64>,
     #[command(flatten, next_help_heading = "With --callers auto")]

@@ -75,7 +75,9 @@ impl webhooks::Asking for Cluster {
 /// Template ConfigMaps are read as by themselves, and asked about.
 impl webhooks::Linting for Cluster {
     fn read(&self, config_map: &Value) -> Linted {
-        policies::lint::read(config_map)
+        let mut linted = policies::lint::read(config_map);
+        self.templates.warn_of_room(config_map, &mut linted);
+        linted
     }
 
     fn ask<'a>(&'a self, needs: &'a [Need]) -> BoxFuture<'a, Rights> {

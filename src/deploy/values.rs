@@ -69,7 +69,7 @@ pub struct Values {
     pub callers: Vec<String>,
     /// Whom the webhook serves. None: whoever reaches its port.
     pub client_ca: Option<ClientCa>,
-    /// Bytes that are kept of template ConfigMaps. None: a quarter of the memory limit that is installed.
+    /// Bytes that are kept of template ConfigMaps. None: as many as without a word about it.
     pub template_memory: Option<u64>,
 }
 

@@ -105,6 +105,7 @@ pub async fn run(args: &Args, shutdown: CancellationToken) -> Result<(), Failure
         trusted: args.install,
         collector: Collector::Ourselves,
         template_memory: args.memory.templates(),
+        retiring: shutdown.clone(),
     };
     let address =
         webhook::start(&mut parts, connection.clone(), &resolver, settings, reviews, registry, shutdown.clone())?;

@@ -22,6 +22,7 @@ use crate::cluster::collectable::Collector;
 use crate::cluster::readiness::{Configuration, Trust, Trusts};
 use crate::cluster::{self, Cluster};
 use crate::deploy::CONFIGURATION;
+use crate::shutdown;
 
 use super::clients::{ClientArgs, Served};
 use super::controller::ClusterArgs;
@@ -54,6 +55,12 @@ pub struct Args {
     health: SocketAddr,
     #[command(flatten)]
     clients: ClientArgs,
+    /// How many seconds it goes on accepting connections after SIGTERM, while /readyz says no
+    ///
+    /// In a cluster its Service may name it for a moment longer, and each connection that it refuses fails a master's create.
+    /// What it has accepted is answered in any case; a second signal ends it at once.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=300))]
+    shutdown_delay: u32,
     #[command(flatten)]
     memory: MemoryArgs,
 }
@@ -72,6 +79,8 @@ pub struct Settings {
     pub collector: Collector,
     /// Bytes that are kept of template ConfigMaps.
     pub template_memory: u64,
+    /// Cancelled when /readyz must begin to say no, before all else ends or with it.
+    pub retiring: CancellationToken,
 }
 
 /// Runs it until `shutdown`.
@@ -84,8 +93,17 @@ pub async fn run(args: &Args, shutdown: CancellationToken) -> Result<(), Failure
     let clients = args.clients.served()?;
     let (listen, health) = (args.listen, args.health);
     let template_memory = args.memory.templates();
-    let settings =
-        Settings { listen, health, clients, trusted: true, collector: Collector::Controller, template_memory };
+    let retiring = shutdown.clone();
+    let shutdown = shutdown::after(&shutdown, Duration::from_secs(args.shutdown_delay.into()));
+    let settings = Settings {
+        listen,
+        health,
+        clients,
+        trusted: true,
+        collector: Collector::Controller,
+        template_memory,
+        retiring,
+    };
     let connection = Connection::open(&args.cluster.source()).await?;
 
     let mut registry = Registry::default();
@@ -136,6 +154,12 @@ pub fn start(
     let health = bound.plain_address.map(tracing::field::display);
     tracing::info!(%address, health, "listening");
     parts.start("the server of reviews", bound.run());
+    let (retiring, retired) = (settings.retiring, readiness.clone());
+    parts.keep("the word that it retires", async move {
+        retiring.cancelled().await;
+        retired.retire();
+        std::future::pending().await
+    });
     parts.keep("the word that it is ready", async move {
         readiness.until_ready().await;
         say_ready(&format!("reviews are answered on {address}"));

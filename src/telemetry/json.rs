@@ -15,6 +15,8 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::cut::Cutting;
+
 /// A span's fields as `,"key":value` each. A field that is recorded twice stands there twice, and readers of JSON take
 /// the last.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,7 +25,7 @@ pub(super) struct Members;
 impl<'writer> FormatFields<'writer> for Members {
     fn format_fields<R: RecordFields>(&self, mut writer: Writer<'writer>, fields: R) -> fmt::Result {
         let mut members = Writing { out: &mut writer, result: Ok(()) };
-        fields.record(&mut members);
+        fields.record(&mut Cutting(&mut members));
         members.result
     }
 
@@ -57,7 +59,7 @@ where
         SystemTime.format_time(&mut writer)?;
         write!(writer, "\",\"level\":\"{}\"", metadata.level())?;
         let mut members = Writing { out: &mut writer, result: Ok(()) };
-        event.record(&mut members);
+        event.record(&mut Cutting(&mut members));
         members.result?;
         writer.write_str(",\"target\":\"")?;
         Escaping(&mut writer).write_str(metadata.target())?;
@@ -158,39 +160,15 @@ impl<W: Write> Write for Escaping<'_, W> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::allow_attributes, reason = "tests")]
-    use std::io;
-    use std::sync::{Arc, Mutex};
-
     use serde_json::{Value, json};
     use tracing::field::Empty;
 
+    use super::super::tests::written;
     use super::*;
 
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     fn logged(work: impl FnOnce()) -> Vec<Value> {
-        let log = Log::default();
-        let writer = log.clone();
-        let lines = tracing_subscriber::fmt()
-            .fmt_fields(Members)
-            .event_format(Lines)
-            .with_writer(move || writer.clone())
-            .finish();
-        tracing::subscriber::with_default(lines, work);
-        let bytes = log.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        let text = written(|lines| lines.fmt_fields(Members).event_format(Lines).finish().into(), work);
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -23,11 +23,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::connections::Connections;
 use crate::court::Deadline;
 use crate::http2::{self, Answers};
+use crate::metrics::ClientMetrics;
 use crate::reading::Measured;
 use crate::requests::Bounds;
 use crate::sender::Sender;
@@ -35,6 +36,9 @@ use crate::serving;
 
 /// What a handshake takes of a thread, nanoseconds.
 const HANDSHAKE: u64 = 300_000;
+
+/// How long nothing is logged of clients without certificate once one was.
+const QUIET: Duration = Duration::from_secs(60);
 
 /// How long, and how often, it is read what a client still sends whose handshake failed.
 const FAREWELL: Duration = Duration::from_millis(200);
@@ -53,6 +57,8 @@ pub(crate) struct Entrance {
     pub(crate) waiting: Connections,
     /// All others.
     pub(crate) open: Connections,
+    /// Those which are refused because of their certificate.
+    pub(crate) refused: Refused,
     /// What they ask over HTTP/2.
     pub(crate) bounds: Bounds,
     pub(crate) stopping: GracefulShutdownSignal,
@@ -111,9 +117,40 @@ impl Entrance {
         match Box::pin(timeout_at(at, self.tls.accept(tcp).into_fallible())).await? {
             Ok(greeted) => Ok(greeted),
             Err((error, tcp)) => {
+                self.refused.failed(&error, sender);
                 farewell(tcp).await;
                 Err(error)
             }
+        }
+    }
+}
+
+/// Tells of clients that are refused because of their certificate. Of one that was shown, whoever verifies it logs why.
+#[derive(Clone)]
+pub(crate) struct Refused {
+    metrics: ClientMetrics,
+    /// When a client without certificate was logged last.
+    logged: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Refused {
+    pub(crate) fn new(metrics: ClientMetrics) -> Self {
+        Self { metrics, logged: Arc::default() }
+    }
+
+    fn failed(&self, error: &io::Error, sender: Sender) {
+        let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        if !cause.is_some_and(|cause| self.metrics.failed(cause)) {
+            return;
+        }
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged.is_none_or(|at| at.elapsed() >= QUIET) {
+            *logged = Some(Instant::now());
+            warn!(
+                address = %sender.address,
+                "a client that shows no certificate is refused: the API server needs the kubeconfig that `retinue install \
+                 --client-ca` prints; further ones are counted (retinue_clients_refused_total)"
+            );
         }
     }
 }

@@ -15,7 +15,11 @@ pub enum Fault {
     #[error("retinue is not ready: {0}; try again in a few seconds")]
     NotReady(String),
     /// The body is beyond what a legal review can reach.
-    #[error("the request is {size} bytes as a review; at most {limit} are read")]
+    #[error(
+        "the request is {} as a review, and at most {} are read: make the object smaller (an update is sent with the old \
+         and the new one, and each <, > or & in a text counts as six bytes)",
+        counted(*size), counted(*limit as u64)
+    )]
     TooLarge {
         /// Bytes declared or read.
         size: u64,
@@ -43,6 +47,12 @@ pub enum Fault {
     /// A bug of ours.
     #[error("retinue failed while judging this request; this is a bug of retinue, and its log says more")]
     Panicked,
+}
+
+/// `38797312 bytes (37.0 MiB)`.
+fn counted(bytes: u64) -> String {
+    let tenths = bytes.saturating_mul(10).div_ceil(1 << 20);
+    format!("{bytes} bytes ({}.{} MiB)", tenths / 10, tenths % 10)
 }
 
 impl Fault {

@@ -3,19 +3,21 @@
 use std::collections::BTreeMap;
 
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 /// Whether reviews may be answered. A set of named conditions (each watch synced; the serving certificate is the one
 /// that the configuration trusts), all unmet at first. Shared by cloning.
 #[derive(Clone, Debug)]
 pub struct Readiness {
     conditions: watch::Sender<BTreeMap<&'static str, Result<(), String>>>,
+    retiring: CancellationToken,
 }
 
 impl Readiness {
     /// With these conditions, unmet until [`Readiness::set`] says otherwise. With none it is ready at once.
     pub fn new(conditions: impl IntoIterator<Item = &'static str>) -> Self {
         let unmet = conditions.into_iter().map(|name| (name, Err("not known yet".to_owned()))).collect();
-        Self { conditions: watch::Sender::new(unmet) }
+        Self { conditions: watch::Sender::new(unmet), retiring: CancellationToken::new() }
     }
 
     /// A condition holds, or does not, and why. A name that is not known yet is added.
@@ -38,6 +40,16 @@ impl Readiness {
     pub fn missing(&self) -> Vec<String> {
         let conditions = self.conditions.borrow();
         conditions.iter().filter_map(|(name, state)| Some(format!("{name}: {}", state.as_ref().err()?))).collect()
+    }
+
+    /// From now on `/readyz` says no, so that nothing new is sent here. Reviews that still arrive are answered as before.
+    pub fn retire(&self) {
+        self.retiring.cancel();
+    }
+
+    /// Whether [`Readiness::retire`] was called.
+    pub fn is_retiring(&self) -> bool {
+        self.retiring.is_cancelled()
     }
 
     /// Waits until every condition holds: the caller may listen only then.

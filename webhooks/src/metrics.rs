@@ -123,6 +123,26 @@ impl QueueMetrics {
     }
 }
 
+/// Where clients are counted whose TLS handshake failed because of their certificate. Cloning shares it.
+#[derive(Clone, Debug)]
+pub(crate) struct ClientMetrics {
+    without: Counter,
+    refused: Counter,
+}
+
+impl ClientMetrics {
+    /// A handshake failed for this. Says whether it was for want of a certificate.
+    pub(crate) fn failed(&self, error: &rustls::Error) -> bool {
+        let is_without = matches!(error, rustls::Error::NoCertificatesPresented);
+        if is_without {
+            self.without.inc();
+        } else if matches!(error, rustls::Error::InvalidCertificate(_)) {
+            self.refused.inc();
+        }
+        is_without
+    }
+}
+
 /// What the answer was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
@@ -226,6 +246,7 @@ pub struct Metrics {
     moved: Family<QueueLabel, Counter>,
     crowded_out: Family<QueueLabel, Counter>,
     connections_closed: Family<StageLabel, Counter>,
+    clients_refused: Family<CauseLabel, Counter>,
     certificate_expiry: Gauge<f64, AtomicU64>,
     template_problems: Family<SeverityLabel, Gauge>,
 }
@@ -243,6 +264,7 @@ impl Metrics {
             moved: Family::default(),
             crowded_out: Family::default(),
             connections_closed: Family::default(),
+            clients_refused: Family::default(),
             certificate_expiry: Gauge::default(),
             template_problems: Family::default(),
         };
@@ -274,6 +296,11 @@ impl Metrics {
             "retinue_connections_crowded_out",
             "Connections closed because their address has too many",
             metrics.connections_closed.clone(),
+        );
+        registry.register(
+            "retinue_clients_refused",
+            "Connections refused because of the client's certificate",
+            metrics.clients_refused.clone(),
         );
         registry.register(
             "retinue_serving_certificate_expiry_timestamp_seconds",
@@ -320,6 +347,12 @@ impl Metrics {
     /// Where connections are counted that were closed at this stage because there were too many.
     pub(crate) fn connections(&self, stage: Stage) -> Counter {
         self.connections_closed.get_or_create(&StageLabel { stage: Word(stage.as_str()) }).clone()
+    }
+
+    /// Where clients are counted that are refused because of their certificate.
+    pub(crate) fn clients(&self) -> ClientMetrics {
+        let of = |cause| self.clients_refused.get_or_create(&CauseLabel { cause: Word(cause) }).clone();
+        ClientMetrics { without: of("none"), refused: of("certificate") }
     }
 
     /// One review was answered.

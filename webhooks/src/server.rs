@@ -19,7 +19,7 @@ use rustls::server::{
 use tokio::net::TcpSocket;
 use tokio_util::sync::CancellationToken;
 
-use crate::accept::{self, Accepting, Entrance};
+use crate::accept::{self, Accepting, Entrance, Refused};
 use crate::caller::Asking;
 use crate::connections::Connections;
 use crate::court::Court;
@@ -215,6 +215,7 @@ pub fn bind<A: Asking, L: Linting>(
         patience: HANDSHAKE,
         waiting: connections(limits.handshakes, Stage::Handshake),
         open: connections(limits.connections, Stage::Open),
+        refused: Refused::new(metrics.clients()),
         bounds: Bounds {
             requests: Requests::new(limits.requests),
             busy: connections(limits.busy_connections, Stage::Busy),
@@ -344,7 +345,7 @@ fn metrics_route(app: &mut web::ServiceConfig) {
 
 async fn readyz(status: web::Data<Status>) -> HttpResponse {
     // Reviews that still arrive are answered, but no new ones should be sent here.
-    if status.stopping.is_cancelled() {
+    if status.readiness.is_retiring() || status.stopping.is_cancelled() {
         return HttpResponse::ServiceUnavailable().body("[-] stopping\n");
     }
     let report = status.readiness.report();

@@ -164,6 +164,14 @@ async fn threat_27_with_a_client_ca_only_its_clients_are_served() {
     let mut byte = [0];
     let read = tokio::io::AsyncReadExt::read(&mut stranger, &mut byte).await;
     assert!(read.is_err(), "{read:?}");
+    // Of another authority.
+    let mut stranger = server.tls("http/1.1", Some(support::self_signed("api-server"))).await;
+    let read = tokio::io::AsyncReadExt::read(&mut stranger, &mut byte).await;
+    assert!(read.is_err(), "{read:?}");
+    let text = server.get("/metrics").await.1;
+    for cause in ["none", "certificate"] {
+        assert!(text.contains(&format!("retinue_clients_refused_total{{cause=\"{cause}\"}} 1")), "{text}");
+    }
     server.stop().await;
 }
 
@@ -233,6 +241,19 @@ async fn what_is_under_way_is_answered_before_the_server_ends() {
     server.stop().await;
 }
 
+/// The Service of a webhook whose pod is to end may name it for a moment longer.
+#[tokio::test(flavor = "multi_thread")]
+async fn threat_37_one_that_retires_says_so_and_answers_over_new_connections() {
+    let server = start(Setup::default());
+    assert_eq!(server.get("/readyz").await.0, 200);
+    server.readiness.retire();
+    assert_eq!((server.get("/readyz").await.0, server.get("/healthz").await.0), (503, 200));
+    for _ in 0..3 {
+        assert_eq!(server.client().await.ask("/mutate", &small()).await["allowed"], true);
+    }
+    server.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_happened_is_counted_under_closed_words() {
     let server = start(Setup { decide: Some(refuses()), ..Setup::default() });
@@ -270,7 +291,8 @@ async fn bodies_beyond_the_limit_are_refused_with_the_uid_of_their_head() {
     for length in [Some(body.len()), None] {
         let (status, text) = server.post_http1("/mutate", length, &body).await;
         assert_eq!(status, 200, "{text}");
-        assert!(text.contains(UID) && text.contains("at most 65536 are read"), "{text}");
+        let said = ["at most 65536 bytes (0.1 MiB) are read", "make the object smaller"];
+        assert!(text.contains(UID) && said.iter().all(|words| text.contains(words)), "{text}");
     }
     assert!(server.get("/metrics").await.1.contains("retinue_reviews_shed_total 3"));
     server.stop().await;

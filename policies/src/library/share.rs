@@ -67,7 +67,7 @@ impl NotKept {
 }
 
 /// In Mi, with a tenth where they are few.
-fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     let tenths = bytes.saturating_mul(10).div_ceil(1 << 20);
     if tenths < 100 { format!("{}.{}Mi", tenths / 10, tenths % 10) } else { format!("{}Mi", tenths / 10) }
 }

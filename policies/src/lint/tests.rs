@@ -124,3 +124,27 @@ fn a_missing_namespace_is_named_or_taken() {
     let text = text.replace("  name: c\n", "  name: c\n  namespace: \"\"\n");
     assert_eq!(problems_in(&text, Some("trading")), []);
 }
+
+#[test]
+fn threat_54_a_config_map_for_which_there_may_be_no_room_is_warned_of() {
+    let config_map = serde_json::json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "t", "namespace": "trading", "labels": {"fledged.io/templates": "true"}},
+        "data": {"it.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata: {a: b}\n"},
+    });
+    let linted = read(&config_map);
+    let takes = linted.weight.total();
+    let warned = |others: u64, bound: u64| {
+        let mut linted = linted.clone();
+        linted.warn_of_room(others, bound);
+        linted.problems.into_iter().find(|problem| problem.message.contains("--template-memory"))
+    };
+    assert_eq!(warned(0, takes), None);
+    assert_eq!(warned(100 << 20, (100 << 20) + takes), None);
+    let problem = warned(100 << 20, 100 << 20).unwrap();
+    assert_eq!(problem.severity, Severity::Warning, "what the others take may be less in a moment");
+    assert!(
+        problem.message.contains("100Mi that are kept") && problem.message.contains("others take 100Mi"),
+        "{problem:?}"
+    );
+}

@@ -361,7 +361,7 @@ impl MapSchema {
 
     fn check(&self, value: &Value, path: &Path, expected: impl Fn() -> Mismatch) -> Result<(), Mismatch> {
         let Value::Object(entries) = value else { return Err(expected()) };
-        for (key, property) in &self.properties {
+        for (key, property) in self.properties.iter() {
             if !property.optional && !entries.contains_key(key) {
                 return Err(Mismatch { path: path.key(key), expected: property.schema.describe() });
             }

@@ -15,7 +15,7 @@ const LONGEST: usize = 4096;
 const MOST_COMPILED: usize = 128 << 10;
 /// The most memory of a pattern's table, and of what making it takes: the names, dates and versions that people write
 /// take a kilobyte or two.
-const MOST_TABLE: usize = 16 << 10;
+const MOST_TABLE: usize = 8 << 10;
 const MOST_MAKING: usize = 128 << 10;
 /// The longest text that is held against a pattern, in bytes: with the most states, a second's work at the very worst.
 pub(crate) const LONGEST_TEXT: usize = 64 << 10;
@@ -53,7 +53,9 @@ impl Compiled {
             .accelerate(false)
             .dfa_size_limit(Some(MOST_TABLE))
             .determinize_size_limit(Some(MOST_MAKING));
-        let make = || dense::Builder::new().configure(config).build_from_nfa(self.machine.get_nfa()).ok();
+        let make = || dense::Builder::new().configure(config).build_from_nfa(self.machine.get_nfa());
+        // A copy has no room to grow.
+        let make = || make().ok().map(|table| table.to_owned());
         self.table.get_or_init(make).as_ref()
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Generated, Parameter, Parameters, Pattern, Property, Schema, SchemaNode, TextSchema};
+use super::{Generated, Parameter, Parameters, Pattern, Properties, Property, Schema, SchemaNode, TextSchema};
 use crate::budget::Budget;
 use crate::yaml::{self, Node};
 
@@ -234,11 +234,10 @@ fn one_of(branches: &Node, depth: usize, words: &mut Keywords<'_, '_, '_>) -> Op
         words.problem(branches.line, "oneOf is a list of schemas");
         return None;
     };
-    let schemas: Vec<_> = items
-        .iter()
-        .filter_map(|item| schema(item, Place::Inner, depth + 1, words.problems).map(|(schema, _)| schema))
-        .collect();
-    (schemas.len() == items.len()).then(|| SchemaNode::OneOf(schemas.into()))
+    let read = |item| schema(item, Place::Inner, depth + 1, words.problems).map(|(schema, _)| schema);
+    let mut schemas = Vec::with_capacity(items.len());
+    schemas.extend(items.iter().filter_map(read));
+    (schemas.len() == items.len()).then_some(SchemaNode::OneOf(schemas.into()))
 }
 
 /// `description`, `default`, `optional`, `sensitive`, `generated`.
@@ -317,7 +316,7 @@ fn generated_schema(
 }
 
 /// `properties`.
-fn properties(node: &Node, depth: usize, problems: &mut Problems<'_>) -> Option<BTreeMap<String, Property>> {
+fn properties(node: &Node, depth: usize, problems: &mut Problems<'_>) -> Option<Properties> {
     let Some(entries) = node.entries() else {
         problems.push(node.line, "properties is a map of names and schemas");
         return None;
@@ -328,5 +327,5 @@ fn properties(node: &Node, depth: usize, problems: &mut Problems<'_>) -> Option<
         let optional = read.optional || read.default.is_some();
         all.insert(entry.key.clone(), Property { schema, optional, default: read.default });
     }
-    Some(all)
+    Some(all.into())
 }

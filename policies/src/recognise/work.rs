@@ -149,7 +149,7 @@ pub(super) fn price(schema: &Schema, budget: Option<&Budget>) -> u64 {
         SchemaNode::Text(_) | SchemaNode::Number(_) | SchemaNode::Boolean => LEAST,
         SchemaNode::List(list) => price(&list.items, budget),
         SchemaNode::Map(map) => {
-            let named = map.properties.values().map(|property| &property.schema).chain(map.additional.as_deref());
+            let named = map.properties.iter().map(|(_, property)| &property.schema).chain(map.additional.as_deref());
             // Each that is required is sought.
             dearest(&mut named.map(|schema| price(schema, budget))).saturating_add(map.properties.len() as u64 / 4)
         }

@@ -63,8 +63,8 @@ pub(super) struct Automaton {
     /// Classes in use.
     width: usize,
     /// `next[state * width + class]`.
-    next: Vec<u32>,
-    accepting: Vec<bool>,
+    next: Box<[u32]>,
+    accepting: Box<[bool]>,
 }
 
 impl Automaton {
@@ -80,6 +80,12 @@ impl Automaton {
             .map_err(|error| if error.size_limit().is_some() { Unfit::Large } else { Unfit::Unsupported })?;
         budget.spend(nfa.memory_usage() as u64)?;
         Subsets::of(&nfa, budget).table()
+    }
+
+    /// Bytes that it takes.
+    pub(super) fn bytes(&self) -> u64 {
+        let table = size_of_val(&*self.next) + size_of_val(&*self.accepting) + size_of_val(&*self.runs);
+        (size_of::<Self>() + size_of_val(&*self.classes) + table) as u64
     }
 
     /// The state after `byte`.
@@ -150,7 +156,8 @@ impl<'n> Subsets<'n> {
                 seed.clear();
             }
         }
-        Ok(Automaton { classes, runs, width, next, accepting })
+        // Copies: what is shrunk may keep the place in which it grew.
+        Ok(Automaton { classes, runs, width, next: (*next).into(), accepting: (*accepting).into() })
     }
 
     /// Adds to `seeds` what each class of bytes leads to from `set`. Says whether the set accepts.

@@ -15,7 +15,7 @@ pub(crate) use ambiguous::Searched;
 pub(crate) use pieces::Pieces;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{Hash, Hasher};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
@@ -24,6 +24,10 @@ use crate::budget::Budget;
 use crate::parameter::{self, Bindings, Parameters, Schema};
 use crate::shared::Pool;
 use crate::template::{Given, Hole};
+
+/// What machines take beside their automata: classes of bytes, and which parts begin with each.
+const BYTES_OF_MACHINES: u64 = 2 << 10;
+const BYTES_OF_PART: u64 = 128;
 
 /// What texts are cut with: `${run}-${shard}` is alike in many.
 static MACHINES: Pool<cut::Machines> = Pool::new();
@@ -245,6 +249,20 @@ impl TextPattern {
             (Some(first), Some(last)) => self.parts.get(first..=last).unwrap_or_default(),
             _ => &[],
         }
+    }
+
+    /// What tells the machines of this text from others, and their bytes without the automata of its holes; none where it is
+    /// cut without. Texts that differ in what lies around their holes have one.
+    pub(crate) fn cut_with(&self) -> Option<(u64, u64)> {
+        self.machines.as_ref()?;
+        let core = self.core();
+        let mut hasher = DefaultHasher::new();
+        core.hash(&mut hasher);
+        let part = |part: &Part| match part {
+            Part::Literal(literal) => literal.len() as u64 + BYTES_OF_PART,
+            Part::Hole(_) => BYTES_OF_PART,
+        };
+        Some((hasher.finish(), BYTES_OF_MACHINES + core.iter().map(part).sum::<u64>()))
     }
 
     /// What this text is cut with. Only asked for where it was found unambiguous, so it takes no more steps than then.

@@ -59,6 +59,13 @@ impl Pieces {
         known.is_some_and(|(known, parameter)| *known.free.get_or_init(|| parameter.schema.is_free_text()))
     }
 
+    /// The automata that were made: what tells each from the others, and its bytes.
+    pub(crate) fn made(&self) -> impl Iterator<Item = (usize, u64)> {
+        let declared = self.known.declared.iter().map(|known| &known.automaton);
+        let made = declared.chain(&self.known.given).filter_map(|made| made.get()?.as_ref().ok());
+        made.map(|automaton| (Arc::as_ptr(automaton).addr(), automaton.bytes()))
+    }
+
     /// The automaton of a hole. Made at first use, by steps of `budget`; one that could not be made then is not tried
     /// again.
     pub(super) fn automaton(

@@ -20,6 +20,9 @@ const OWN: u32 = 20;
 const TOGETHER: u32 = 4;
 /// How much of an Event that tells together may say what its notes are about, in bytes.
 const ABOUT: usize = 300;
+/// How much of what a note is about, and of its object, is remembered, in bytes: an operation, a kind and a name are
+/// shorter, and a stranger may write a review that names something by megabytes.
+const NAMED: usize = 768;
 const WINDOW: Duration = Duration::from_secs(60);
 /// Events that are begun per [`WINDOW`] for all together, and how many series are remembered.
 const ALL: u32 = 300;
@@ -89,6 +92,11 @@ pub(crate) struct Book {
 impl Book {
     /// Takes a note in; what it returns is to be written now.
     pub(crate) fn take(&mut self, mut note: Note, now: Instant) -> Option<Write> {
+        for named in [&mut note.about, &mut note.object] {
+            if named.len() > NAMED {
+                *named = shortened(named, NAMED);
+            }
+        }
         let mut key = Key {
             workload: note.workload.uid.clone(),
             happened: note.happened,
@@ -322,6 +330,18 @@ mod tests {
         assert!(book.take(note("quiet", "a"), now).is_some());
         book.due(now + OVER * 2);
         assert!(book.of_workload.is_empty() && book.together.is_empty(), "nothing is remembered for ever");
+    }
+
+    #[test]
+    fn threat_58_what_a_stranger_names_by_megabytes_is_remembered_and_queued_short() {
+        let mut book = Book::default();
+        let long = "k".repeat(1_000_000);
+        let note = Note { about: format!("create {long}"), ..note("eod", &long) };
+        let is_short = |write: &Write| matches!(write, Write::First { note, .. } if note.about.len() <= NAMED && note.object.len() <= NAMED);
+        assert!(book.take(note.clone(), Instant::now()).as_ref().is_some_and(is_short));
+        let lengths = |key: &Key| [&key.about, &key.object].map(|text| text.as_ref().map_or(0, String::len));
+        assert!(book.series.keys().flat_map(lengths).all(|length| length <= NAMED));
+        assert_eq!(book.take(note, Instant::now()), None, "it is the same one");
     }
 
     #[test]

@@ -24,6 +24,7 @@ use jiff::Timestamp;
 use kube::Client;
 use policies::keys;
 use policies::library::{Library, TemplateSet};
+use policies::lint::Linted;
 use policies::object::{Gvk, NamespacedName};
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
@@ -85,6 +86,15 @@ impl Templates {
     pub(crate) fn keeping(mut self, bytes: u64) -> Self {
         self.kept = bytes;
         self
+    }
+
+    /// Warns where there may be no room for this ConfigMap, whose older version goes.
+    pub(crate) fn warn_of_room(&self, config_map: &Value, linted: &mut Linted) {
+        let text = |key: &str| config_map["metadata"][key].as_str().unwrap_or_default();
+        let known = self.last();
+        let older = known.library.sets.get(&NamespacedName::new(text("namespace"), text("name")));
+        let others = known.memory.saturating_sub(older.map_or(0, |set| set.weight.total()));
+        linted.warn_of_room(others, self.kept);
     }
 
     /// Bytes that are kept of all together, at most.

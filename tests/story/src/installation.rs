@@ -257,6 +257,11 @@ impl Installation {
         Ok([of(&self.webhook)?, of(&self.controller)?])
     }
 
+    /// Takes the webhook out of this, running: it goes when what is returned does.
+    pub fn take_webhook(&self) -> Option<Server> {
+        self.webhook.lock().ok()?.take()
+    }
+
     /// Kills the webhook.
     pub fn stop_webhook(&self) {
         if let Ok(mut webhook) = self.webhook.lock() {

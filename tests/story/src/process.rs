@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use controlplane::Port;
+use rustix::process::{Pid, Signal, kill_process};
 
 /// How long a server may take to become ready. It takes well under a second; a loaded machine takes longer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -78,12 +79,18 @@ impl Server {
     /// # Errors
     /// It does not answer.
     pub fn metrics(&self) -> Result<String> {
-        let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, self.health()))?;
-        socket.write_all(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer)?;
+        let answer = self.answer("/metrics")?;
         let (_, text) = answer.split_once("\r\n\r\n").context("an answer with a body")?;
         Ok(text.to_owned())
+    }
+
+    /// The whole answer to a GET of its health's port.
+    fn answer(&self, path: &str) -> Result<String> {
+        let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, self.health()))?;
+        socket.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes())?;
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer)?;
+        Ok(answer)
     }
 
     /// The sum of all samples of the metric `name` whose labels contain `label`.
@@ -96,18 +103,47 @@ impl Server {
         samples.map(|line| Ok(line.rsplit(' ').next().context("a sample")?.parse::<f64>()?)).sum::<Result<f64>>()
     }
 
+    /// The number of its process. Linux only.
+    fn pid(&self) -> Result<i32> {
+        let supervisor = self.child.id();
+        let children = std::fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children"))
+            .context("the kernel does not tell the children of a process")?;
+        Ok(children.split_whitespace().next().context("its process")?.parse()?)
+    }
+
+    /// Sends it SIGTERM, as a kubelet does. Linux only.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn terminate(&self) -> Result<()> {
+        let pid = Pid::from_raw(self.pid()?).context("a process")?;
+        Ok(kill_process(pid, Signal::TERM)?)
+    }
+
+    /// Waits until it has ended by itself. Its exit code; none if it was killed.
+    ///
+    /// # Errors
+    /// The system does not tell.
+    pub fn ended(&mut self) -> Result<Option<i32>> {
+        // Its supervisor kills it as soon as this is closed, which waiting would do first.
+        let _open = self.child.stdin.take();
+        Ok(self.child.wait()?.code())
+    }
+
+    /// The status line of what it says at `path` of its health.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn status(&self, path: &str) -> Result<String> {
+        Ok(self.answer(path)?.lines().next().unwrap_or_default().to_owned())
+    }
+
     /// Bytes of its memory: resident now, and the most that ever were. Linux only.
     ///
     /// # Errors
     /// It does not run.
     pub fn memory(&self) -> Result<(u64, u64)> {
-        let supervisor = self.child.id();
-        let children = std::fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children"));
-        let pid = match children {
-            Ok(children) => children.split_whitespace().next().context("its process")?.to_owned(),
-            Err(_) => bail!("the kernel does not tell the children of a process"),
-        };
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()?))?;
         let of = |key: &str| -> Result<u64> {
             let line = status.lines().find_map(|line| line.strip_prefix(key)).context("memory")?;
             Ok(line.trim_end_matches("kB").trim().parse::<u64>()? * 1024)

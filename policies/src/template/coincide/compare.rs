@@ -156,7 +156,7 @@ impl<'a> Compare<'a> {
 
     fn of_map(&self, entries: &[(Field, Pattern)], map: &MapSchema) -> Result<bool, Exhausted> {
         for (key, pattern) in entries {
-            let schema = map.properties.get(&**key).map(|property| &property.schema).or(map.additional.as_deref());
+            let schema = map.properties.get(key).map(|property| &property.schema).or(map.additional.as_deref());
             let fits = match schema {
                 Some(schema) => self.of_schema(pattern, schema)?,
                 None => self.optional(pattern)?,
