@@ -42,7 +42,8 @@ fn documented(document: &str, heading: &str) -> BTreeMap<String, Metric> {
         for label in labels.split(';').filter(|label| !label.is_empty()) {
             let mut said = words(label);
             let key = said.next().unwrap();
-            let values = if key == "cause" { causes.clone() } else { said.collect() };
+            let told: BTreeSet<String> = said.collect();
+            let values = if key == "cause" && label.contains("](#causes)") { causes.clone() } else { told };
             metric.labels.insert(key, values);
         }
         assert!(!meaning.is_empty(), "{name} has no meaning");

@@ -54,8 +54,8 @@ impl Problems<'_> {
 
     /// That there is more work than is allowed, told once, where it came to its end.
     fn end(&mut self, line: usize) {
-        self.count += 1;
         if self.told.last().is_none_or(|last| last.message != TOO_MUCH) {
+            self.count += 1;
             self.told.push(ParameterError { line, message: TOO_MUCH.into() });
         }
     }
@@ -63,7 +63,7 @@ impl Problems<'_> {
 
 /// What is said where the steps end.
 const TOO_MUCH: &str = "reading the parameters takes more work than is allowed: write fewer parameters and simpler patterns (a \
-                        counted repetition multiplies what it repeats), shorter enums, or split the ConfigMap";
+                        counted repetition multiplies what it repeats), fewer branches of oneOf, shorter enums, or split the ConfigMap";
 /// The most problems that are told: who has more mends these first.
 const MOST_TOLD: usize = 100;
 
@@ -111,6 +111,9 @@ pub(super) fn parameters(text: &str, budget: &Budget) -> Result<Parameters, Vec<
         let before = problems.told.len();
         let read = schema(&entry.value, Place::Parameter, 0, &mut problems);
         for problem in problems.told.iter_mut().skip(before) {
+            if problem.message == TOO_MUCH {
+                problem.line = entry.line;
+            }
             problem.message = format!("parameter {}: {}", entry.key, problem.message);
         }
         if budget.is_used_up() {
@@ -135,7 +138,7 @@ pub(super) fn parameters(text: &str, budget: &Budget) -> Result<Parameters, Vec<
     }
     if problems.count > problems.told.len() {
         let more = problems.count - problems.told.len();
-        let message = format!("{more} more problems of the parameters are not told: mend these first");
+        let message = format!("{more} more problems of the parameters are not told: mend those that are told first");
         problems.told.push(ParameterError { line: root.line, message });
     }
     Err(problems.told)

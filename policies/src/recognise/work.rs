@@ -109,7 +109,8 @@ fn of_text_of(
     // With several holes each byte may belong to any part. What one hole alone stands for is the rest, copied.
     let parts = if text.parts.len() < 3 { 1 } else { text.parts.len() as u64 };
     let cutting = if text.declared().len() < 2 && parts == 1 { 0 } else { 4 * parts };
-    LOOK as u64 * parts + KEEPING + (length as u64).saturating_mul(each.saturating_add(cutting))
+    let reading = (length as u64).saturating_mul(each.saturating_add(cutting));
+    reading.saturating_add(LOOK as u64 * parts + KEEPING)
 }
 
 /// Telling what a hole of `schema` stands for, by a piece of a text of so many bytes.
@@ -245,5 +246,20 @@ mod tests {
         assert!(unmade() == 0 && budget.spend(wanted).is_ok(), "{wanted} of {}", budget.left());
         let (budget, left) = (Budget::of(1), 1);
         assert_eq!((of_accepting(schema, &"t7of5".into(), Some(&budget)), budget.left()), (wanted, left));
+    }
+
+    #[test]
+    fn threat_59_where_no_step_is_left_a_text_costs_more_than_anybody_has() {
+        let parameters = Parameters::parse("a: {oneOf: [{type: string, pattern: \"none59left*\"}]}").unwrap();
+        let hole = || Part::Hole(Hole::Declared(0));
+        for parts in [vec![hole()], vec![hole(), Part::Literal("-".into()), hole()]] {
+            let (text, none) = (TextPattern::new(parts), Budget::of(0));
+            assert_eq!(of_text(&text, 9, &parameters, Some(&none)), u64::MAX);
+            assert!(of_unknown(&text, 9, &parameters, Some(&none)) < 1_000);
+        }
+        let (schema, none) = (&parameters.all[0].schema, Budget::of(0));
+        assert_eq!(of_reading(schema, 9, Some(&none)), u64::MAX);
+        assert_eq!(of_accepting(schema, &"none59left".into(), Some(&none)), u64::MAX);
+        assert_eq!(of_reshaping(schema, &"none59left".into(), Some(&none)), u64::MAX);
     }
 }

@@ -111,7 +111,7 @@ impl List<'_> {
                 && self.compare.patterns(one, pattern)?
             {
                 return Ok(Some(format!(
-                    "this element and one before it could be the same (their {} have holes), so nothing says which is \
+                    "this element and an earlier one could be the same (holes in their {}), so nothing says which is \
                      which: give one of them a literal field that the other has not, or holes with disjoint enums",
                     self.keys.join(" and ")
                 )));

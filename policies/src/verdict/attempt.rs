@@ -256,7 +256,8 @@ pub(super) fn too_much(candidate: &Candidate<'_>) -> Refusal {
     let (name, key) = (&candidate.set.name, &candidate.template.key);
     Refusal::new(Cause::TooLarge, format!("{TOO_MUCH}: with {key} of ConfigMap {name}")).advise(&format!(
         "Send a smaller object (above all: shorter lists), or ask the admin of {name} for a simpler template: fewer \
-             optional parameters, fewer elements of lists that are named by holes, shorter patterns. A pod that names \
+             optional parameters, fewer elements of lists that are named by holes, fewer branches of oneOf, shorter \
+             patterns. A pod that names \
              fewer ConfigMaps in {} is answered with less work, too.",
         keys::MANIFESTS
     ))

@@ -262,9 +262,8 @@ impl<'v> Contrast<'v> {
             return None;
         }
         // What it costs was taken before, too: it is read once more.
-        self.walk.visited += usize::try_from(work::of_text(text, shown.len(), self.walk.parameters, self.walk.budget))
-            .unwrap_or(usize::MAX)
-            / work::LOOK;
+        let (parameters, budget) = (self.walk.parameters, self.walk.budget);
+        self.walk.spend(work::of_text(text, shown.len(), parameters, budget)).ok()?;
         let refused = match text.bind(shown, self.walk.given, self.walk.parameters) {
             Err(TextMismatch::Parameter(index)) => Some(index),
             Err(TextMismatch::Form) => None,

@@ -191,7 +191,7 @@ impl<'a> Walk<'a> {
         self.spend(steps as u64)
     }
 
-    fn spend(&self, steps: u64) -> Result<(), Miss> {
+    pub(super) fn spend(&self, steps: u64) -> Result<(), Miss> {
         self.budget.map_or(Ok(()), |budget| budget.spend(steps)).map_err(|_| Miss::Unsure)
     }
 
