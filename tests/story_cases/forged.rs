@@ -178,6 +178,9 @@ fn threat_58_forged_reviews_hold_no_place_and_nothing_is_told_of_what_never_was(
                 admitted_promptly(&mut cases, "another master's", &beside, number / 4);
             }
         }
+        // While a master is in doubt, what its own creates exceed the limit by is what the watch has not shown yet.
+        let shown = || Some(send(&forged, Way::Post, &report(MOST), "?dryRun=All")).filter(|reply| !reply.success());
+        until("the watch shows its last dependent", shown);
         for way in [Way::Post, Way::Apply] {
             let reply = send(&forged, way, &report(MOST), "");
             cases.refused("one more than may", &reply, &["20 live dependents", "max-dependents"]);
