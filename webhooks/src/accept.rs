@@ -148,8 +148,8 @@ impl Refused {
             *logged = Some(Instant::now());
             warn!(
                 address = %sender.address,
-                "a client that shows no certificate is refused: the API server needs the kubeconfig that `retinue install \
-                 --client-ca` prints; further ones are counted (retinue_clients_refused_total)"
+                "a client that shows no certificate is refused; if it is the API server, give that the files that `retinue \
+                 certs --client` writes; further ones are counted (retinue_clients_refused_total)"
             );
         }
     }
