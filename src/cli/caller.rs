@@ -9,6 +9,7 @@ use policies::tables;
 use policies::template::Given;
 use policies::verdict::Situation;
 use serde_json::Value;
+use webhooks::Lookups;
 
 use crate::cluster::callers::Callers;
 use crate::cluster::callers::chain::Reads;
@@ -79,7 +80,9 @@ pub fn from_file(path: &Path) -> Result<Caller, CallerError> {
     let user = user(pod)?;
     let files = Files(objects.iter().filter_map(|object| Some((api_path(object)?, object.value.clone()))).collect());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(CallerError::Runtime)?;
-    runtime.block_on(Callers::new(files).identify(&user)).map_err(|source| CallerError::Unidentified { file, source })
+    runtime
+        .block_on(Callers::new(files).identify(&user, &Lookups::alone()))
+        .map_err(|source| CallerError::Unidentified { file, source })
 }
 
 /// What a template may take from this caller.

@@ -21,6 +21,8 @@ pub const READ_DEADLINE: Duration = Duration::from_secs(1);
 /// How long one attempt of a live read that a verdict waits for may take, the next after the last; the webhook's deadline ends
 /// them all. What is lost once, or waits behind other things, comes with the next.
 const ATTEMPTS: [Duration; 2] = [READ_DEADLINE, Duration::from_secs(2)];
+/// How long a server that answers 429 has until the next attempt.
+const BUSY: Duration = Duration::from_millis(100);
 /// How long connecting may take, TLS included; above the read deadline, since watches connect with it too.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
 
@@ -193,6 +195,9 @@ pub enum LookupError {
         /// The server's answer, or what went wrong on the way.
         message: String,
     },
+    /// It was not asked: others of its sender wait.
+    #[error(transparent)]
+    Crowded(#[from] webhooks::Crowded),
     /// A name that cannot be a name, so that nothing was asked.
     #[error("{0:?} cannot be a name in Kubernetes")]
     NoName(String),
@@ -222,6 +227,7 @@ pub(crate) async fn read(
     detail: Detail,
 ) -> Result<Option<Value>, LookupError> {
     let failed = |message: String| LookupError::Failed { what: what.into(), message };
+    let mut lost = LookupError::Slow { what: what.into(), after: ATTEMPTS.iter().sum() };
     for patience in ATTEMPTS {
         let mut request = http::Request::get(path);
         if detail == Detail::Metadata {
@@ -235,10 +241,15 @@ pub(crate) async fn read(
             Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
                 Err(LookupError::Forbidden { what: what.into(), message: status.message.clone() })
             }
+            Ok(Err(kube::Error::Api(status))) if status.code == 429 => {
+                lost = failed(status.message.clone());
+                tokio::time::sleep(BUSY).await;
+                continue;
+            }
             Ok(Err(error)) => Err(failed(message(&error))),
         };
     }
-    Err(LookupError::Slow { what: what.into(), after: ATTEMPTS.iter().sum() })
+    Err(lost)
 }
 
 /// How the API server serves a kind.

@@ -13,6 +13,7 @@ use policies::request::{Operation, Phase, Request};
 use policies::stamp::{self, Marks};
 use policies::verdict::{Asked, Identity, Situation, Verdict};
 use serde_json::Value;
+use webhooks::Lookups;
 
 use super::Cluster;
 use super::dependents::ledger::{Create, Key, Master};
@@ -59,8 +60,8 @@ impl From<GatherError> for webhooks::GatherError {
 }
 
 impl webhooks::Asking for Cluster {
-    async fn gather(&self, request: &Request) -> Result<Situation, webhooks::GatherError> {
-        Ok(Self::gather(self, request).await?)
+    async fn gather(&self, request: &Request, lookups: &Lookups) -> Result<Situation, webhooks::GatherError> {
+        Ok(Self::gather(self, request, lookups).await?)
     }
 
     fn tell(&self, request: &Request, situation: &Situation, verdict: &Verdict) {
@@ -90,8 +91,8 @@ impl Cluster {
     ///
     /// # Errors
     /// When something is not known, or not soon enough.
-    pub async fn gather(&self, request: &Request) -> Result<Situation, GatherError> {
-        tokio::time::timeout(DEADLINE, self.situation(request)).await.unwrap_or(Err(GatherError::Slow))
+    pub async fn gather(&self, request: &Request, lookups: &Lookups) -> Result<Situation, GatherError> {
+        tokio::time::timeout(DEADLINE, self.situation(request, lookups)).await.unwrap_or(Err(GatherError::Slow))
     }
 
     /// Takes in a verdict that is given: what was admitted is expected to be shown by the watch, and told then; a refusal
@@ -121,9 +122,9 @@ impl Cluster {
         }
     }
 
-    async fn situation(&self, request: &Request) -> Result<Situation, GatherError> {
+    async fn situation(&self, request: &Request, lookups: &Lookups) -> Result<Situation, GatherError> {
         let now = self.clock.now().ok_or(GatherError::NoClock)?;
-        let caller = match self.callers.identify(&request.user).await {
+        let caller = match self.callers.identify(&request.user, lookups).await {
             Ok(caller) => caller,
             // Nothing is looked up for somebody unknown.
             Err(why) => return Ok(Situation::unknown(now, why)),
@@ -138,7 +139,7 @@ impl Cluster {
         let concerned = makes && templates.namespaces.contains(namespace);
         let masters = self.masters.covering(concerned.then_some(namespace)).await?;
 
-        let lookup = Lookup { client: &self.client, dependents: &self.dependents };
+        let lookup = Lookup { client: &self.client, dependents: &self.dependents, lookups };
         let asked = asked(&lookup, request, namespace).await;
         let lineage = match (&asked, &request.old_object) {
             (Asked::Found(object), _) if !stamped(object) => lookup.lineage(object, namespace).await?,

@@ -9,6 +9,7 @@ use policies::caller::Caller;
 use policies::object::{Gvk, Gvr, ObjectRef};
 use policies::stamp::{self, Marks};
 use serde_json::Value;
+use webhooks::{About, Lookups};
 
 use super::client::{Detail, LookupError, path, read};
 use super::dependents::Dependents;
@@ -36,6 +37,8 @@ const BUILT_IN: [(&str, &str, &str); 9] = [
 pub(crate) struct Lookup<'a> {
     pub(crate) client: &'a Client,
     pub(crate) dependents: &'a Dependents,
+    /// In turns with other reviews.
+    pub(crate) lookups: &'a Lookups,
 }
 
 impl Lookup<'_> {
@@ -69,7 +72,9 @@ impl Lookup<'_> {
     ) -> Result<Option<Value>, LookupError> {
         let what = format!("{} {namespace}/{name}", gvk.kind);
         let path = path(&gvk.api_version(), &resource, Some(namespace), name)?;
+        let turn = self.lookups.turn(About::Verified).await?;
         let mut found = read(self.client, &what, &path, detail).await?;
+        drop(turn);
         if let Some(object) = &mut found {
             object["apiVersion"] = gvk.api_version().into();
             object["kind"] = gvk.kind.into();

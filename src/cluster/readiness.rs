@@ -8,6 +8,7 @@ use arc_swap::ArcSwapOption;
 use base64::Engine;
 use kube::Client;
 use serde_json::Value;
+use tokio::time::Instant;
 use webhooks::health::Readiness;
 
 use super::Cluster;
@@ -17,6 +18,8 @@ use super::masters::NotKnown;
 /// How often the configurations are read while they do not trust us, and while they do.
 const SOON: Duration = Duration::from_secs(1);
 const LATER: Duration = Duration::from_secs(10);
+/// How long they are held to trust us as before while they cannot be read: as long as a snapshot stands.
+const STANDS: Duration = Duration::from_secs(60);
 
 /// How often it is looked whether all holds, in memory: the first right answer is due 0.3 s after the start, and a
 /// snapshot takes a minute to become too old.
@@ -54,6 +57,24 @@ impl Configuration {
     }
 }
 
+/// Why the configurations are not known to trust us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Doubt {
+    /// They could not be read.
+    Unread(String),
+    /// They do not.
+    Distrust(String),
+}
+
+/// What is known after a look, `since` the last that was answered and good: none where there was none.
+fn after(look: Result<(), Doubt>, since: Option<Duration>) -> Result<(), String> {
+    match look {
+        Err(Doubt::Unread(_)) if since.is_some_and(|since| since < STANDS) => Ok(()),
+        Err(Doubt::Unread(reason) | Doubt::Distrust(reason)) => Err(reason),
+        Ok(()) => Ok(()),
+    }
+}
+
 /// Whether the configurations trust us, as of the last look.
 pub struct Trusted {
     trust: Trust,
@@ -68,23 +89,30 @@ impl Trusted {
     }
 
     pub(crate) async fn run(self: Arc<Self>, client: Client) {
+        let mut good: Option<Instant> = None;
         loop {
-            let problem = self.look(&client).await.err();
-            let pause = if problem.is_some() { SOON } else { LATER };
-            self.problem.store(problem.map(Arc::new));
+            let look = self.look(&client).await;
+            let answered = look.is_ok();
+            let known = after(look, good.map(|good| good.elapsed()));
+            if answered {
+                good = Some(Instant::now());
+            }
+            let pause = if answered { LATER } else { SOON };
+            self.problem.store(known.err().map(Arc::new));
             tokio::time::sleep(pause).await;
         }
     }
 
-    async fn look(&self, client: &Client) -> Result<(), String> {
+    async fn look(&self, client: &Client) -> Result<(), Doubt> {
         for configuration in &self.trust.configurations {
             let (kind, resource, name) = configuration.kind();
             let what = format!("{kind} {name}");
-            let path =
-                path("admissionregistration.k8s.io/v1", resource, None, name).map_err(|error| error.to_string())?;
-            let found = read(client, &what, &path, Detail::Whole).await.map_err(|error| error.to_string())?;
-            let found = found.ok_or_else(|| format!("there is no {what}; apply retinue's installation"))?;
-            self.check(&what, &found)?;
+            let path = path("admissionregistration.k8s.io/v1", resource, None, name)
+                .map_err(|error| Doubt::Distrust(error.to_string()))?;
+            let found =
+                read(client, &what, &path, Detail::Whole).await.map_err(|error| Doubt::Unread(error.to_string()))?;
+            let absent = || Doubt::Distrust(format!("there is no {what}; apply retinue's installation"));
+            self.check(&what, &found.ok_or_else(absent)?).map_err(Doubt::Distrust)?;
         }
         Ok(())
     }
@@ -208,6 +236,21 @@ mod tests {
         ] {
             let problem = check(bad.clone()).unwrap_err();
             assert!(problem.contains(reason), "{bad}: {problem}");
+        }
+    }
+
+    #[test]
+    fn threat_58_what_cannot_be_read_for_a_moment_is_held_to_be_as_it_was() {
+        let unread = || Err(Doubt::Unread("429".into()));
+        let cases = [
+            (Ok(()), None, Ok(())),
+            (unread(), None, Err("429".to_owned())),
+            (unread(), Some(STANDS / 2), Ok(())),
+            (unread(), Some(STANDS), Err("429".to_owned())),
+            (Err(Doubt::Distrust("another CA".into())), Some(Duration::ZERO), Err("another CA".to_owned())),
+        ];
+        for (look, since, known) in cases {
+            assert_eq!(after(look.clone(), since), known, "{look:?} {since:?}");
         }
     }
 

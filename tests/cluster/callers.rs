@@ -3,11 +3,12 @@
 use policies::caller::{Caller, Unidentified};
 use policies::request::User;
 use retinue::cluster::callers::{Callers, Live};
+use webhooks::Lookups;
 
 use super::{connection, connection_to, plane, user_of, user_of_at};
 
 async fn identify(user: &User) -> Result<Caller, Unidentified> {
-    Callers::new(Live(connection().await.client)).identify(user).await
+    Callers::new(Live(connection().await.client)).identify(user, &Lookups::alone()).await
 }
 
 /// A namespace with the account `eod`.
@@ -178,7 +179,7 @@ spec: {{serviceAccountName: {account}, containers: [{{name: main, image: registr
         let pod_uid = uid(&format!("/api/v1/namespaces/trading/pods/{pod}"));
         let token = plane.token("trading", account, Some((pod, &pod_uid))).unwrap();
         let callers = Callers::new(Live(connection_to(&plane).await.client));
-        let found = callers.identify(&user_of_at(&plane, &token)).await;
+        let found = callers.identify(&user_of_at(&plane, &token), &Lookups::alone()).await;
         match (found, expected) {
             (Ok(caller), Ok(workload)) => assert_eq!(caller.workload().to_string(), workload, "{pod}"),
             (Err(refused), Err(reason)) => assert!(refused.to_string().contains(reason), "{pod}: {refused}"),
@@ -207,14 +208,14 @@ async fn a_rollout_in_between_is_followed_since_nothing_is_believed_longer_than_
     let pod = plane().running_pod(&namespace, "app=eod").unwrap();
     let asks = user_of(&token_of(&namespace, &pod));
     let callers = Callers::new(Live(connection().await.client));
-    assert!(callers.identify(&asks).await.is_ok());
+    assert!(callers.identify(&asks, &Lookups::alone()).await.is_ok());
     let begun = std::time::Instant::now();
     plane().kubectl(&["-n", &namespace, "delete", "deployment", "eod", "--cascade=orphan"]).unwrap().ok().unwrap();
     let (_, after) = {
-        let mut last = callers.identify(&asks).await;
+        let mut last = callers.identify(&asks, &Lookups::alone()).await;
         while last.as_ref().is_ok_and(|caller| caller.workload().kind == "Deployment" && !caller.pod.terminating) {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-            last = callers.identify(&asks).await;
+            last = callers.identify(&asks, &Lookups::alone()).await;
         }
         (last, begun.elapsed())
     };

@@ -9,6 +9,7 @@ use retinue::cluster::client::{Connection, Source};
 use retinue::cluster::{Cluster, Options};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
+use webhooks::Lookups;
 
 use super::{connection_to, plane, started, until, user_of, watch_over};
 
@@ -57,14 +58,14 @@ spec: {{serviceAccountName: eod, containers: [{{name: main, image: registry.exam
 async fn a_situation_is_gathered_with_the_caller_and_the_servers_time() {
     let (cluster, _guard) = started().await;
     let (namespace, user) = master();
-    let situation = cluster.gather(&create(&user, &namespace, "a")).await.unwrap();
+    let situation = cluster.gather(&create(&user, &namespace, "a"), &Lookups::alone()).await.unwrap();
     assert_eq!(situation.caller.unwrap().workload().to_string(), "Pod eod");
     assert!(situation.now.duration_since(jiff::Timestamp::now()).abs().as_secs() < 2);
     assert_ne!(situation.seed, [0; 32]);
     assert_eq!(situation.asked, Asked::NotNeeded);
 
     let nobody = User { username: format!("system:serviceaccount:{namespace}:eod"), ..User::default() };
-    let situation = cluster.gather(&create(&nobody, &namespace, "a")).await.unwrap();
+    let situation = cluster.gather(&create(&nobody, &namespace, "a"), &Lookups::alone()).await.unwrap();
     assert!(situation.caller.is_err(), "who cannot be identified is part of the situation, and refused by the verdict");
 }
 
@@ -79,12 +80,14 @@ async fn what_a_subresource_is_of_is_read_live_and_without_its_content() {
         object: None,
         ..create(&user, &namespace, name)
     };
-    let Asked::Found(pod) = cluster.gather(&exec("pods", "eod")).await.unwrap().asked else { panic!("no pod") };
+    let Asked::Found(pod) = cluster.gather(&exec("pods", "eod"), &Lookups::alone()).await.unwrap().asked else {
+        panic!("no pod")
+    };
     assert_eq!((&pod["kind"], &pod["metadata"]["name"]), (&json!("Pod"), &json!("eod")));
     assert_eq!(pod.get("spec"), None);
-    assert_eq!(cluster.gather(&exec("pods", "none")).await.unwrap().asked, Asked::Absent);
+    assert_eq!(cluster.gather(&exec("pods", "none"), &Lookups::alone()).await.unwrap().asked, Asked::Absent);
     plane().apply(&format!("{{apiVersion: v1, kind: Secret, metadata: {{name: s, namespace: {namespace}}}}}")).unwrap();
-    let secret = cluster.gather(&exec("secrets", "s")).await.unwrap().asked;
+    let secret = cluster.gather(&exec("secrets", "s"), &Lookups::alone()).await.unwrap().asked;
     assert!(matches!(secret, Asked::Failed(_)), "threat 15: {secret:?}");
 }
 
@@ -115,7 +118,7 @@ spec:
         old_object: Some(stored),
         ..create(&user, &namespace, &pod)
     };
-    let lineage = cluster.gather(&delete(stored.clone())).await.unwrap().lineage;
+    let lineage = cluster.gather(&delete(stored.clone()), &Lookups::alone()).await.unwrap().lineage;
     let kinds: Vec<&str> = lineage.iter().map(|owner| owner["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["ReplicaSet", "Deployment"]);
 
@@ -126,12 +129,14 @@ spec:
         subresource: Some("scale".into()),
         ..create(&user, &namespace, "web")
     };
-    let Asked::Found(deployment) = cluster.gather(&scale).await.unwrap().asked else { panic!("no deployment") };
+    let Asked::Found(deployment) = cluster.gather(&scale, &Lookups::alone()).await.unwrap().asked else {
+        panic!("no deployment")
+    };
     assert_eq!(deployment["spec"]["replicas"], 1);
 
     let mut forged = stored;
     forged["metadata"]["ownerReferences"][0]["uid"] = "another".into();
-    assert_eq!(cluster.gather(&delete(forged)).await.unwrap().lineage, Vec::<Value>::new());
+    assert_eq!(cluster.gather(&delete(forged), &Lookups::alone()).await.unwrap().lineage, Vec::<Value>::new());
 }
 
 /// Applies the template ConfigMap `post-trade`, whose dependents are at most so many, and waits until they are known.
@@ -172,7 +177,7 @@ async fn threat_40_of_two_creates_at_once_the_second_sees_the_first() {
     let stamped =
         |name: &str, phase: Phase, dry_run: bool| Request { phase, dry_run, ..stamped(&user, &namespace, name) };
     let seen = async |request: &Request| {
-        let situation = cluster.gather(request).await.unwrap();
+        let situation = cluster.gather(request, &Lookups::alone()).await.unwrap();
         (situation.live_dependents.get(&template).copied().unwrap_or(0), situation)
     };
     assert_eq!(seen(&stamped("a", Phase::Mutating, false)).await.0, 0);
@@ -198,7 +203,7 @@ async fn threat_40_of_two_creates_at_once_the_second_sees_the_first() {
     let refused = Verdict::Refuse(Refusal::new(Cause::Quota, "full").about_request(&second));
     cluster.tell(&second, &situation, &refused);
     assert_eq!(seen(&stamped("c", Phase::Mutating, false)).await.0, 1, "what was refused has no place");
-    let other = cluster.gather(&create(&user, &namespace, "job")).await.unwrap();
+    let other = cluster.gather(&create(&user, &namespace, "job"), &Lookups::alone()).await.unwrap();
     assert!(other.live_dependents.is_empty(), "what no template of it makes is not counted for");
 }
 
@@ -308,7 +313,7 @@ data:
     };
     for (day, admitted) in [("monday", true), ("sunday", false)] {
         let request = request(day);
-        let situation = cluster.gather(&request).await.unwrap();
+        let situation = cluster.gather(&request, &Lookups::alone()).await.unwrap();
         let verdict = policies::verdict::decide(&request, &situation);
         assert_eq!(matches!(verdict, Verdict::Admit(_)), admitted, "{day}: {verdict:?}");
         cluster.tell(&request, &situation, &verdict);
@@ -334,14 +339,14 @@ async fn threat_58_refusals_are_told_on_the_workload_and_what_was_admitted_once_
     let (namespace, user) = master();
     let template = limited(&cluster, &namespace, 20).await;
     let request = create(&user, &namespace, "a");
-    let situation = cluster.gather(&request).await.unwrap();
+    let situation = cluster.gather(&request, &Lookups::alone()).await.unwrap();
     let refused = Verdict::Refuse(Refusal::new(Cause::Template, "no").about_request(&request));
     for _ in 0..50 {
         cluster.tell(&request, &situation, &refused);
     }
     for name in ["never", "made"] {
         let request = stamped(&user, &namespace, name);
-        let situation = cluster.gather(&request).await.unwrap();
+        let situation = cluster.gather(&request, &Lookups::alone()).await.unwrap();
         cluster.tell(&request, &situation, &admitted(&template));
     }
     store(&namespace, &stamped(&user, &namespace, "made"));
@@ -396,14 +401,14 @@ async fn threat_18_without_an_api_server_nothing_is_judged_and_afterwards_all_is
     watch_over(tasks);
     let _guard = shutdown.drop_guard();
     let request = create(&user, "trading", "a");
-    assert!(cluster.gather(&request).await.is_err(), "nothing is known yet");
+    assert!(cluster.gather(&request, &Lookups::alone()).await.is_err(), "nothing is known yet");
     until("ready", || cluster.ready().map_err(|missing| missing.join("; "))).await;
-    assert!(cluster.gather(&request).await.unwrap().caller.is_ok());
+    assert!(cluster.gather(&request, &Lookups::alone()).await.unwrap().caller.is_ok());
 
     plane.stop_apiserver();
     tokio::time::sleep(retinue::cluster::callers::FRESH).await;
     let begun = Instant::now();
-    let situation: Situation = cluster.gather(&request).await.unwrap();
+    let situation: Situation = cluster.gather(&request, &Lookups::alone()).await.unwrap();
     assert!(situation.caller.unwrap_err().to_string().contains("pod trading/eod"));
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
 
@@ -416,5 +421,5 @@ async fn threat_18_without_an_api_server_nothing_is_judged_and_afterwards_all_is
         if there("after") && !there("before") { Ok(()) } else { Err("not yet".into()) }
     })
     .await;
-    assert!(cluster.gather(&request).await.unwrap().caller.is_ok());
+    assert!(cluster.gather(&request, &Lookups::alone()).await.unwrap().caller.is_ok());
 }

@@ -209,6 +209,54 @@ fn threat_58_forged_reviews_hold_no_place_and_nothing_is_told_of_what_never_was(
     cases.finish();
 }
 
+/// The API server refuses what one account asks beyond its share: who asks for nobody takes the webhook none of it.
+#[test]
+fn threat_58_reviews_in_the_names_of_nobody_keep_no_master_from_being_looked_up() {
+    let (known, fresh) = (master("found"), master("afresh"));
+    let nobody = Known::of(&known);
+    let stop = AtomicBool::new(false);
+    let asked = AtomicU32::new(0);
+    let mut cases = Cases::default();
+    admitted_promptly(&mut cases, "before it", &known, 0);
+    std::thread::scope(|scope| {
+        struct Stop<'a>(&'a AtomicBool);
+        impl Drop for Stop<'_> {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        let _stop = Stop(&stop);
+        for number in 0..400 {
+            let (nobody, stop, asked) = (&nobody, &stop, &asked);
+            scope.spawn(move || {
+                let mut connection = Connection::open(shared());
+                for at in 0.. {
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let review = Known { pod: format!("nobody-{number}-{at}"), ..nobody.clone() }.review(20_000_000);
+                    let answer = connection.review("/mutate", &review);
+                    assert_eq!(answer["allowed"], false);
+                    asked.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        until("all of them ask", || {
+            shared().cluster.asker().get("/readyz").unwrap();
+            (asked.load(Ordering::Relaxed) >= 400).then_some(())
+        });
+        let begun = Instant::now();
+        for number in 1..8 {
+            admitted_promptly(&mut cases, "who was known before", &known, number);
+            admitted_promptly(&mut cases, "who comes new", &fresh, number);
+        }
+        // Beside lookups without a bound they take 8 s, and some are refused.
+        let took = begun.elapsed();
+        cases.holds("all fourteen", took < 2 * PROMPT, format!("they took {took:?}"));
+    });
+    cases.finish();
+}
+
 #[test]
 fn threat_58_one_review_repeated_without_end_refuses_nobody() {
     let (forged, beside) = (master("repeated"), master("unmoved"));

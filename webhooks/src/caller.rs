@@ -7,13 +7,19 @@ use futures::future::BoxFuture;
 use policies::request::Request;
 use policies::verdict::{Situation, Verdict};
 
+use crate::lookups::Lookups;
+
 /// Gathers what a verdict needs to know, and tells what became of it.
 pub trait Asking: Send + Sync + 'static {
     /// Everything about this request that is not in it. A caller that cannot be identified is no error: it is part of
     /// the situation, and refused by the verdict. An error here is a refusal too, never a skip.
     ///
-    /// Each lookup has its own deadline; the server puts one around the whole.
-    fn gather(&self, request: &Request) -> impl Future<Output = Result<Situation, GatherError>> + Send;
+    /// Each lookup waits for its turn and has its own deadline; the server puts one around the whole.
+    fn gather(
+        &self,
+        request: &Request,
+        lookups: &Lookups,
+    ) -> impl Future<Output = Result<Situation, GatherError>> + Send;
 
     /// What was decided: events, accounting. Called once per verdict that is given, before the answer leaves, never for a
     /// dry run, and on a thread that need not know tokio; it must not block. If it panics, the request is refused.
@@ -29,8 +35,12 @@ pub trait Asking: Send + Sync + 'static {
 
 /// What is shared with background tasks asks as well.
 impl<A: Asking> Asking for std::sync::Arc<A> {
-    fn gather(&self, request: &Request) -> impl Future<Output = Result<Situation, GatherError>> + Send {
-        A::gather(self, request)
+    fn gather(
+        &self,
+        request: &Request,
+        lookups: &Lookups,
+    ) -> impl Future<Output = Result<Situation, GatherError>> + Send {
+        A::gather(self, request, lookups)
     }
 
     fn tell(&self, request: &Request, situation: &Situation, verdict: &Verdict) {
@@ -75,14 +85,22 @@ pub enum GatherError {
 
 /// [`Asking`] as an object, so that the server is one type.
 pub(crate) trait DynAsking: Send + Sync {
-    fn gather<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Situation, GatherError>>;
+    fn gather<'a>(
+        &'a self,
+        request: &'a Request,
+        lookups: &'a Lookups,
+    ) -> BoxFuture<'a, Result<Situation, GatherError>>;
     fn tell(&self, request: &Request, situation: &Situation, verdict: &Verdict);
     fn dropped(&self, request: &Request, situation: &Situation);
 }
 
 impl<A: Asking> DynAsking for A {
-    fn gather<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Situation, GatherError>> {
-        Box::pin(Asking::gather(self, request))
+    fn gather<'a>(
+        &'a self,
+        request: &'a Request,
+        lookups: &'a Lookups,
+    ) -> BoxFuture<'a, Result<Situation, GatherError>> {
+        Box::pin(Asking::gather(self, request, lookups))
     }
 
     fn tell(&self, request: &Request, situation: &Situation, verdict: &Verdict) {

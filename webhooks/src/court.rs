@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::caller::DynAsking;
 use crate::fault::Fault;
 use crate::lint::{self, Linting};
+use crate::lookups::{About, Crowded, Lookups};
 use crate::metrics::Why;
 use crate::review::{self, Answer, Rejected, Review};
 use crate::rooms::{LARGE, Room};
@@ -78,6 +79,7 @@ pub(crate) struct Court {
     pub(crate) gate: Gate,
     pub(crate) judges: Workers,
     pub(crate) lints: Workers,
+    pub(crate) lookups: Lookups,
 }
 
 /// A ConfigMap that was read, without its objects.
@@ -107,14 +109,15 @@ impl Court {
     /// Judges a master's request.
     pub(crate) async fn judge(self: &Arc<Self>, request: Request, sent: &Sent) -> Result<Judged, Fault> {
         let Deadline { at, time } = sent.deadline;
-        let gathering = AssertUnwindSafe(async { self.asking.gather(&request).await }).catch_unwind();
+        let path = sent.sender.review(&request.user.username);
+        let lookups = self.lookups.of(path);
+        let gathering = AssertUnwindSafe(async { self.asking.gather(&request, &lookups).await }).catch_unwind();
         let situation = match timeout_at(at, gathering).await {
             Err(_) => return Err(Fault::Deadline(time)),
             Ok(Err(_)) => return Err(Fault::Panicked),
             Ok(Ok(gathered)) => gathered?,
         };
         let pending = Pending { court: Arc::clone(self), settled: request.dry_run, request, situation };
-        let path = sent.sender.review(&pending.request.user.username);
         // Templates that are used for the first time: no other judging waits while large ones are compiled.
         while let Some(uncompiled) = uncompiled(&pending.request, &pending.situation) {
             let room = Arc::clone(&sent.room);
@@ -162,9 +165,11 @@ impl Court {
     }
 
     /// Judges a ConfigMap that was read.
-    pub(crate) async fn lint(&self, linted: Linted, deadline: Deadline) -> Result<Judged, Fault> {
-        let Linted { name, mut found, .. } = linted;
-        let rights = self.rights(&found.needs, deadline).await?;
+    pub(crate) async fn lint(&self, linted: Linted, sent: &Sent) -> Result<Judged, Fault> {
+        let Linted { request, name, mut found } = linted;
+        let namespace = request.namespace.as_deref().unwrap_or_default();
+        let lookups = self.lookups.of(sent.sender.path(namespace, &request.user.username));
+        let rights = self.rights(&found.needs, &lookups, sent.deadline).await?;
         found.problems.extend(collectable::problems(&found.needs, &rights));
         let answer = lint::answer(name.as_deref(), &found.problems);
         let why = (!answer.allowed()).then_some(Why::LINT);
@@ -172,14 +177,19 @@ impl Court {
     }
 
     /// Asks what the collector may, as long as there is time: an admin is kept from nothing because it could not be asked.
-    async fn rights(&self, needs: &[Need], deadline: Deadline) -> Result<Rights, Fault> {
+    async fn rights(&self, needs: &[Need], lookups: &Lookups, deadline: Deadline) -> Result<Rights, Fault> {
         if needs.is_empty() {
             return Ok(Rights::default());
         }
-        let asking = AssertUnwindSafe(async { self.linting.ask(needs).await }).catch_unwind();
-        match timeout_at(deadline.at, asking).await {
+        let asking = AssertUnwindSafe(async {
+            let _turn = lookups.turn(About::Linted).await?;
+            Ok(self.linting.ask(needs).await)
+        });
+        match timeout_at(deadline.at, asking.catch_unwind()).await {
             Err(_) => Ok(Rights::unknown(needs, "no answer in time")),
-            Ok(rights) => rights.map_err(|_| Fault::Panicked),
+            Ok(Err(_)) => Err(Fault::Panicked),
+            Ok(Ok(Err(Crowded))) => Ok(Rights::unknown(needs, "too much is asked at once")),
+            Ok(Ok(Ok(rights))) => Ok(rights),
         }
     }
 }

@@ -15,6 +15,7 @@ use tracing::{Instrument, Span, debug, error, info, info_span, record_all, warn}
 use crate::court::{Court, Deadline, Judged, Sent};
 use crate::fault::Fault;
 use crate::health::Readiness;
+use crate::lines::Lines;
 use crate::metrics::{Door, Metrics, Outcome, Why, operation_word};
 use crate::review::{self, HEAD, Rejected, Review, uid_from_head};
 use crate::rooms::Load;
@@ -29,6 +30,8 @@ pub(crate) struct Service {
     pub(crate) court: Arc<Court>,
     pub(crate) readiness: Readiness,
     pub(crate) metrics: Metrics,
+    /// What is logged of refusals.
+    pub(crate) lines: Lines,
     /// The longest a review may take.
     pub(crate) deadline: Duration,
     /// The most that is read of a body that is not taken in.
@@ -81,7 +84,7 @@ pub(crate) async fn review(
         };
         let sender = Sender::of(&http);
         let result = service.process(door, sender, declared_length(&http), payload, refusing, deadline).await;
-        service.conclude(door, result, started)
+        service.conclude(door, sender, result, started)
     }
     .instrument(span)
     .await
@@ -133,11 +136,11 @@ impl Service {
         let linted = legible(read, &sent.body)?;
         describe(&linted.request);
         let (uid, operation) = (linted.request.uid.clone(), linted.request.operation);
-        done(uid, operation, self.court.lint(linted, sent.deadline).await)
+        done(uid, operation, self.court.lint(linted, &sent).await)
     }
 
     /// Counts, says and answers.
-    fn conclude(&self, door: Door, result: Result<Done, Failed>, started: Instant) -> HttpResponse {
+    fn conclude(&self, door: Door, sender: Sender, result: Result<Done, Failed>, started: Instant) -> HttpResponse {
         let took = started.elapsed();
         match result {
             Ok(Done { uid, operation, judged }) => {
@@ -148,7 +151,7 @@ impl Service {
                 // API server's own audit log tells.
                 if outcome == Outcome::Admitted && door != Door::Lint {
                     debug!("review answered");
-                } else {
+                } else if self.has_line(sender) {
                     info!("review answered");
                 }
                 respond(&uid, &judged.answer)
@@ -163,6 +166,7 @@ impl Service {
                     record_all!(Span::current(), uid = uid.as_deref());
                 }
                 match fault {
+                    _ if !self.has_line(sender) => {}
                     Fault::Panicked => error!("a panic while judging; refused"),
                     _ => warn!("no verdict: {fault}"),
                 }
@@ -175,6 +179,15 @@ impl Service {
                 }
             }
         }
+    }
+
+    /// Whether there is a line in the log for what this sender is refused.
+    fn has_line(&self, sender: Sender) -> bool {
+        let left_out = self.lines.take(sender, Instant::now().into_std());
+        if let Some(left_out @ 1..) = left_out {
+            warn!(address = %sender.network(), left_out, "lines about refused reviews of this address were left out: they were too many");
+        }
+        left_out.is_some()
     }
 
     fn count(&self, door: Door, operation: Option<Operation>, outcome: Outcome, why: Option<Why>, took: Duration) {

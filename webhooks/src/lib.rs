@@ -8,7 +8,8 @@
 //! No sender stands in another's path: each has its share of connections (`accept`, `connections`) and of the bytes in flight
 //! (`rooms`, `shares`), of the requests under way (`requests`) and an allowance of frames (`frames`), and work is done in turns
 //! between senders (`turns`, `sender`): what takes long beside the threads that serve (`workers`), the rest on them
-//! (`serving`), as is what they read (`reading`). What no API server sends ends its connection (`strays`).
+//! (`serving`), as is what they read (`reading`), and what is looked up at the API server (`lookups`). What no API server sends
+//! ends its connection (`strays`).
 //!
 //! Nothing here decides, and nothing here knows the cluster: the binary brings who-is-asking.
 
@@ -22,7 +23,9 @@ mod frames;
 mod handler;
 pub mod health;
 mod http2;
+mod lines;
 pub mod lint;
+mod lookups;
 pub mod metrics;
 mod reading;
 mod requests;
@@ -39,3 +42,4 @@ mod workers;
 
 pub use caller::{Asking, GatherError};
 pub use lint::{Linting, TemplateLint};
+pub use lookups::{About, Crowded, Lookups, Turn};

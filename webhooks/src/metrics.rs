@@ -62,6 +62,8 @@ pub enum Queue {
     Judging,
     /// For being linted.
     Linting,
+    /// For being looked up at the API server.
+    Lookups,
 }
 
 impl Queue {
@@ -70,6 +72,7 @@ impl Queue {
             Self::Bodies => "bodies",
             Self::Judging => "judging",
             Self::Linting => "linting",
+            Self::Lookups => "lookups",
         }
     }
 }
@@ -247,6 +250,7 @@ pub struct Metrics {
     crowded_out: Family<QueueLabel, Counter>,
     connections_closed: Family<StageLabel, Counter>,
     clients_refused: Family<CauseLabel, Counter>,
+    lines_left_out: Counter,
     certificate_expiry: Gauge<f64, AtomicU64>,
     template_problems: Family<SeverityLabel, Gauge>,
 }
@@ -259,6 +263,7 @@ impl Metrics {
             refusals: Family::default(),
             seconds: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             shed: Counter::default(),
+            lines_left_out: Counter::default(),
             in_flight: Gauge::default(),
             waiting: Family::default(),
             moved: Family::default(),
@@ -303,6 +308,11 @@ impl Metrics {
             metrics.clients_refused.clone(),
         );
         registry.register(
+            "retinue_log_lines_left_out",
+            "Lines about refused reviews that were not logged because their address has too many",
+            metrics.lines_left_out.clone(),
+        );
+        registry.register(
             "retinue_serving_certificate_expiry_timestamp_seconds",
             "When the serving certificate expires, Unix time; 0: not known",
             metrics.certificate_expiry.clone(),
@@ -339,9 +349,14 @@ impl Metrics {
         let label = QueueLabel { queue: Word(queue.as_str()) };
         QueueMetrics {
             waiting: self.waiting.get_or_create(&label).clone(),
-            moved: (queue != Queue::Bodies).then(|| self.moved.get_or_create(&label).clone()),
+            moved: matches!(queue, Queue::Judging | Queue::Linting).then(|| self.moved.get_or_create(&label).clone()),
             crowded_out: self.crowded_out.get_or_create(&label).clone(),
         }
+    }
+
+    /// Where lines are counted that were not logged.
+    pub(crate) fn lines_left_out(&self) -> Counter {
+        self.lines_left_out.clone()
     }
 
     /// Where connections are counted that were closed at this stage because there were too many.

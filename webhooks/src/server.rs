@@ -28,7 +28,9 @@ use crate::descriptors;
 use crate::handler::{self, Service};
 use crate::health::Readiness;
 use crate::http2::KEEP_ALIVE;
+use crate::lines::Lines;
 use crate::lint::Linting;
+use crate::lookups::Lookups;
 use crate::metrics::{self, Door, Metrics, Queue, Stage};
 use crate::reading::Measured;
 use crate::requests::{Bounds, Requests};
@@ -193,10 +195,13 @@ pub fn bind<A: Asking, L: Linting>(
     let judges = Workers::start("judge", limits.judged_at_once, JUDGES_NICE, limits.judged_waiting, &clock, judging);
     let lints = Workers::start("lint", 1, LINTS_NICE, limits.lints_waiting, &clock, linting_queue);
     let (judges, lints) = judges.and_then(|judges| Ok((judges, lints?))).map_err(ServeError::Threads)?;
-    let court = Court { asking: Box::new(asking), linting: Box::new(linting), decide, quickly, gate, judges, lints };
+    let lookups = Lookups::new(Some(metrics.queue(Queue::Lookups)));
+    let (asking, linting) = (Box::new(asking), Box::new(linting));
+    let court = Court { asking, linting, decide, quickly, gate, judges, lints, lookups };
     let service = web::Data::new(Service {
         court: Arc::new(court),
         readiness: readiness.clone(),
+        lines: Lines::new(metrics.lines_left_out()),
         metrics,
         deadline: config.deadline,
         drained: 2 * limits.body,

@@ -9,6 +9,7 @@ use policies::request::User;
 use policies::run::plan::Standing;
 use policies::template::Given;
 use serde_json::{Value, json};
+use webhooks::Lookups;
 
 use super::api::{Api, ApiError};
 use crate::cli::caller;
@@ -61,7 +62,7 @@ impl Who {
 
     /// What a template may take from who asks, as far as it can be found out.
     pub(super) async fn given(&self, api: &Api) -> BTreeMap<Given, String> {
-        if let Ok(caller) = Callers::new(Live(api.client.clone())).identify(&self.user).await {
+        if let Ok(caller) = Callers::new(Live(api.client.clone())).identify(&self.user, &Lookups::alone()).await {
             return caller::given(&caller);
         }
         // Without the right to read its owners, a pod still knows its own names.

@@ -72,7 +72,7 @@ fn eod() -> User {
 }
 
 async fn identify(table: Table) -> Result<Caller, Unidentified> {
-    Callers::new(Arc::new(table)).identify(&eod()).await
+    Callers::new(Arc::new(table)).identify(&eod(), &Lookups::alone()).await
 }
 
 /// The pod of a Deployment after `change` of the object at `path`.
@@ -208,25 +208,44 @@ async fn threat_51_the_callers_own_deadline_is_that_of_a_stamped_member_of_its_c
 async fn a_burst_costs_one_look_and_what_is_older_than_a_second_is_looked_up_again() {
     let table = Arc::new(deployed());
     let callers = Callers::new(Arc::clone(&table));
-    let asks = eod();
-    let burst = futures::future::join_all((0..50).map(|_| callers.identify(&asks))).await;
+    let (asks, lookups) = (eod(), Lookups::alone());
+    let burst = futures::future::join_all((0..50).map(|_| callers.identify(&asks, &lookups))).await;
     assert!(burst.into_iter().all(|caller| caller.is_ok()));
     assert_eq!(table.reads.load(Ordering::SeqCst), 3);
 
     // The pod is replaced: within a second the old answer may stand, afterwards it must not.
     table.put(POD, json!({"metadata": {"uid": "p2"}, "spec": {"serviceAccountName": "eod"}}));
     let token = Token::of(&eod()).unwrap();
-    callers.place(&token).lock().await.as_mut().unwrap().since -= FRESH;
-    assert!(matches!(callers.identify(&eod()).await, Err(Unidentified::OtherPod { .. })));
+    callers.place(&token).known.lock().await.as_mut().unwrap().since -= FRESH;
+    assert!(matches!(callers.identify(&eod(), &Lookups::alone()).await, Err(Unidentified::OtherPod { .. })));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn threat_40_a_flood_of_tokens_is_not_remembered_without_bound() {
-    let callers = Callers::new(Arc::new(deployed()));
+    let table = Arc::new(deployed());
+    let callers = Callers::new(Arc::clone(&table));
+    let lookups = Lookups::alone();
+    assert!(callers.identify(&eod(), &lookups).await.is_ok());
     for number in 0..2 * REMEMBERED {
         let pod = format!("no-such-pod-{number}");
         let asks = user("system:serviceaccount:trading:eod", &[(POD_NAME, &[&pod]), (POD_UID, &["p"])]);
-        assert!(callers.identify(&asks).await.is_err());
+        assert!(callers.identify(&asks, &lookups).await.is_err());
     }
-    assert!(callers.known.lock().unwrap().len() <= REMEMBERED);
+    assert_eq!(callers.known.lock().unwrap().len(), 1, "nobody is remembered, and who is somebody is not forgotten");
+    assert!(callers.remembered(&Token::of(&eod()).unwrap()).unwrap().verified.load(Ordering::Relaxed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn threat_58_a_lookup_that_fails_makes_nobody_of_who_was_verified() {
+    let table = Arc::new(Table { fail_at: Some(3), ..deployed() });
+    let (callers, lookups) = (Callers::new(Arc::clone(&table)), Lookups::alone());
+    let token = Token::of(&eod()).unwrap();
+    let old = || async { callers.place(&token).known.lock().await.as_mut().unwrap().since -= FRESH };
+    assert!(callers.identify(&eod(), &lookups).await.is_ok());
+    old().await;
+    assert!(matches!(callers.identify(&eod(), &lookups).await, Err(Unidentified::Lookup { .. })));
+    assert!(callers.remembered(&token).unwrap().verified.load(Ordering::Relaxed));
+    table.put(POD, json!({"metadata": {"uid": "p2"}, "spec": {"serviceAccountName": "eod"}}));
+    assert!(matches!(callers.identify(&eod(), &lookups).await, Err(Unidentified::OtherPod { .. })));
+    assert!(callers.remembered(&token).is_none());
 }

@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use webhooks::health::Readiness;
 use webhooks::metrics::Metrics;
 use webhooks::server::{self, Clock, Config, Decide, Parts, ServeError};
-use webhooks::{Asking, GatherError, Linting, TemplateLint};
+use webhooks::{Asking, GatherError, Linting, Lookups, TemplateLint};
 
 pub const UID: &str = "705ab4f5-6393-11e8-b7cc-42010a800002";
 
@@ -66,7 +66,7 @@ pub struct Table {
 pub type Situates = Arc<dyn Fn(&Request) -> Situation + Send + Sync>;
 
 impl Asking for Table {
-    async fn gather(&self, request: &Request) -> Result<Situation, GatherError> {
+    async fn gather(&self, request: &Request, _: &Lookups) -> Result<Situation, GatherError> {
         match &self.gathers {
             Gathers::Known => {}
             Gathers::Waits(go) => go.notified().await,
