@@ -157,7 +157,7 @@ impl Cluster {
         let mut seed = [0; 32];
         aws_lc_rs::rand::fill(&mut seed).map_err(|_| GatherError::NoRandom)?;
         // Last, since it may reserve: whatever fails before leaves no reservation behind.
-        let live_dependents = self.live_dependents(request, &caller, &templates).await?;
+        let live_dependents = self.live_dependents(request, &caller, &templates, lookups.address()).await?;
         Ok(Situation {
             now,
             caller: Ok(caller),
@@ -180,6 +180,7 @@ impl Cluster {
         request: &Request,
         caller: &Caller,
         templates: &Snapshot,
+        address: u64,
     ) -> Result<BTreeMap<NamespacedName, u32>, GatherError> {
         if request.operation != Operation::Create || request.subresource.is_some() {
             return Ok(BTreeMap::new());
@@ -201,9 +202,10 @@ impl Cluster {
             .filter(|config_map| limits.iter().any(|(limited, _)| limited == config_map))
             .and_then(|config_map| creates(request, caller, &config_map));
         // Afterwards [`Self::tell`] or [`Self::dropped`] ends it.
+        let to = create.as_ref().map(|create| (address, create.config_map.clone()));
         let reserved = create.map(|create| Reserved::new(ledger, create));
         let before = reserved.as_ref().map_or_else(|| ledger.next(), |reserved| reserved.number);
-        let ask = Ask { master: &master, object: object.as_ref(), before, limits: &limits };
+        let ask = Ask { master: &master, object: object.as_ref(), before, limits: &limits, to: to.as_ref() };
         let counting = || Counting {
             master: master.clone(),
             // Of all its limits, so that one count answers every create of this master.
@@ -215,8 +217,8 @@ impl Cluster {
                 .cloned()
                 .collect(),
         };
-        let count = async { self.dependents.count_live(&self.client, &counting()).await };
-        let taken = quota::taken(ledger, ask, count).await?;
+        let count = async || self.dependents.count_live(&self.client, &counting()).await;
+        let taken = quota::taken(ledger, &self.dependents.given, ask, count).await?;
         if let Some(reserved) = reserved {
             reserved.keep();
         }

@@ -36,7 +36,7 @@ impl Connection {
         let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
         let tls = tls.with_root_certificates(roots).with_no_client_auth();
         let name = ServerName::try_from("localhost").unwrap();
-        let socket = TcpStream::connect(("127.0.0.1", installation.port())).unwrap();
+        let socket = connect(installation.port());
         socket.set_nodelay(true).unwrap();
         Self(BufReader::new(StreamOwned::new(ClientConnection::new(Arc::new(tls), name).unwrap(), socket)))
     }
@@ -64,6 +64,18 @@ impl Connection {
         let answer: Value = serde_json::from_slice(&answer).unwrap();
         answer["response"].clone()
     }
+}
+
+/// A connection from an address that is no API server's: what another pod sends.
+fn connect(port: u16) -> TcpStream {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    let socket = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 2], 0).into()).unwrap();
+        socket.connect(([127, 0, 0, 1], port).into()).await.unwrap().into_std().unwrap()
+    });
+    socket.set_nonblocking(false).unwrap();
+    socket
 }
 
 /// What must be known of a master to forge its reviews.
@@ -130,6 +142,15 @@ fn forge(known: &Known, first: u32, stop: &AtomicBool, admitted: &AtomicU32) {
     }
 }
 
+/// Whatever fails, the forgers end.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 fn report(number: usize) -> Value {
     object(&manifests::report(&"abcdefghijklmnopqrstuvwxyz"[number..=number], "10m"))
 }
@@ -156,13 +177,6 @@ fn threat_58_forged_reviews_hold_no_place_and_nothing_is_told_of_what_never_was(
     let (stop, admitted) = (AtomicBool::new(false), AtomicU32::new(0));
     let mut cases = Cases::default();
     std::thread::scope(|scope| {
-        // Whatever fails here, the forgers end.
-        struct Stop<'a>(&'a AtomicBool);
-        impl Drop for Stop<'_> {
-            fn drop(&mut self) {
-                self.0.store(true, Ordering::Relaxed);
-            }
-        }
         let _stop = Stop(&stop);
         for forger in 0..FORGERS {
             let (known, stop, admitted) = (&known, &stop, &admitted);
@@ -209,6 +223,36 @@ fn threat_58_forged_reviews_hold_no_place_and_nothing_is_told_of_what_never_was(
     cases.finish();
 }
 
+#[test]
+fn threat_40_a_burst_beside_forged_reviews_does_not_exceed_the_limit() {
+    let master = master("burst");
+    let known = Known::of(&master);
+    let (stop, admitted) = (AtomicBool::new(false), AtomicU32::new(0));
+    let stored = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        let _stop = Stop(&stop);
+        for forger in 0..FORGERS {
+            let (known, stop, admitted) = (&known, &stop, &admitted);
+            scope.spawn(move || forge(known, 20_000_000 + forger, stop, admitted));
+        }
+        until("more forged creates than there are places", || {
+            shared().cluster.asker().get("/readyz").unwrap();
+            (admitted.load(Ordering::Relaxed) > 2 * 20).then_some(())
+        });
+        let burst: Vec<_> = (0..26)
+            .map(|number| {
+                let (master, stored) = (&master, &stored);
+                scope.spawn(move || {
+                    let reply = send(master, Way::Post, &report(number), "");
+                    stored.fetch_add(u32::from(reply.success()), Ordering::Relaxed);
+                })
+            })
+            .collect();
+        burst.into_iter().for_each(|create| create.join().unwrap());
+    });
+    assert_eq!(stored.load(Ordering::Relaxed), 20);
+}
+
 /// The API server refuses what one account asks beyond its share: who asks for nobody takes the webhook none of it.
 #[test]
 fn threat_58_reviews_in_the_names_of_nobody_keep_no_master_from_being_looked_up() {
@@ -219,12 +263,6 @@ fn threat_58_reviews_in_the_names_of_nobody_keep_no_master_from_being_looked_up(
     let mut cases = Cases::default();
     admitted_promptly(&mut cases, "before it", &known, 0);
     std::thread::scope(|scope| {
-        struct Stop<'a>(&'a AtomicBool);
-        impl Drop for Stop<'_> {
-            fn drop(&mut self) {
-                self.0.store(true, Ordering::Relaxed);
-            }
-        }
         let _stop = Stop(&stop);
         for number in 0..400 {
             let (nobody, stop, asked) = (&nobody, &stop, &asked);

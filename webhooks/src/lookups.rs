@@ -96,6 +96,11 @@ impl Lookups {
         Self::new(None)
     }
 
+    /// Which address sends the review, as a number.
+    pub fn address(&self) -> u64 {
+        self.path[0]
+    }
+
     /// Those of a review that came so.
     pub(crate) fn of(&self, path: Path) -> Self {
         Self { shared: Arc::clone(&self.shared), path }

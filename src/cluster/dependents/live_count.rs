@@ -18,7 +18,7 @@ use super::quota::SETTLE;
 use super::{Dependents, Partial};
 
 /// How long a count stands.
-const EACH: Duration = Duration::from_secs(1);
+pub(super) const EACH: Duration = Duration::from_secs(1);
 /// How many counts are read at once, and objects per page of one, some KB each.
 const AT_ONCE: usize = 4;
 const PAGE: &str = "200";
@@ -60,8 +60,16 @@ impl Counting {
 /// A count.
 #[derive(Clone, Debug)]
 pub(crate) struct Counted {
+    /// When it began.
+    pub(super) began: Instant,
     /// The master's dependents by template ConfigMap.
     pub(crate) by_config_map: BTreeMap<NamespacedName, u32>,
+}
+
+impl Counted {
+    pub(super) fn of(&self, config_map: &NamespacedName) -> u32 {
+        self.by_config_map.get(config_map).copied().unwrap_or(0)
+    }
 }
 
 type Answer = Result<Arc<Counted>, LookupError>;
@@ -166,7 +174,7 @@ impl Dependents {
         for config_map in there.into_values() {
             *by_config_map.entry(config_map).or_default() += 1;
         }
-        Ok(Arc::new(Counted { by_config_map }))
+        Ok(Arc::new(Counted { began, by_config_map }))
     }
 
     /// Reads the dependents that there are, [`MOST_LISTED`] at most.

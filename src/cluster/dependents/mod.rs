@@ -5,6 +5,7 @@
 //! where need be. What was admitted is told once its object is shown, and never before: whoever reaches the webhook can
 //! have a create admitted that never was.
 
+mod given;
 pub mod ledger;
 pub(crate) mod live_count;
 pub(crate) mod quota;
@@ -29,6 +30,7 @@ use super::client::served;
 use super::events::{Events, told};
 use super::templates::Templates;
 use super::watch::{Change, News, Pulse, Stale, Watchable, Watched, follow};
+use given::Given;
 use ledger::{Key, Ledger, Shown};
 use live_count::LiveCounts;
 
@@ -57,6 +59,8 @@ pub struct Dependents {
     pub ledger: Ledger,
     kinds: Mutex<BTreeMap<GroupKind, Kind>>,
     live_counts: LiveCounts,
+    /// What was given a moment ago.
+    pub(crate) given: Given,
     admitted: AtomicU64,
 }
 
