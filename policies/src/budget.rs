@@ -13,6 +13,8 @@ pub struct Budget {
     left: Cell<u64>,
     /// Whether somebody wanted more than was left.
     fell_short: Cell<bool>,
+    /// Whether some were taken for what is made once and kept.
+    kept_some: Cell<bool>,
 }
 
 /// More work than the budget allows.
@@ -23,7 +25,7 @@ pub struct Exhausted;
 impl Budget {
     /// So many steps.
     pub const fn of(steps: u64) -> Self {
-        Self { given: steps, left: Cell::new(steps), fell_short: Cell::new(false) }
+        Self { given: steps, left: Cell::new(steps), fell_short: Cell::new(false), kept_some: Cell::new(false) }
     }
 
     /// Takes `steps`.
@@ -49,6 +51,21 @@ impl Budget {
         self.fell_short.get()
     }
 
+    /// As [`Self::spend`], for what is made once and kept: who does the same work again does not pay for it.
+    ///
+    /// # Errors
+    /// As there; then it is not to be made.
+    pub fn invest(&self, steps: u64) -> Result<(), Exhausted> {
+        let spent = self.spend(steps);
+        self.kept_some.set(self.kept_some.get() || spent.is_ok());
+        spent
+    }
+
+    /// Whether the same work gets further with another budget: this one fell short, and something was made that is kept.
+    pub fn gets_further(&self) -> bool {
+        self.fell_short.get() && self.kept_some.get()
+    }
+
     /// How many there were at first.
     pub fn given(&self) -> u64 {
         self.given
@@ -67,6 +84,7 @@ impl Budget {
     pub fn charge(&self, part: &Self) {
         self.left.set(self.left().saturating_sub(part.given - part.left()));
         self.fell_short.set(self.fell_short.get() || part.fell_short());
+        self.kept_some.set(self.kept_some.get() || part.kept_some.get());
     }
 
     /// Whether nothing is left.
@@ -102,6 +120,20 @@ mod tests {
         assert_eq!((budget.affords(10), budget.fell_short(), budget.left()), (false, true, 10));
         let budget = Budget::of(10);
         assert_eq!((budget.part(5, |part| part.spend(6)), budget.fell_short()), (Err(Exhausted), true));
+    }
+
+    #[test]
+    fn work_gets_further_where_it_made_something_that_is_kept() {
+        let budget = Budget::of(10);
+        assert_eq!((budget.invest(5), budget.gets_further()), (Ok(()), false));
+        assert_eq!((budget.spend(6), budget.gets_further()), (Err(Exhausted), true));
+        let budget = Budget::of(10);
+        assert_eq!((budget.invest(11), budget.gets_further()), (Err(Exhausted), false), "it was not made");
+        let budget = Budget::of(10);
+        assert_eq!(
+            (budget.part(9, |part| part.invest(5)), budget.spend(6), budget.gets_further()),
+            (Ok(()), Err(Exhausted), true)
+        );
     }
 
     #[test]

@@ -13,7 +13,9 @@ use policies::library::TemplateSet;
 use policies::object::Gvk;
 use policies::request::{Operation, Phase};
 use policies::tables::{Facts, Form, complete};
-use policies::verdict::{Cause, REVIEW, Refusal, Situation, Verdict, decide_quickly, decide_within, uncompiled};
+use policies::verdict::{
+    Cause, REVIEW, Refusal, Situation, Verdict, decide_further, decide_quickly, decide_within, uncompiled,
+};
 use serde_json::{Value, json};
 
 use support::*;
@@ -82,6 +84,28 @@ fn threat_59_a_variable_that_is_there_twice_is_found_at_once() {
         assert_eq!(refusal.cause, Cause::Template, "{count} {optional}: {}", refusal.message);
         assert!(refusal.message.contains("each variable once"), "{count} {optional}: {}", refusal.message);
     }
+}
+
+/// Tables of patterns are made once, and no object is refused because it is the first that needs them.
+#[test]
+fn threat_59_what_is_made_at_the_first_use_of_a_template_is_no_reason_to_refuse() {
+    let branches: Vec<_> =
+        (0..1_600).map(|at| format!("{{type: string, pattern: 'p{at}first-[a-z0-9-]{{0,62}}'}}")).collect();
+    let parameters = format!("v: {{oneOf: [{}]}}\n", branches.join(", "));
+    let manifest = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers:\n  - {name: main, image: \"registry.example/a:1\", args: [\"${v}\"]}\n";
+    let set = set(&parameters, manifest);
+    let object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "trading"},
+        "spec": {"containers": [{"name": "main", "image": "registry.example/a:1", "args": ["p1599first-x"]}]}});
+    let situation = Situation { form: Some(Form::Submitted), ..situation(&set) };
+    let request = request(Operation::Create, Phase::Mutating, Some(object), None);
+    let verdicts: Vec<_> = std::iter::repeat_with(|| decide_further(&request, &situation)).take(50).collect();
+    let first = verdicts.iter().position(Option::is_some).unwrap();
+    assert!((1..20).contains(&first), "after {first} turns");
+    assert!(
+        verdicts[first..].iter().all(|verdict| matches!(verdict, Some(Verdict::Admit(_)))),
+        "{:?}",
+        verdicts[first]
+    );
 }
 
 #[test]

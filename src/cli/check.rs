@@ -144,7 +144,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     let mut judged = Vec::new();
     for object in input::objects(&args.file)? {
         let request = request(args, &object, &old, &caller, &facts)?;
-        let verdict = verdict::decide(&request, &situation);
+        let verdict = verdict::decide_fully(&request, &situation);
         let namespace = request.namespace.map(|namespace| format!("{namespace}/")).unwrap_or_default();
         judged.push(Judged { object: format!("{} {namespace}{}", object.kind.kind, object.name()), verdict });
     }

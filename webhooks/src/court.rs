@@ -28,8 +28,8 @@ use crate::serving;
 use crate::shedding::Gate;
 use crate::workers::{Claim, Workers};
 
-/// How a verdict is reached: [`policies::verdict::decide`], or what a test puts in its place.
-pub type Decide = Arc<dyn Fn(&Request, &Situation) -> Verdict + Send + Sync>;
+/// How a verdict is reached: [`policies::verdict::decide_further`], or what a test puts in its place. None: not yet, ask again.
+pub type Decide = Arc<dyn Fn(&Request, &Situation) -> Option<Verdict> + Send + Sync>;
 
 /// How a verdict is reached within so many steps, or that they are not enough: [`policies::verdict::decide_quickly`].
 pub type DecideQuickly = Arc<dyn Fn(&Request, &Situation, u64) -> Option<Verdict> + Send + Sync>;
@@ -117,7 +117,7 @@ impl Court {
             Ok(Err(_)) => return Err(Fault::Panicked),
             Ok(Ok(gathered)) => gathered?,
         };
-        let pending = Pending { court: Arc::clone(self), settled: request.dry_run, request, situation };
+        let mut pending = Pending { court: Arc::clone(self), settled: request.dry_run, request, situation };
         // Templates that are used for the first time: no other judging waits while large ones are compiled.
         while let Some(uncompiled) = uncompiled(&pending.request, &pending.situation) {
             let room = Arc::clone(&sent.room);
@@ -138,12 +138,18 @@ impl Court {
             tried = began.elapsed();
         }
         let cost = sent.cost().saturating_add(u64::try_from(tried.as_nanos()).unwrap_or(u64::MAX));
-        let room = Arc::clone(&sent.room);
-        let work = move |claim: &Claim| {
-            let _room = room;
-            pending.judge(claim, time)
-        };
-        self.judges.run(path, cost, sent.deadline, work).await?
+        loop {
+            let room = Arc::clone(&sent.room);
+            let work = move |claim: &Claim| {
+                let _room = room;
+                pending.judge(claim, time)
+            };
+            // Others have their turn in between.
+            match self.judges.run(path, cost, sent.deadline, work).await?? {
+                Ok(judged) => return Ok(judged),
+                Err(unfinished) => pending = *unfinished,
+            }
+        }
     }
 
     /// Reads a ConfigMap.
@@ -217,10 +223,13 @@ struct Pending {
 }
 
 impl Pending {
-    /// Decides, and tells if the answer is still wanted.
-    fn judge(self, claim: &Claim, time: Duration) -> Result<Judged, Fault> {
-        let verdict = (self.court.decide)(&self.request, &self.situation);
-        if claim.take() { Ok(self.give(verdict)) } else { Err(Fault::Deadline(time)) }
+    /// Decides, and tells if the answer is still wanted; gives itself back where that takes more than one turn.
+    fn judge(self, claim: &Claim, time: Duration) -> Result<Result<Judged, Box<Self>>, Fault> {
+        match (self.court.decide)(&self.request, &self.situation) {
+            None => Ok(Err(Box::new(self))),
+            Some(verdict) if claim.take() => Ok(Ok(self.give(verdict))),
+            Some(_) => Err(Fault::Deadline(time)),
+        }
     }
 
     /// Tells of a verdict that is given.

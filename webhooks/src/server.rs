@@ -110,7 +110,7 @@ pub struct Parts<A, L> {
 impl<A: Asking, L: Linting> Parts<A, L> {
     /// With the one right [`Decide`].
     pub fn new(asking: A, linting: L, readiness: Readiness, metrics: Metrics, registry: Arc<Registry>) -> Self {
-        let decide = Arc::new(policies::verdict::decide);
+        let decide = Arc::new(policies::verdict::decide_further);
         let quickly = Arc::new(policies::verdict::decide_quickly);
         Self { asking, linting, readiness, metrics, registry, decide, quickly, clock: since_now() }
     }

@@ -14,10 +14,12 @@ use policies::lint::Linted;
 use policies::request::Request;
 use policies::verdict::{Admission, Ground, Verdict};
 use serde_json::{Value, json};
-use support::{Client, Harness, Reads, Setup, Table, by, config_map, labels, reason, response, review, start, wire};
+use support::{
+    Client, Decide, Harness, Reads, Setup, Table, by, config_map, labels, reason, response, review, start, wire,
+};
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
-use webhooks::server::{Clock, Decide};
+use webhooks::server::Clock;
 
 /// Work that waits for leave, and says when it begins.
 #[derive(Clone)]

@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use policies::verdict::{Admission, Ground, Verdict};
 use serde_json::json;
-use support::{Setup, answers_ping, by, config_map, frame, labels, review, start, wire};
+use support::{Decide, Setup, answers_ping, by, config_map, frame, labels, review, start, wire};
 use tokio::io::AsyncWriteExt;
-use webhooks::server::Decide;
 
 const CONNECTIONS: usize = 40;
 const REQUESTS: u32 = 100;

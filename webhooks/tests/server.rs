@@ -101,7 +101,7 @@ async fn threat_18_and_19_every_fault_is_a_refusal_and_the_process_lives() {
         GatherError::Stale { what: "templates".into(), age: Duration::from_secs(75), bound: Duration::from_secs(60) };
     let table = |gathers| Table { gathers, ..Table::default() };
     let telling = Table { telling_panics: true, ..Table::default() };
-    let cases: Vec<(&str, Table, webhooks::server::Decide, u16, &str)> = vec![
+    let cases: Vec<(&str, Table, support::Decide, u16, &str)> = vec![
         ("a panic in decide", Table::default(), panics(), 500, "a bug of retinue"),
         ("a panic in gather", table(Gathers::Panics), support::stamps(), 500, "a bug of retinue"),
         ("a panic in tell", telling, support::stamps(), 500, "a bug of retinue"),
@@ -121,6 +121,24 @@ async fn threat_18_and_19_every_fault_is_a_refusal_and_the_process_lives() {
         }
         server.stop().await;
     }
+}
+
+/// What is made at the first use of a template may take several turns; who asks is answered once, by the last.
+#[tokio::test(flavor = "multi_thread")]
+async fn threat_59_a_verdict_that_takes_several_turns_is_given_once_and_one_that_takes_too_many_is_refused_for_now() {
+    let table = Table::default();
+    let server = start(Setup { table: table.clone(), turns: 5, ..Setup::default() });
+    assert_eq!(server.client().await.ask("/mutate", &small()).await["allowed"], true);
+    assert_eq!(table.told.lock().unwrap().len(), 1);
+    assert_eq!(table.dropped.lock().unwrap().len(), 0);
+    server.stop().await;
+    let change = |config: &mut webhooks::server::Config| config.deadline = Duration::from_millis(300);
+    let server = start(Setup { table: table.clone(), turns: usize::MAX, change, ..Setup::default() });
+    let answer = server.client().await.ask("/mutate", &small()).await;
+    assert_eq!(reason(&answer).0, 504);
+    server.stop().await;
+    assert_eq!(table.told.lock().unwrap().len(), 1);
+    assert_eq!(table.dropped.lock().unwrap().len(), 1, "what was gathered for it is released");
 }
 
 #[tokio::test(flavor = "multi_thread")]

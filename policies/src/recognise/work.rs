@@ -161,7 +161,7 @@ pub(super) fn price(schema: &Schema, budget: Option<&Budget>) -> u64 {
 
 fn of_pattern(pattern: &parameter::Pattern, budget: Option<&Budget>) -> u64 {
     let making = pattern.unmade_states();
-    if making > 0 && budget.is_some_and(|budget| budget.spend(making.saturating_mul(TABLED)).is_err()) {
+    if making > 0 && budget.is_some_and(|budget| budget.invest(making.saturating_mul(TABLED)).is_err()) {
         return u64::MAX;
     }
     match pattern.states() {

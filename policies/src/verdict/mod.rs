@@ -255,6 +255,23 @@ pub fn decide(request: &Request, situation: &Situation) -> Verdict {
     decide_within(request, situation, &Budget::of(REVIEW))
 }
 
+/// As [`decide`], or none where some of its steps went into tables of patterns that are used for the first time, and the rest
+/// were not enough: the tables are kept, so it gets further when it is asked again, and comes to an end.
+pub fn decide_further(request: &Request, situation: &Situation) -> Option<Verdict> {
+    let budget = Budget::of(REVIEW);
+    let verdict = decide_within(request, situation, &budget);
+    (!budget.gets_further()).then_some(verdict)
+}
+
+/// As [`decide_further`], asked until it comes to an end: for a process in which nobody else waits.
+pub fn decide_fully(request: &Request, situation: &Situation) -> Verdict {
+    loop {
+        if let Some(verdict) = decide_further(request, situation) {
+            return verdict;
+        }
+    }
+}
+
 /// As [`decide`], within a budget of the caller's, which has what was not needed left.
 pub fn decide_within(request: &Request, situation: &Situation, budget: &Budget) -> Verdict {
     Verdict::from_result(judge(request, situation, budget).map_err(|refusal| refusal.about_request(request)))

@@ -61,7 +61,8 @@ where
     C: Future<Output = Result<Arc<Counted>, LookupError>>,
 {
     let patience = Instant::now() + PATIENCE;
-    if settled(ledger, ask).await {
+    // Who was given a place by a count was given it whatever was reserved before.
+    if settled(ledger, ask).await && !ledger.doubts(ask.master, Instant::now().into_std()) {
         if let Some(to) = ask.to {
             given.note(ask.master, to);
         }

@@ -174,6 +174,15 @@ fn threat_58_a_forger_does_not_lift_the_limit() {
     assert_eq!(world.stored(), 20);
 }
 
+/// Found by the property below: creates that waited for reservations before them did not see places given meanwhile.
+#[test]
+fn threat_40_who_waits_for_reservations_sees_places_that_were_given_by_a_count() {
+    let times =
+        [473, 0, 0, 0, 493, 0, 0, 0, 0, 0, 879, 1563, 0, 0, 0, 1563, 0, 0, 0, 1916, 0, 513, 0, 453, 1563, 0, 1594];
+    let (world, _) = run(26, Pace { store: 168, watch: 1_295 }, &times, 2);
+    assert_eq!(world.stored(), 26);
+}
+
 #[test]
 fn threat_40_the_second_of_two_waits_for_what_becomes_of_the_first() {
     let (_, outcomes) = run(1, Pace { store: 50, watch: 50 }, &[0, 10], 0);

@@ -34,7 +34,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 use webhooks::health::Readiness;
 use webhooks::metrics::Metrics;
-use webhooks::server::{self, Clock, Config, Decide, Parts, ServeError};
+use webhooks::server::{self, Clock, Config, Parts, ServeError};
 use webhooks::{Asking, GatherError, Linting, Lookups, TemplateLint};
 
 pub const UID: &str = "705ab4f5-6393-11e8-b7cc-42010a800002";
@@ -91,6 +91,9 @@ impl Asking for Table {
         self.dropped.lock().unwrap().push(request.uid.clone());
     }
 }
+
+/// How a verdict is reached, each in one turn.
+pub type Decide = Arc<dyn Fn(&Request, &Situation) -> Verdict + Send + Sync>;
 
 /// A verdict that admits with a patch in the mutating phase.
 pub fn stamps() -> Decide {
@@ -172,6 +175,8 @@ pub struct Harness {
 pub struct Setup {
     pub table: Table,
     pub decide: Option<Decide>,
+    /// In so many turns, where it is not reached quickly.
+    pub turns: usize,
     pub conditions: Vec<&'static str>,
     pub change: fn(&mut Config),
     pub client_ca: Option<CertificateDer<'static>>,
@@ -187,6 +192,7 @@ impl Default for Setup {
         Self {
             table: Table::default(),
             decide: Some(stamps()),
+            turns: 1,
             conditions: Vec::new(),
             change: |_| {},
             client_ca: None,
@@ -240,8 +246,12 @@ pub fn start(setup: Setup) -> Harness {
         Arc::new(registry),
     );
     if let Some(decide) = setup.decide {
-        parts.decide = Arc::clone(&decide);
-        parts.quickly = Arc::new(move |request, situation, _| Some(decide(request, situation)));
+        let (decides, asked, turns) = (Arc::clone(&decide), AtomicUsize::new(1), setup.turns);
+        parts.decide = Arc::new(move |request, situation| {
+            let last = asked.fetch_add(1, Ordering::SeqCst) >= turns;
+            last.then(|| decides(request, situation))
+        });
+        parts.quickly = Arc::new(move |request, situation, _| (turns == 1).then(|| decide(request, situation)));
     }
     if let Some(clock) = setup.clock {
         parts.clock = clock;
