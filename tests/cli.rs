@@ -370,3 +370,15 @@ fn a_namespace_that_is_said_counts_before_the_masters() {
     let rendered = with_input(&[&["render", "--manifests", "-", "-n", "b"][..], &set].concat(), &bare);
     assert_eq!((rendered.code, rendered.err.as_str()), (0, ""));
 }
+
+#[test]
+fn check_of_a_kind_that_no_template_describes_names_the_config_map_and_no_pod_without_a_name() {
+    let service = "{apiVersion: v1, kind: Service, metadata: {name: x}, spec: {ports: [{port: 1}]}}";
+    let told = with_input(&["check", "--manifests", POST_TRADE, "-f", "-"], service);
+    assert_eq!(told.code, 1, "{}", told.err);
+    for words in
+        ["that the master's pod asks for describes a v1 Service", "ask the admin of ConfigMap trading/post-trade"]
+    {
+        assert!(told.out.contains(words), "{words}: {}", told.out);
+    }
+}

@@ -1,6 +1,7 @@
 //! What a master was granted: which templates both sides consent to, and for how long.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -62,8 +63,8 @@ pub(crate) fn consent<'a>(
 ) -> Result<&'a Arc<TemplateSet>, NoConsent> {
     if !caller.wish.manifests.contains(name) {
         return Err(NoConsent::Withheld(format!(
-            "pod {} does not ask for ConfigMap {name}; its deployer names it in the annotation {}",
-            caller.pod.name,
+            "{} does not ask for ConfigMap {name}; its deployer names it in the annotation {}",
+            pod(caller),
             keys::MANIFESTS
         )));
     }
@@ -104,6 +105,14 @@ fn admitting<'a>(
     Ok(set)
 }
 
+/// The caller's pod, for people. One that is assumed has no name.
+fn pod(caller: &Caller) -> String {
+    match caller.pod.name.as_str() {
+        "" => "the master's pod".into(),
+        name => format!("pod {name}"),
+    }
+}
+
 /// Every template for `kind` that both sides consent to, in the order in which the pod names the ConfigMaps.
 ///
 /// # Errors
@@ -117,9 +126,9 @@ pub(crate) fn candidates<'a>(
         return Err(Refusal::new(
             Cause::Consent,
             format!(
-                "pod {} asks for no templates: its deployer must name template ConfigMaps in the annotation {} of the pod \
+                "{} asks for no templates: its deployer must name template ConfigMaps in the annotation {} of the pod \
                  template",
-                caller.pod.name,
+                pod(caller),
                 keys::MANIFESTS
             ),
         ));
@@ -133,14 +142,16 @@ pub(crate) fn candidates<'a>(
         return Ok(found);
     }
     let kinds: BTreeSet<_> = sets().flat_map(|set| set.templates.kinds()).map(ToString::to_string).collect();
+    let named = sets().filter(|set| set.templates.kinds().next().is_some()).map(|set| set.name.to_string());
+    let named: Vec<_> = named.collect();
     let mut obstacles = obstacles(consented);
     let cause = if kinds.is_empty() { Cause::Consent } else { Cause::Template };
     let nothing_compiled = kinds.is_empty() && obstacles.is_empty();
     let mut reason = if kinds.is_empty() {
-        format!("none of the templates that pod {} asks for can be used", caller.pod.name)
+        format!("none of the templates that {} asks for can be used", pod(caller))
     } else {
         let kinds: Vec<String> = kinds.into_iter().collect();
-        format!("no template of pod {} describes a {kind}, they describe: {}", caller.pod.name, kinds.join(", "))
+        format!("no template that {} asks for describes a {kind}, they describe: {}", pod(caller), kinds.join(", "))
     };
     if caller.wish.chart.is_some() {
         obstacles.push(format!("the Helm chart of annotation {} is not read yet; use ConfigMaps", keys::HELM_CHART));
@@ -148,6 +159,14 @@ pub(crate) fn candidates<'a>(
     for obstacle in obstacles {
         reason.push_str("\n  ");
         reason.push_str(&obstacle);
+    }
+    if !named.is_empty() {
+        let more = if named.len() > LISTED { format!(" or {} more", named.len() - LISTED) } else { String::new() };
+        let named = named.get(..LISTED).unwrap_or(&named).join(", ");
+        let _ = write!(
+            reason,
+            "\nSend a kind that is described, or ask the admin of ConfigMap {named}{more} to describe this one."
+        );
     }
     Err(match undecided(situation, caller) {
         Some(undecided) if nothing_compiled => Refusal::new(Cause::Compiling, undecided),
@@ -178,8 +197,8 @@ pub(crate) fn unusable(situation: &Situation, caller: &Caller) -> Option<String>
     if more > 0 {
         reasons.push(format!("and {more} more"));
     }
-    let pod = &caller.pod.name;
-    (!reasons.is_empty()).then(|| format!("pod {pod} also asks for what cannot be used:\n  {}", reasons.join("\n  ")))
+    let pod = pod(caller);
+    (!reasons.is_empty()).then(|| format!("{pod} also asks for what cannot be used:\n  {}", reasons.join("\n  ")))
 }
 
 /// Why nothing can be admitted by these, or by a part of them. Those that are still being compiled are told of by

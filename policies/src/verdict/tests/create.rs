@@ -272,7 +272,11 @@ fn consent_has_two_sides() {
         &create(Phase::Mutating, &service),
         &situation(),
         Cause::Template,
-        &["describes a v1 Service", "batch/v1 Job"],
+        &[
+            "that pod eod-7d9f-x2x asks for describes a v1 Service",
+            "batch/v1 Job",
+            "ask the admin of ConfigMap trading/post-trade",
+        ],
     );
 }
 
