@@ -210,4 +210,13 @@ impl Problem {
     pub(crate) fn warning(key: Option<&str>, line: Option<usize>, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, key: key.map(str::to_owned), line, message: message.into() }
     }
+
+    /// `job.yaml:3: what is wrong`, as much of it as is known.
+    pub fn with_place(&self) -> String {
+        match (&self.key, self.line) {
+            (Some(key), Some(line)) => format!("{key}:{line}: {}", self.message),
+            (Some(key), None) => format!("{key}: {}", self.message),
+            (None, _) => self.message.clone(),
+        }
+    }
 }

@@ -71,7 +71,7 @@ pub fn load(paths: &[PathBuf], namespace: Option<&str>) -> Result<Vec<Arc<Templa
                 return Err(TemplatesError::Twice { place: object.place, name: set.name });
             }
             if !set.usable() {
-                let problems: Vec<String> = set.errors().map(|problem| format!("  {}", line(problem))).collect();
+                let problems: Vec<String> = set.errors().map(|problem| format!("  {}", problem.with_place())).collect();
                 return Err(TemplatesError::Unusable {
                     place: object.place,
                     name: set.name.clone(),
@@ -85,15 +85,6 @@ pub fn load(paths: &[PathBuf], namespace: Option<&str>) -> Result<Vec<Arc<Templa
         }
     }
     Ok(sets)
-}
-
-/// `job.yaml:3: what is wrong`.
-fn line(problem: &policies::library::Problem) -> String {
-    match (&problem.key, problem.line) {
-        (Some(key), Some(line)) => format!("{key}:{line}: {}", problem.message),
-        (Some(key), None) => format!("{key}: {}", problem.message),
-        (None, _) => problem.message.clone(),
-    }
 }
 
 /// As a library.

@@ -47,14 +47,14 @@ impl Facts<'_> {
             let errors = collectable::problems(&set.needs, &rights);
             findings.extend(errors.into_iter().filter(|problem| problem.severity == Level::Error).map(|problem| {
                 // The rule to apply stands below the sentence, as it is to be typed.
-                let (told, fix) = problem.message.split_once('\n').unwrap_or((&problem.message, ""));
-                let key = problem.key.map(|key| format!("{key}: ")).unwrap_or_default();
+                let told = problem.with_place();
+                let (told, fix) = told.split_once('\n').unwrap_or((&told, ""));
                 let about = format!("ConfigMap {}", set.name);
                 Finding::new(
                     Severity::Problem,
                     Area::Collector,
                     about,
-                    format!("{key}{told}"),
+                    told.to_owned(),
                     format!("kubectl apply -f - of\n{fix}"),
                 )
             }));

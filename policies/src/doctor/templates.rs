@@ -96,14 +96,13 @@ impl Facts<'_> {
         };
         let errors: Vec<_> = set.errors().collect();
         if let Some(first) = errors.first() {
-            let key = first.key.as_ref().map(|key| format!("{key}: ")).unwrap_or_default();
             let more = match errors.len() {
                 1 => String::new(),
                 some => format!(" (and {} more errors)", some - 1),
             };
             told(
                 Severity::Problem,
-                format!("cannot be used as it is: {key}{}{more}", first.message),
+                format!("cannot be used as it is: {}{more}", first.with_place()),
                 format!("kubectl get configmap -n {} {} -o yaml | retinue lint -", set.name.namespace, set.name.name),
             );
         }
