@@ -34,12 +34,35 @@ async fn threat_59_who_sends_nothing_but_frames_is_read_no_further_than_its_allo
         }
         let frames = read / 17;
         assert!((1_000..1_200).contains(&frames), "{frames} frames");
-        assert!(turns >= frames / 60, "others had {turns} turns in {frames} frames");
+        assert!(turns >= frames / 400, "others had {turns} turns in {frames} frames");
         assert!(measured.read(&mut [0; 1_700]).now_or_never().is_none());
         allowance.answered(1 << 20);
         assert!(allowance.any(Instant::now()), "an answer adds to it");
         poll_fn(|cx| pace.poll_turn(cx)).await;
         assert!(measured.read(&mut [0; 1_700]).now_or_never().is_some());
+    };
+    LocalSet::new().run_until(work).await;
+}
+
+#[tokio::test]
+async fn threat_59_as_soon_as_another_connection_waits_a_turn_is_short() {
+    let work = async {
+        let bytes = pings(100_000);
+        let read_in_a_turn = async |waits: Option<u16>| {
+            let (pace, allowance) = (Pace::new(SENDER), Allowance::new());
+            let mut measured = Measured::http2(&bytes[..], Rc::clone(&pace), allowance);
+            poll_fn(|cx| pace.poll_turn(cx)).await;
+            let _waits = waits.map(|port| serving::wait(Sender { port, ..SENDER }.path("", "")));
+            let mut read = 0;
+            while let Some(more) = measured.read(&mut [0; 1_700]).now_or_never() {
+                read += more.unwrap();
+            }
+            read / 17
+        };
+        let (alone, own, other) =
+            (read_in_a_turn(None).await, read_in_a_turn(Some(SENDER.port)).await, read_in_a_turn(Some(2)).await);
+        assert!((40..60).contains(&other), "{other} frames");
+        assert!((240..360).contains(&alone) && alone == own, "{alone} and {own} frames");
     };
     LocalSet::new().run_until(work).await;
 }
@@ -87,6 +110,9 @@ async fn threat_59_what_may_be_requests_costs_more_over_http1_than_a_body_and_a_
         let next = measured.next().unwrap();
         let mut buf = [0; 10_000];
         assert_eq!(measured.read(&mut buf).await.unwrap(), HEAD_PIECE);
+        let _other = serving::wait(Sender { port: 2, ..SENDER }.path("", ""));
+        assert_eq!(measured.read(&mut buf).await.unwrap(), HEAD_PIECE);
+        let _another = serving::wait(Sender { port: 2, ..SENDER }.path("", ""));
         assert!(measured.read(&mut buf).now_or_never().is_none(), "that was a turn");
         next.body(10_100);
         assert_eq!(measured.read(&mut buf).await.unwrap(), PIECE);

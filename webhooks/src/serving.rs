@@ -59,6 +59,20 @@ pub(crate) fn enter(path: impl FnOnce() -> Path, cost: u64) -> Option<oneshot::R
     SERVING.with_borrow_mut(|serving| serving.enter(path, cost))
 }
 
+/// Whether anything waits on this thread that comes over another connection than this sender's.
+pub(crate) fn others_wait(path: Path) -> bool {
+    let [address, connection, ..] = path;
+    SERVING.with_borrow(|serving| serving.turns.len() > serving.turns.below(&[address, connection]))
+}
+
+/// Somebody waits on this thread, until the next pause.
+#[cfg(test)]
+pub(crate) fn wait(path: Path) -> oneshot::Receiver<()> {
+    let (grant, granted) = oneshot::channel();
+    SERVING.with_borrow_mut(|serving| serving.turns.push(&path, 1, grant));
+    granted
+}
+
 impl Serving {
     /// None if nobody is to wait.
     fn enter(&mut self, path: impl FnOnce() -> Path, cost: u64) -> Option<oneshot::Receiver<()>> {

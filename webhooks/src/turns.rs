@@ -64,6 +64,11 @@ impl<K: Ord + Clone, T> Turns<K, T> {
         self.root.waiting
     }
 
+    /// How many of these wait whose path begins so.
+    pub(crate) fn below(&self, path: &[K]) -> usize {
+        self.root.below(path)
+    }
+
     /// Puts work at the end of its sender's queue. `cost` is what it is expected to take, in any unit. If there is no more
     /// room, the latest work of whoever has most waiting is given back, which may be this.
     pub(crate) fn push(&mut self, path: &[K], cost: u64, work: T) -> (Number, Option<T>) {
@@ -95,6 +100,13 @@ impl<K: Ord + Clone, T> Turns<K, T> {
 impl<K: Ord + Clone, T> Node<K, T> {
     fn new(begins: u64) -> Self {
         Self { begins, clock: 0, waiting: 0, running: 0, children: BTreeMap::new(), queue: VecDeque::new() }
+    }
+
+    fn below(&self, path: &[K]) -> usize {
+        match path.split_first() {
+            None => self.waiting,
+            Some((key, below)) => self.children.get(key).map_or(0, |child| child.below(below)),
+        }
     }
 
     fn push(&mut self, path: &[K], waiting: Waiting<T>) {
