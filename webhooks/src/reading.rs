@@ -20,8 +20,8 @@ use crate::frames::{Allowance, Cost, Frames};
 use crate::sender::Sender;
 use crate::serving;
 
-/// What is read in one turn, nanoseconds of the thread: eight requests. As long as no other connection waits it goes on to six
-/// times as much, since what is read together is answered together.
+/// What is read in one turn, nanoseconds of the thread: eight requests. Over HTTP/2 it goes on to six
+/// times as much as long as no other connection waits, since what is read together is answered together.
 const TURN: u64 = 100_000;
 const LONG: u64 = 6 * TURN;
 /// The least that a turn is charged.
@@ -42,6 +42,8 @@ const HEAD: usize = 16 << 10;
 #[derive(Debug)]
 pub(crate) struct Pace {
     sender: Sender,
+    /// What is read in one turn, nanoseconds, as long as no other connection waits.
+    longest: u64,
     /// What was read since its last turn was asked for takes, nanoseconds.
     spent: Cell<u64>,
     stage: RefCell<Stage>,
@@ -61,8 +63,19 @@ enum Stage {
 }
 
 impl Pace {
+    /// Of a connection over HTTP/2.
     pub(crate) fn new(sender: Sender) -> Rc<Self> {
-        Rc::new(Self { sender, spent: Cell::new(0), stage: RefCell::new(Stage::Asks), wanted: Cell::new(false) })
+        Self::of(sender, LONG)
+    }
+
+    fn of(sender: Sender, longest: u64) -> Rc<Self> {
+        Rc::new(Self {
+            sender,
+            longest,
+            spent: Cell::new(0),
+            stage: RefCell::new(Stage::Asks),
+            wanted: Cell::new(false),
+        })
     }
 
     /// Polls what reads over HTTP/2, and waits for the next turn each time that it took in what was read.
@@ -109,7 +122,7 @@ impl Pace {
     fn spend(&self, time: u64) {
         self.spent.set(self.spent.get().saturating_add(time));
         let spent = self.spent.get();
-        if spent >= LONG || spent >= TURN && serving::others_wait(self.sender.path("", "")) {
+        if spent >= self.longest || spent >= TURN && serving::others_wait(self.sender.path("", "")) {
             self.stage.replace(Stage::Rests);
         }
     }
@@ -199,7 +212,7 @@ enum Protocol {
 impl<Io> Measured<Io> {
     pub(crate) fn http1(io: Io, sender: Sender) -> Self {
         let next = Rc::new(Next(Cell::new(Coming::Head(0))));
-        Self { io, pace: Pace::new(sender), protocol: Protocol::Http1(next) }
+        Self { io, pace: Pace::of(sender, TURN), protocol: Protocol::Http1(next) }
     }
 
     pub(crate) fn http2(io: Io, pace: Rc<Pace>, allowance: Rc<Allowance>) -> Self {
