@@ -81,6 +81,9 @@ fn lint() -> Value {
     }})
 }
 
+/// The flood that is none.
+pub const NOTHING: &str = "nothing";
+
 /// A check of another master beside a flood, medians over rounds.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -124,11 +127,11 @@ pub async fn measure(certificates: &Path, authority: &str, rounds: usize, count:
         }
         let [constant, retinue] = measured.map(median);
         beside.push(Beside {
-            flood: flood.map_or("nothing", Flood::as_str),
+            flood: flood.map_or(NOTHING, Flood::as_str),
             constant_p99_us: constant,
             retinue_p99_us: retinue,
         });
-        eprintln!("beside {}", flood.map_or("nothing", Flood::as_str));
+        eprintln!("beside {}", flood.map_or(NOTHING, Flood::as_str));
     }
     let [_, (retinue, _)] = servers;
     let creates_per_second = creates(&retinue, authority, &mut author, count * 2).await?;

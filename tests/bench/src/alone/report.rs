@@ -163,7 +163,10 @@ impl Report {
                 all.push(Ratio { of: format!("MiB resident, {world}"), ratio: figures.resident_mib, target: most });
             }
         }
-        for beside in self.beside.iter().flat_map(|figures| &figures.beside) {
+        // Beside nothing a check is compared with no work at all, which says nothing of who stands in whose path.
+        let floods =
+            self.beside.iter().flat_map(|figures| &figures.beside).filter(|beside| beside.flood != beside::NOTHING);
+        for beside in floods {
             let of = format!("p99 of a check beside {}, to a constant", beside.flood);
             all.push(Ratio { of, ratio: beside.retinue_p99_us / beside.constant_p99_us, target: 2.0 });
         }
