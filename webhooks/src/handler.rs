@@ -8,6 +8,7 @@ use actix_web::http::{StatusCode, Version};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use policies::request::{Operation, Phase, Request};
+use policies::verdict::Cause;
 use tokio::time::Instant;
 use tracing::field::Empty;
 use tracing::{Instrument, Span, debug, error, info, info_span, record_all, warn};
@@ -50,6 +51,8 @@ struct Done {
     uid: String,
     operation: Operation,
     judged: Judged,
+    /// The namespace of the caller, as a number, where that was verified.
+    tenant: Option<u64>,
 }
 
 /// Answers a review.
@@ -123,12 +126,15 @@ impl Service {
         let Review { request, footprint } = legible(read, &std::mem::take(&mut sent.body))?;
         describe(&request);
         let (uid, operation) = (request.uid.clone(), request.operation);
+        let [_, _, tenant, _] = sent.sender.review(&request.user.username);
         let judged = if sent.room.resize(footprint) {
             unless_crowded_out(&sent, self.court.judge(request, &sent)).await
         } else {
             Err(busy(footprint))
         };
-        done(uid, operation, judged)
+        let mut done = done(uid, operation, judged)?;
+        done.tenant = done.judged.why.is_some_and(|why| why != Why::from(Cause::Identity)).then_some(tenant);
+        Ok(done)
     }
 
     async fn lint(&self, sent: Sent) -> Result<Done, Failed> {
@@ -143,7 +149,7 @@ impl Service {
     fn conclude(&self, door: Door, sender: Sender, result: Result<Done, Failed>, started: Instant) -> HttpResponse {
         let took = started.elapsed();
         match result {
-            Ok(Done { uid, operation, judged }) => {
+            Ok(Done { uid, operation, judged, tenant }) => {
                 let outcome = if judged.answer.allowed() { Outcome::Admitted } else { Outcome::Refused };
                 self.count(door, Some(operation), outcome, judged.why, took);
                 record_all!(Span::current(), template = judged.template.as_deref());
@@ -151,7 +157,7 @@ impl Service {
                 // API server's own audit log tells.
                 if outcome == Outcome::Admitted && door != Door::Lint {
                     debug!("review answered");
-                } else if self.has_line(sender) {
+                } else if self.has_line(sender, tenant) {
                     info!("review answered");
                 }
                 respond(&uid, &judged.answer)
@@ -166,7 +172,7 @@ impl Service {
                     record_all!(Span::current(), uid = uid.as_deref());
                 }
                 match fault {
-                    _ if !self.has_line(sender) => {}
+                    _ if !self.has_line(sender, None) => {}
                     Fault::Panicked => error!("a panic while judging; refused"),
                     _ => warn!("no verdict: {fault}"),
                 }
@@ -182,8 +188,8 @@ impl Service {
     }
 
     /// Whether there is a line in the log for what this sender is refused.
-    fn has_line(&self, sender: Sender) -> bool {
-        let left_out = self.lines.take(sender, Instant::now().into_std());
+    fn has_line(&self, sender: Sender, tenant: Option<u64>) -> bool {
+        let left_out = self.lines.take(sender, tenant, Instant::now().into_std());
         if let Some(left_out @ 1..) = left_out {
             warn!(address = %sender.network(), left_out, "lines about refused reviews of this address were left out: they were too many");
         }
@@ -216,7 +222,7 @@ fn legible<T>(read: Result<Result<T, Rejected>, Fault>, body: &[u8]) -> Result<T
 
 fn done(uid: String, operation: Operation, judged: Result<Judged, Fault>) -> Result<Done, Failed> {
     match judged {
-        Ok(judged) => Ok(Done { uid, operation, judged }),
+        Ok(judged) => Ok(Done { uid, operation, judged, tenant: None }),
         Err(fault) => Err(Failed { uid: Some(uid), operation: Some(operation), fault }),
     }
 }
